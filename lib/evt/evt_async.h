@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* evt_async - suspends a TLS handshake while another party computes.
+ *
+ * Story:  inside an OpenSSL ASYNC job (evt_conn runs every handshake as one) evt_async_wait pauses the
+ *         job; the loop goes on with other work. Whoever has the answer calls evt_async_wake with the
+ *         ticket on the same thread, and evt_conn resumes the handshake. Outside a job, evt_async_here
+ *         is 0 and the caller has to block.
+ *         If the connection is closed while it waits, the job is abandoned: the ticket is then dead
+ *         and a wake on it does nothing.
+ * Thread: the loop's. */
+#ifndef EVT_EVT_ASYNC_H
+#define EVT_EVT_ASYNC_H
+
+#include <stdint.h>
+
+/* 1 if the code now runs inside a job that can be suspended. */
+int evt_async_here(void);
+/* A ticket for the current job: pass it to whoever will wake it. Never 0. */
+uint64_t evt_async_ticket(void);
+/* Suspends until evt_async_wake(ticket). 0, or ERR_CLOSED when the connection is being torn down (the
+ * caller must return at once and not touch what it waited for). */
+int evt_async_wait(uint64_t ticket);
+void evt_async_wake(uint64_t ticket);
+
+#endif

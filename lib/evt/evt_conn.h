@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* evt_conn - one byte stream, in clear or under TLS: nothing above it sees a descriptor or an SSL.
+ *
+ * Story:     made from an accepted descriptor or by connecting. Bytes that arrive gather in in; the
+ *            owner drains what he used. Bytes to send are appended with evt_conn_write and leave in one
+ *            write at the end of the loop's turn (or when 64 KiB wait), so a pipelined batch of replies is
+ *            one segment and one TLS record. Everything that happens is one of these events:
+ *
+ *              CONNECTED   outgoing connection stands
+ *              TLS         handshake done (evt_conn_tls_info says what it got)
+ *              DATA        bytes were added to in
+ *              DRAINED     all that was written has left (only after evt_conn_notify_drained)
+ *              EOF         the peer sent its end; under TLS with close_notify. in may still hold bytes
+ *              TIMEOUT     evt_conn_set_timeout ran out; the owner decides (set it again, or close)
+ *              ERROR       broken: evt_conn_error says why; nothing follows
+ *
+ *            The owner may close the connection inside any callback. Events never arrive inside a call
+ *            that the owner makes.
+ * TLS:       SSL on a memory-free socket BIO, non-blocking; SSL_MODE_ASYNC, so that a handshake can be
+ *            suspended while keyd signs; SSL_MODE_RELEASE_BUFFERS. After starttls, bytes in in that arrived
+ *            before the handshake are an ERROR (ERR_TLS): command injection, CVE-2011-0411.
+ *            A TCP end without close_notify under TLS is ERROR (ERR_CLOSED), never EOF: truncation.
+ * Limits:    in holds at most in_max bytes; reading stops at that mark and goes on when drained.
+ * Thread:    its loop's. */
+#ifndef EVT_EVT_CONN_H
+#define EVT_EVT_CONN_H
+
+#include <sys/socket.h>
+
+#include <openssl/ssl.h>
+
+#include "core/buf.h"
+#include "evt/evt_loop.h"
+
+enum evt_conn_event {
+	EVT_CONN_CONNECTED,
+	EVT_CONN_TLS,
+	EVT_CONN_DATA,
+	EVT_CONN_DRAINED,
+	EVT_CONN_EOF,
+	EVT_CONN_TIMEOUT,
+	EVT_CONN_ERROR
+};
+
+struct evt_conn;
+typedef void (*evt_conn_fn)(void *arg, struct evt_conn *c, enum evt_conn_event ev);
+
+/* Takes fd over (closed on failure too). */
+struct evt_conn *evt_conn_accept(struct evt_loop *l, int fd, size_t in_max, evt_conn_fn fn,
+				 void *arg);
+/* source: local address to bind, or NULL. The result comes as CONNECTED or ERROR. NULL: *err says. */
+struct evt_conn *evt_conn_connect(struct evt_loop *l, const struct sockaddr_storage *to,
+				  const struct sockaddr_storage *source, size_t in_max,
+				  evt_conn_fn fn, void *arg, int *err);
+/* Connects to a Unix socket. */
+struct evt_conn *evt_conn_connect_unix(struct evt_loop *l, const char *path, size_t in_max,
+				       evt_conn_fn fn, void *arg, int *err);
+/* Drops everything at once. Safe in callbacks. NULL is fine. */
+void evt_conn_close(struct evt_conn *c);
+/* Closes once what was written has left (TLS: with close_notify), or after 5 s. The owner hears nothing more. */
+void evt_conn_finish(struct evt_conn *c);
+
+/* The bytes received; drain with buf_drain, then the rest stays for the next DATA. If the owner stopped
+ * in the middle and wants to go on without new bytes: evt_conn_again makes one more DATA event. */
+struct buf *evt_conn_in(struct evt_conn *c);
+void evt_conn_again(struct evt_conn *c);
+
+/* Appends to what is sent. ERR_NOMEM, or ERR_LIMIT beyond 4 MiB unsent (a reader that does not read). */
+int evt_conn_write(struct evt_conn *c, const void *p, size_t n);
+/* As write, but the caller fills the room himself: for sealing straight into the output. */
+uint8_t *evt_conn_reserve(struct evt_conn *c, size_t n);
+void evt_conn_commit(struct evt_conn *c, size_t n);
+/* Bytes not yet handed to the kernel. */
+size_t evt_conn_unsent(const struct evt_conn *c);
+/* One DRAINED when unsent is at most low bytes. */
+void evt_conn_notify_drained(struct evt_conn *c, size_t low);
+
+/* Stops or goes on reading (back-pressure). */
+void evt_conn_read_pause(struct evt_conn *c);
+void evt_conn_read_resume(struct evt_conn *c);
+
+/* TIMEOUT after usec without being set again; 0 switches off. */
+void evt_conn_set_timeout(struct evt_conn *c, int64_t usec);
+
+/* Begins TLS as server, once all that was written has left. */
+int evt_conn_tls_accept(struct evt_conn *c, SSL_CTX *ctx);
+/* Begins TLS as client. name: for SNI, and for verification if ctx verifies; may be NULL. session: to
+ * resume, or NULL (its reference stays the caller's). */
+int evt_conn_tls_connect(struct evt_conn *c, SSL_CTX *ctx, const char *name, SSL_SESSION *session);
+
+/* Facts about TLS for logs, trace headers and the ledger. Static strings, except as noted. */
+struct evt_conn_tls {
+	const char *version; /* "TLSv1.3"; NULL if in clear */
+	const char *cipher;  /* "TLS_AES_256_GCM_SHA384" */
+	const char *group;   /* "x25519" or NULL */
+	int bits;
+	int resumed;
+	int verified;	  /* peer certificate chain and name hold (client side, ctx with verify) */
+	long verify_code; /* X509_V_* when not */
+};
+void evt_conn_tls_info(const struct evt_conn *c, struct evt_conn_tls *out);
+SSL *evt_conn_ssl(struct evt_conn *c); /* for sessions and certificates; NULL in clear */
+
+/* After ERROR: ERR_* and a short text without addresses ("connection refused", "handshake: no shared
+ * cipher"). Static or owned by c. */
+int evt_conn_error(const struct evt_conn *c, const char **text);
+
+int evt_conn_fd(const struct evt_conn *c); /* for peer credentials only */
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relay - what the parts of relay know of each other: pointers only.
+ *
+ * Story:  main makes one struct relay, and one struct relay_worker per event loop. Threads:
+ *           worker N   evt_loop: SMTP sessions in and out, sealing, its own connection to keyd
+ *           spool      writes the log, one fdatasync for all that waits (spool/spool_log.h)
+ *           queue      owns the schedule (queue/queue.h)
+ *           control    evt_loop: API socket, signals, status (main's thread)
+ *         They share nothing mutable but what is atomic here; everything else goes through inboxes. */
+#ifndef RELAY_RELAY_H
+#define RELAY_RELAY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "evt/evt_inbox.h"
+#include "evt/evt_loop.h"
+#include "evt/evt_tls.h"
+#include "relay/relay_conf.h"
+
+struct spool_log;
+struct queue;
+struct keys_object;
+struct out_worker;
+struct in_listen;
+struct api_server;
+struct keyproto_client_ev;
+
+struct relay_worker {
+	struct relay *relay;
+	int index;
+	pthread_t thread;
+	struct evt_loop *loop;
+	struct evt_inbox *inbox;	 /* struct relay_msg: see below */
+	struct keyproto_client_ev *keyd; /* role relay */
+	struct keys_object *keys;
+	struct in_listen *in;
+	struct out_worker *out;
+};
+
+/* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
+ * which runs on the receiving thread. */
+struct relay_msg {
+	struct evt_msg msg;
+	void (*run)(struct relay_msg *m, void *receiver); /* receiver: relay_worker, queue, or relay */
+};
+
+/* Counters for status; each is written by many threads, read by control. */
+#define RELAY_COUNTERS(X)                                                                          \
+	X(sessions_in) X(sessions_open) X(messages_in) X(bytes_in) X(rejected) X(tempfailed)       \
+	X(deliveries) X(deferrals) X(bounces) X(expired) X(connections_out) X(connections_open)    \
+	X(tls_in) X(tls_out) X(clear_out) X(spool_syncs) X(spool_bytes) X(damaged)
+
+struct relay {
+	_Atomic(struct relay_conf *) conf;
+	SSL_CTX *tls_in;	 /* NULL: no certificate configured */
+	SSL_CTX *tls_out;	 /* opportunistic, encrypt */
+	SSL_CTX *tls_out_verify; /* verify */
+	struct evt_loop *loop;	 /* control */
+	struct evt_inbox *inbox; /* control's */
+	struct relay_worker *workers;
+	int worker_count;
+	struct spool_log *spool;
+	struct queue *queue;
+	struct api_server *api;
+	int64_t started; /* wall */
+	atomic_int stopping;
+	atomic_int keyd_state; /* KEYPROTO_AWAY or enum keyproto_state, as worker 0 last saw it */
+#define RELAY_COUNTER(name) atomic_uint_fast64_t name;
+	struct {
+		RELAY_COUNTERS(RELAY_COUNTER)
+	} count;
+#undef RELAY_COUNTER
+};
+
+#define relay_count(r, name, n) atomic_fetch_add_explicit(&(r)->count.name, (n), memory_order_relaxed)
+
+/* The configuration of this moment, with a reference: relay_conf_unref when done. */
+struct relay_conf *relay_conf_now(struct relay *r);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spool_log - the one append-only log that holds all mail.
+ *
+ * Story:     workers post jobs; the spool thread takes all that wait, writes them with one pwritev, answers
+ *            STATE and PART jobs, calls fdatasync once if a COMMIT is among them, and answers those. The
+ *            next round starts at once with what came meanwhile: no timer, no delay. A message exists if
+ *            and only if its COMMIT record is whole. Bytes of records are in sealpost-spool(7).
+ * Segments:  state/spool/NNNNNNNN.seg, 64 MiB, written in place (zero-filled or recycled blocks, so that a
+ *            sync moves no metadata). A segment none of whose messages lives any more is recycled or removed.
+ * Ownership: a posted job belongs to the spool until it comes back through its reply inbox.
+ * Errors:    result ERR_NOSPACE (452 4.3.1), ERR_IO (451 4.3.0; the segment is left for a new one: after a failed
+ *            fdatasync the same descriptor is never trusted again). Disk floor: limits.free_space.
+ * Thread:    post and read from any; open and close from main. */
+#ifndef RELAY_SPOOL_SPOOL_LOG_H
+#define RELAY_SPOOL_SPOOL_LOG_H
+
+#include "core/buf.h"
+#include "evt/evt_inbox.h"
+
+#define SPOOL_SEGMENT_SIZE (64u << 20)
+#define SPOOL_PART_MAX (256u << 10) /* sealed bytes of one PART, head not counted */
+#define SPOOL_RECIPIENTS_MAX 10000
+
+struct spool_log;
+
+/* Where a record lies. */
+struct spool_place {
+	uint32_t segment;
+	uint32_t offset;
+	uint32_t length; /* of the whole record */
+};
+
+enum spool_kind {
+	SPOOL_PART = 1,	  /* a stretch of a long body; answered when written */
+	SPOOL_COMMIT = 2, /* envelope and last stretch; answered when on stable storage */
+	SPOOL_STATE = 3,  /* what became of recipients; answered when written, stable with the next sync */
+	SPOOL_DROP = 4	  /* the transaction was given up: its parts are dead */
+};
+
+enum spool_outcome {
+	SPOOL_DELIVERED = 1,
+	SPOOL_DEFERRED = 2,
+	SPOOL_BOUNCED = 3, /* failed for good; the sender was told or must not be */
+	SPOOL_EXPIRED = 4,
+	SPOOL_DELETED = 5, /* by an administrator */
+	SPOOL_HELD = 6
+};
+static inline int spool_outcome_final(int o)
+{
+	return o == SPOOL_DELIVERED || o == SPOOL_BOUNCED || o == SPOOL_EXPIRED || o == SPOOL_DELETED;
+}
+
+struct spool_state { /* one recipient's news; plain: nothing here tells who or where */
+	uint16_t recipient; /* index in the envelope */
+	uint8_t outcome;    /* enum spool_outcome */
+	uint8_t reason;	    /* enum queue_reason (queue.h) */
+	uint16_t code;	    /* SMTP code, 0 if none */
+	uint16_t attempts;
+	int64_t next; /* wall usec of the next attempt (DEFERRED) */
+};
+
+struct spool_job {
+	struct evt_msg msg;
+	uint8_t kind;	    /* enum spool_kind */
+	uint64_t id;	    /* message */
+	uint16_t recipients; /* COMMIT: how many there are; the message dies when all are final */
+	struct span head;   /* record payload, first piece: valid until the job comes back */
+	struct span body;   /* second piece (sealed bytes), may be empty */
+	struct spool_place *parts; /* COMMIT, DROP: places of the message's PARTs */
+	unsigned part_count;
+	const struct spool_state *states; /* STATE: encoded by the spool itself; head is then the sealed detail */
+	unsigned state_count;
+	int64_t created; /* COMMIT: wall usec */
+	/* answer */
+	struct evt_inbox *reply;
+	void (*done)(struct spool_job *j); /* for the receiver's inbox to call; see relay_msg */
+	int result; /* 0, ERR_NOSPACE, ERR_IO */
+	struct spool_place place;
+};
+
+/* Recovery hands back what the log holds, in order of the log. states are merged: one per recipient. */
+struct spool_found {
+	uint64_t id;
+	int64_t created;
+	struct spool_place place; /* COMMIT */
+	uint16_t recipients;
+	const struct spool_state *states; /* one per recipient; outcome 0: nothing known yet */
+	int live;	  /* some recipient is not final */
+};
+struct spool_report { /* of a recovery, for log and status */
+	uint64_t segments, records, messages, live, damaged_records, torn_bytes;
+};
+
+/* Opens or creates dir, recovers, calls found for every message (live or finished and still in the log), then
+ * starts the thread. free_floor: bytes that must stay free. */
+struct spool_log *spool_log_open(const char *dir, uint64_t free_floor,
+				 void (*found)(void *arg, const struct spool_found *f), void *arg,
+				 struct spool_report *report, int *err);
+/* Writes and syncs what waits, stops the thread, closes. */
+void spool_log_close(struct spool_log *s);
+
+void spool_log_post(struct spool_log *s, struct spool_job *j);
+/* Cheap look before accepting: 0, or ERR_NOSPACE while the disk is (nearly) full. Any thread. */
+int spool_log_ready(const struct spool_log *s);
+
+/* Reads a whole record's payload (head and body as they were posted) into out; checks its sum. The record must
+ * belong to a message that lives. ERR_DAMAGED, ERR_NOTFOUND, ERR_IO. Any thread. */
+int spool_log_read(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out);
+
+struct spool_numbers {
+	uint64_t segments, live_messages, bytes_used, bytes_free, syncs, sync_usec_max, damaged;
+};
+void spool_log_numbers(struct spool_log *s, struct spool_numbers *out);
+
+#endif
