@@ -73,6 +73,8 @@ int conf_load(const char *path, const struct conf_key *table, void *s, char err[
 int conf_parse(const char *name, struct span text, const struct conf_key *table, void *s,
 	       char err[CONF_ERR_MAX]);
 void conf_free(const struct conf_key *table, void *s);
+/* value if it is absolute (or base NULL), else base/value. Caller frees; NULL: out of memory. */
+char *conf_path_join(const char *base, const char *value);
 
 /* Effective configuration as YAML; secrets are shown as "(set)". */
 int conf_dump(const struct conf_key *table, const void *s, struct buf *out);

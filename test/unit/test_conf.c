@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "conf/conf_schema.h"
+#include "core/err.h"
+
+struct item {
+	char *address;
+	int mode;
+};
+struct sample {
+	char *host, *state, *secret;
+	int flag;
+	int64_t count, wait;
+	uint64_t size;
+	struct conf_list listen, nets, peers;
+	struct {
+		char *ca;
+		int64_t port;
+	} out;
+};
+
+static const struct conf_choice modes[] = {{"smarthost", 1}, {"submission", 2}, {NULL, 0}};
+static const struct conf_key item_keys[] = {
+    {.name = "address", .type = CONF_STRING, .offset = offsetof(struct item, address), .required = 1},
+    {.name = "mode", .type = CONF_ENUM, .offset = offsetof(struct item, mode), .choices = modes,
+     .fallback = "submission"},
+    {0}};
+static const struct conf_key out_keys[] = {
+    {.name = "ca", .type = CONF_PATH, .offset = offsetof(struct sample, out.ca) - offsetof(struct sample, out)},
+    {.name = "port", .type = CONF_INT, .offset = offsetof(struct sample, out.port) - offsetof(struct sample, out),
+     .fallback = "25", .min = 1, .max = 65535},
+    {0}};
+static const struct conf_key keys[] = {
+    {.name = "hostname", .type = CONF_STRING, .offset = offsetof(struct sample, host), .required = 1},
+    {.name = "state", .type = CONF_PATH, .offset = offsetof(struct sample, state)},
+    {.name = "password", .type = CONF_SECRET, .offset = offsetof(struct sample, secret)},
+    {.name = "flag", .type = CONF_BOOL, .offset = offsetof(struct sample, flag), .fallback = "yes"},
+    {.name = "count", .type = CONF_INT, .offset = offsetof(struct sample, count), .min = 1, .max = 10,
+     .fallback = "3"},
+    {.name = "wait", .type = CONF_DURATION, .offset = offsetof(struct sample, wait), .fallback = "5m",
+     .min = 1000000, .max = INT64_C(86400000000)},
+    {.name = "size", .type = CONF_SIZE, .offset = offsetof(struct sample, size), .fallback = "50M"},
+    {.name = "listen", .type = CONF_LIST, .offset = offsetof(struct sample, listen), .sub = item_keys,
+     .item_size = sizeof(struct item)},
+    {.name = "nets", .type = CONF_STRINGS, .offset = offsetof(struct sample, nets)},
+    {.name = "peers", .type = CONF_FREE_MAP, .offset = offsetof(struct sample, peers)},
+    {.name = "out", .type = CONF_MAP, .offset = offsetof(struct sample, out), .sub = out_keys},
+    {0}};
+
+static int parse(const char *text, struct sample *s, char *err)
+{
+	memset(s, 0, sizeof(*s));
+	return conf_parse("test.yaml", span_str(text), keys, s, err);
+}
+
+static void a_full_file_fills_the_struct(void **state)
+{
+	struct sample s;
+	char err[CONF_ERR_MAX];
+	struct item *items;
+	struct conf_pair *pair;
+
+	(void)state;
+	assert_int_equal(parse("hostname: a.example\nflag: no\ncount: 7\nwait: 2h\n"
+			       "password: !sealed sp1:abcd\n"
+			       "listen:\n  - {address: \"127.0.0.1:25\", mode: smarthost}\n"
+			       "  - {address: \"[::1]:25\"}\nnets: [\"10.0.0.0/8\", \"::1\"]\n"
+			       "peers: {root: [officer, auditor], \"1000\": relay}\nout: {port: 2525}\n",
+			       &s, err),
+			 0);
+	assert_string_equal(s.host, "a.example");
+	assert_int_equal(s.flag, 0);
+	assert_int_equal(s.count, 7);
+	assert_int_equal(s.wait, INT64_C(7200000000));
+	assert_int_equal(s.size, 52428800);
+	assert_string_equal(s.secret, "sp1:abcd");
+	assert_int_equal(s.listen.count, 2);
+	items = s.listen.items;
+	assert_int_equal(items[0].mode, 1);
+	assert_int_equal(items[1].mode, 2);
+	assert_string_equal(items[1].address, "[::1]:25");
+	assert_int_equal(s.nets.count, 2);
+	pair = s.peers.items;
+	assert_int_equal(s.peers.count, 2);
+	assert_int_equal(pair[0].values.count, 2);
+	assert_string_equal(((char **)pair[0].values.items)[1], "auditor");
+	assert_string_equal(pair[1].key, "1000");
+	assert_int_equal(s.out.port, 2525);
+	conf_free(keys, &s);
+}
+
+static void every_mistake_names_file_line_and_key(void **state)
+{
+	static const struct {
+		const char *text, *err;
+	} rows[] = {
+	    {"hostname: a\nhostnme: b\n", "test.yaml:2: hostnme: unknown key; did you mean \"hostname\"?"},
+	    {"hostname: a\nzzz: b\n", "test.yaml:2: zzz: unknown key"},
+	    {"hostname: a\ncount: many\n", "test.yaml:2: count: must be a whole number"},
+	    {"hostname: a\ncount: 11\n", "test.yaml:2: count: must lie between 1 and 10"},
+	    {"hostname: a\n\nwait: 2 parsecs\n",
+	     "test.yaml:3: wait: must be a duration such as 90s, 5m, 4h or 5d"},
+	    {"hostname: a\nwait: 2d\n", "test.yaml:2: wait: must lie between 1s and 1d"},
+	    {"hostname: a\nflag: maybe\n", "test.yaml:2: flag: must be yes or no"},
+	    {"hostname: a\nlisten:\n  - address: x\n    mode: open\n",
+	     "test.yaml:4: listen[0].mode: must be one of smarthost, submission"},
+	    {"hostname: a\nlisten:\n  - mode: smarthost\n",
+	     "test.yaml:4: listen[0]: key \"address\" is missing"},
+	    {"hostname: a\nhostname: b\n", "test.yaml:2: hostname: the same key twice"},
+	    {"hostname: [a]\n", "test.yaml:1: hostname: takes one value, not a list"},
+	    {"hostname: a\nlisten: x\n", "test.yaml:2: listen: takes a list"},
+	    {"hostname: &x a\n", "test.yaml:1: hostname: anchors are not used here"},
+	    {"hostname: !!str a\n", "test.yaml:1: hostname: tags are not used here"},
+	    {"hostname: a\npassword: !sealed x\n", "test.yaml:2: password: a !sealed value begins with sp1:"},
+	    {"hostname: \"\"\n", "test.yaml:1: hostname: must not be empty"},
+	    {"hostname: a\nout: {port: 0}\n", "test.yaml:2: out.port: must lie between 1 and 65535"},
+	    {"", "test.yaml:1: the file is empty"},
+	    {"count: 1\n", "test.yaml:2: key \"hostname\" is missing"},
+	    {"hostname: a\n---\nhostname: b\n", "test.yaml:2: one document only"},
+	};
+	struct sample s;
+	char err[CONF_ERR_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(parse(rows[i].text, &s, err), ERR_CONFIG);
+		assert_string_equal(err, rows[i].err);
+	}
+	assert_int_equal(parse("nets: [a\n", &s, err), ERR_CONFIG);
+	assert_non_null(strstr(err, "test.yaml:2: did not find expected"));
+}
+
+static void the_dump_reads_back_as_the_same_configuration(void **state)
+{
+	struct sample s;
+	char err[CONF_ERR_MAX];
+	struct buf one, two;
+
+	(void)state;
+	buf_init(&one, 65536);
+	buf_init(&two, 65536);
+	assert_int_equal(parse("hostname: a b\nwait: 90s\nlisten: [{address: \"*\"}]\npeers: {a: b}\n"
+			       "nets: [\"::1\"]\nsize: 3000\n",
+			       &s, err),
+			 0);
+	assert_int_equal(conf_dump(keys, &s, &one), 0);
+	conf_free(keys, &s);
+	memset(&s, 0, sizeof(s));
+	assert_int_equal(conf_parse("dump", buf_span(&one), keys, &s, err), 0);
+	assert_int_equal(conf_dump(keys, &s, &two), 0);
+	assert_true(span_equal(buf_span(&one), buf_span(&two)));
+	conf_free(keys, &s);
+	buf_clear(&one);
+	buf_clear(&two);
+}
+
+static void a_secret_is_never_dumped(void **state)
+{
+	struct sample s;
+	char err[CONF_ERR_MAX];
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 65536);
+	assert_int_equal(parse("hostname: a\npassword: hunter2\n", &s, err), 0);
+	assert_int_equal(conf_dump(keys, &s, &out), 0);
+	buf_put(&out, "", 1);
+	assert_null(strstr((const char *)buf_ptr(&out), "hunter2"));
+	assert_non_null(strstr((const char *)buf_ptr(&out), "password: (set)"));
+	conf_free(keys, &s);
+	buf_clear(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_full_file_fills_the_struct),
+	    cmocka_unit_test(every_mistake_names_file_line_and_key),
+	    cmocka_unit_test(the_dump_reads_back_as_the_same_configuration),
+	    cmocka_unit_test(a_secret_is_never_dumped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
