@@ -29,12 +29,14 @@ struct wire_frame {
 	struct span body; /* in wire_frame_parse: points into the input */
 };
 
-/* >0: bytes consumed, f filled. 0: more bytes needed. ERR_FORMAT: bad version; ERR_LIMIT: body too long. */
+/* >0: bytes consumed, f filled. 0: more bytes needed. ERR_FORMAT: bad version; ERR_LIMIT: body too long:
+ * both are said as soon as their bytes are there. */
 int wire_frame_parse(struct span in, struct wire_frame *f);
 
 /* Opens a frame in out (room for the head is left) and returns its offset from out->off; write the
  * body with wire_put; then close it, which fills in the head. ERR_* if the buf failed or the body is
- * over the limit: the frame is then taken back. */
+ * over the limit: the frame is then taken back and the mark cleared, so that frames before it in
+ * the same buf are unharmed. Between the two, nothing may be drained from the buf. */
 size_t wire_frame_open(struct buf *out);
 int wire_frame_close(struct buf *out, size_t at, uint16_t opcode, uint64_t request,
 		     uint32_t status, uint32_t epoch);
