@@ -216,9 +216,9 @@ int conf_value_print(const struct conf_key *k, const void *s, struct buf *out)
 		for (const struct conf_choice *c = k->choices; c->name; c++)
 			if (c->value == *(const int *)p)
 				return buf_put_str(out, c->name);
-		return ERR_STATE;
+		return ERR_BADSTATE;
 	default:
-		return ERR_STATE;
+		return ERR_BADSTATE;
 	}
 }
 

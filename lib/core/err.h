@@ -23,7 +23,7 @@
 	X(ERR_BUSY, -11, "busy")                                                                   \
 	X(ERR_IO, -12, "input/output error")                                                       \
 	X(ERR_NOSPACE, -13, "no space")                                                            \
-	X(ERR_STATE, -14, "wrong state")                                                           \
+	X(ERR_BADSTATE, -14, "wrong state")                                                        \
 	X(ERR_CRYPTO, -15, "cryptographic failure")                                                \
 	X(ERR_UNSUPPORTED, -16, "not supported")                                                   \
 	X(ERR_CONFIG, -17, "bad configuration")                                                    \

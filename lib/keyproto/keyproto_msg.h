@@ -64,7 +64,7 @@ const char *keyproto_op_name(unsigned op);
 	X(E_BUSY, 5, ERR_BUSY)	   /* over the rate or the credit */                               \
 	X(E_LIMIT, 6, ERR_LIMIT)                                                                   \
 	X(E_EXISTS, 7, ERR_EXISTS)                                                                 \
-	X(E_STATE, 8, ERR_STATE)   /* not now: e.g. init of an initialised store */                \
+	X(E_STATE, 8, ERR_BADSTATE) /* not now: e.g. init of an initialised store */               \
 	X(E_ARGUMENT, 9, ERR_FORMAT)                                                               \
 	X(E_INTERNAL, 10, ERR_IO)
 enum keyproto_status {
