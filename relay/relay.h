@@ -25,6 +25,7 @@ struct out_worker;
 struct in_listen;
 struct api_server;
 struct keyproto_client_ev;
+struct relay_retired;
 
 struct relay_worker {
 	struct relay *relay;
@@ -53,9 +54,9 @@ struct relay_msg {
 
 struct relay {
 	_Atomic(struct relay_conf *) conf;
-	SSL_CTX *tls_in;	 /* NULL: no certificate configured */
-	SSL_CTX *tls_out;	 /* opportunistic, encrypt */
-	SSL_CTX *tls_out_verify; /* verify */
+	_Atomic(SSL_CTX *) tls_in;	   /* NULL: no certificate configured */
+	_Atomic(SSL_CTX *) tls_out;	   /* opportunistic, encrypt */
+	_Atomic(SSL_CTX *) tls_out_verify; /* verify */
 	struct evt_loop *loop;	 /* control */
 	struct evt_inbox *inbox; /* control's */
 	struct relay_worker *workers;
@@ -65,6 +66,8 @@ struct relay {
 	struct api_server *api;
 	int64_t started; /* wall */
 	atomic_int stopping;
+	struct relay_retired *retired; /* what reloads replaced */
+	int workers_busy;	       /* while stopping: halves of workers still at work */
 	atomic_int keyd_state; /* KEYPROTO_AWAY or enum keyproto_state, as worker 0 last saw it */
 #define RELAY_COUNTER(name) atomic_uint_fast64_t name;
 	struct {
@@ -75,7 +78,13 @@ struct relay {
 
 #define relay_count(r, name, n) atomic_fetch_add_explicit(&(r)->count.name, (n), memory_order_relaxed)
 
-/* The configuration of this moment, with a reference: relay_conf_unref when done. */
-struct relay_conf *relay_conf_now(struct relay *r);
+/* The configuration of this moment, with a reference: relay_conf_unref when done. Configurations and TLS
+ * contexts that a reload replaced stay alive until the end, so a pointer once read stays good. */
+struct relay_conf *relay_now(struct relay *r);
+
+/* Life, for main. relay_new takes conf's reference over; NULL: *why. relay_run returns when stopped. */
+struct relay *relay_new(struct relay_conf *conf, const char **why);
+int relay_run(struct relay *r);
+void relay_free(struct relay *r);
 
 #endif

@@ -40,7 +40,7 @@ struct relay_conf {
 	char *hostname; /* in greeting, EHLO, Received, Message-ID of DSNs */
 	char *state;	/* directory of spool and database */
 	char *keyd;	/* socket */
-	char *user;	/* to run as when started as root; NULL: sealpost-relay */
+	char *user;	/* to run as when started as root */
 	char *workers_text;
 	int workers;		 /* event loops; "auto" = CPUs */
 	struct conf_list listen; /* struct relay_listen */
@@ -73,7 +73,6 @@ struct relay_conf {
 		int64_t connections;	 /* per destination */
 		int64_t messages;	 /* per connection */
 		int64_t idle;		 /* usec a connection is kept for reuse */
-		struct sockaddr_storage source_v4, source_v6; /* reserved: family 0 = any */
 	} outbound;
 	struct {
 		uint64_t message_size; /* bytes */

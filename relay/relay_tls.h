@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relay_tls - relay's TLS contexts, and its private key that lives in keyd.
+ *
+ * Story:  relay_tls_load once (registers the provider), relay_tls_make at start and at each reload. The public part
+ *         of the key comes from the certificate, so relay starts while keyd is away. When a handshake
+ *         needs a signature, relay_tls asks keyd over the worker's own connection and the handshake waits as
+ *         a suspended job; where jobs are not possible it asks over a connection of its own and blocks for at most
+ *         two seconds.
+ * Thread: load and make: main. Signing: workers. */
+#ifndef RELAY_RELAY_TLS_H
+#define RELAY_RELAY_TLS_H
+
+#include "relay/relay.h"
+
+struct relay_tls_set {
+	SSL_CTX *in, *out, *out_verify;
+};
+
+int relay_tls_load(struct relay *r);
+/* NULL, or what is wrong (valid until the next call). */
+const char *relay_tls_make(const struct relay_conf *conf, struct relay_tls_set *out);
+/* Tells relay_tls which worker this thread is: at the start of the worker's thread. */
+void relay_tls_worker(struct relay_worker *w);
+/* Frees what signing kept for this thread. */
+void relay_tls_worker_end(void);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/relay_worker.h"
+
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "keyproto/keyproto_client_ev.h"
+#include "relay/in/in_listen.h"
+#include "relay/keys/keys_object.h"
+#include "relay/out/out_worker.h"
+#include "relay/queue/queue.h"
+#include "relay/relay_tls.h"
+
+#define GRACE (10 * CLOCK_SEC)
+
+struct start {
+	struct relay_worker *w;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	int done, err;
+	const char *why;
+};
+
+static void run_batch(void *arg, struct evt_msg *batch)
+{
+	while (batch) {
+		struct relay_msg *m = (struct relay_msg *)batch;
+		batch = batch->next;
+		m->run(m, arg);
+	}
+}
+
+/* Worker 0 speaks for all: they talk to the same keyd. */
+static void report_keyd(struct relay *r, unsigned state)
+{
+	int before = atomic_exchange(&r->keyd_state, (int)state);
+
+	queue_set_open(r->queue, state == KEYPROTO_READY);
+	if (before == (int)state)
+		return;
+	if (state == KEYPROTO_READY)
+		log_event(LOG_LEVEL_INFO, NULL, "keyd-ready", NULL);
+	else
+		log_event(LOG_LEVEL_WARN, NULL, "keyd-away", "state=%s",
+			  state == KEYPROTO_AWAY ? "unreachable" : keyproto_state_name(state));
+}
+
+static void keyd_state(void *arg, unsigned state)
+{
+	struct relay_worker *w = arg;
+
+	keys_object_state(w->keys, state);
+	if (w->index == 0 && !atomic_load(&w->relay->stopping))
+		report_keyd(w->relay, state);
+}
+
+static void want_customers(struct relay_worker *w, const struct relay_conf *conf)
+{
+	const struct relay_listen *l = conf->listen.items;
+
+	for (size_t i = 0; i < conf->listen.count; i++)
+		keys_object_want(w->keys, l[i].customer);
+}
+
+static int build(struct relay_worker *w, const char **why)
+{
+	struct relay_conf *conf = relay_now(w->relay);
+	int err = ERR_NOMEM;
+
+	*why = "worker";
+	w->loop = evt_loop_new();
+	w->inbox = w->loop ? evt_inbox_new(w->loop, run_batch, w) : NULL;
+	w->keyd = w->inbox ? keyproto_client_ev_new(w->loop, conf->keyd, KEYPROTO_ROLE_RELAY,
+						    "sealpost-relay", keyd_state, w)
+			   : NULL;
+	w->keys = w->keyd ? keys_object_new(w->keyd) : NULL;
+	w->out = w->keys ? out_worker_new(w) : NULL;
+	if (w->out) {
+		want_customers(w, conf);
+		w->in = in_listen_new(w, conf, &err, why);
+	}
+	relay_conf_unref(conf);
+	return w->in ? 0 : err;
+}
+
+static void tear_down(struct relay_worker *w)
+{
+	in_listen_free(w->in);
+	out_worker_free(w->out);
+	keys_object_free(w->keys);
+	keyproto_client_ev_free(w->keyd);
+	evt_inbox_free(w->inbox);
+	evt_loop_free(w->loop);
+	relay_tls_worker_end();
+}
+
+static void *thread(void *arg)
+{
+	struct start *s = arg;
+	struct relay_worker *w = s->w;
+	int err;
+
+	relay_tls_worker(w);
+	err = build(w, &s->why);
+	pthread_mutex_lock(&s->lock);
+	s->err = err;
+	s->done = 1;
+	pthread_cond_signal(&s->changed); /* s is gone once the lock is released */
+	pthread_mutex_unlock(&s->lock);
+	if (err == 0)
+		evt_loop_run(w->loop);
+	tear_down(w);
+	log_flush();
+	return NULL;
+}
+
+int relay_worker_start(struct relay_worker *w, struct relay *r, int index, const char **why)
+{
+	struct start s = {.w = w, .lock = PTHREAD_MUTEX_INITIALIZER,
+			  .changed = PTHREAD_COND_INITIALIZER};
+
+	w->relay = r;
+	w->index = index;
+	if (pthread_create(&w->thread, NULL, thread, &s) != 0) {
+		*why = "thread";
+		return ERR_NOMEM;
+	}
+	pthread_mutex_lock(&s.lock);
+	while (!s.done)
+		pthread_cond_wait(&s.changed, &s.lock);
+	pthread_mutex_unlock(&s.lock);
+	*why = s.why;
+	if (s.err < 0)
+		pthread_join(w->thread, NULL);
+	return s.err;
+}
+
+static void told(struct relay_msg *m, void *receiver)
+{
+	struct relay *r = receiver;
+
+	free(m);
+	if (--r->workers_busy == 0)
+		evt_loop_stop(r->loop);
+}
+
+static void out_stopped(void *arg)
+{
+	struct relay_worker *w = arg;
+	struct relay_msg *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		evt_loop_stop(w->relay->loop); /* no memory to say it nicely */
+		return;
+	}
+	m->run = told;
+	evt_inbox_post(w->relay->inbox, &m->msg);
+}
+
+static void in_stopped(void *arg)
+{
+	struct relay_worker *w = arg;
+
+	out_worker_stop(w->out, GRACE, out_stopped, w);
+}
+
+static void stop_mail(struct relay_msg *m, void *receiver)
+{
+	struct relay_worker *w = receiver;
+
+	free(m);
+	in_listen_stop(w->in, GRACE, in_stopped, w);
+}
+
+void relay_worker_stop_mail(struct relay_worker *w)
+{
+	struct relay_msg *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return;
+	m->run = stop_mail;
+	evt_inbox_post(w->inbox, &m->msg);
+}
+
+void relay_worker_end(struct relay_worker *w)
+{
+	evt_loop_stop(w->loop);
+	pthread_join(w->thread, NULL);
+}
