@@ -126,7 +126,7 @@ static void report_recovery(const struct spool_report *rep)
 
 static int open_spool(struct relay *r, const struct relay_conf *conf, const char **why)
 {
-	static char text[512];
+	static char text[4200];
 	struct spool_report report;
 	char dir[4096];
 	int err = 0;
