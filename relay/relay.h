@@ -21,6 +21,7 @@
 struct spool_log;
 struct queue;
 struct keys_object;
+struct spool_pool;
 struct out_worker;
 struct in_listen;
 struct api_server;
@@ -35,6 +36,7 @@ struct relay_worker {
 	struct evt_inbox *inbox;	 /* struct relay_msg: see below */
 	struct keyproto_client_ev *keyd; /* role relay */
 	struct keys_object *keys;
+	struct spool_pool *pool; /* buffers of spool_message: made on first use, spool_pool_free at the end */
 	struct in_listen *in;
 	struct out_worker *out;
 };

@@ -10,6 +10,7 @@
 #ifndef RELAY_KEYS_KEYS_OBJECT_H
 #define RELAY_KEYS_KEYS_OBJECT_H
 
+#include "core/list.h"
 #include "keyproto/keyproto_client_ev.h"
 #include "seal/seal_chunk.h"
 
@@ -28,7 +29,9 @@ struct keys_object_envelope { /* key for seal_field; its object id and salt let 
 	uint8_t key[32];
 };
 
-struct keys_object *keys_object_new(struct keyproto_client_ev *keyd);
+/* loop: the one that keyd's client runs on. NULL: out of memory. */
+struct keys_object *keys_object_new(struct evt_loop *loop, struct keyproto_client_ev *keyd);
+/* Before or after the client is freed. Opens that are under way are never answered. */
 void keys_object_free(struct keys_object *k);
 /* Tell it of each change of keyd's state (the client's on_state). */
 void keys_object_state(struct keys_object *k, unsigned state);
@@ -38,6 +41,16 @@ void keys_object_want(struct keys_object *k, const char *customer);
 /* 0, or ERR_AWAY, ERR_LOCKED, ERR_BUSY (stock empty for the moment: keyd is slow), ERR_NOTFOUND (customer unknown to keyd). */
 int keys_object_take(struct keys_object *k, const char *customer, struct keys_object_body *body,
 		     struct keys_object_envelope *envelope);
+
+/* After ERR_BUSY: fn once, later, with 0 when take would give a key again, or with what take would say. Embedded in
+ * its owner; unwait is fine at any time. Waiters are served in order. */
+struct keys_object_wait {
+	struct list_link link;
+	void (*fn)(void *arg, int err);
+	void *arg;
+};
+int keys_object_wait(struct keys_object *k, const char *customer, struct keys_object_wait *wait);
+void keys_object_unwait(struct keys_object *k, struct keys_object_wait *wait);
 
 /* Keys of objects that exist: count 1 or 2 (body, envelope). fn exactly once, later, or never after cancel. Requests of one
  * turn travel in one frame. keys point into secret memory, valid during fn. */

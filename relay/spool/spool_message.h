@@ -33,6 +33,7 @@ struct spool_envelope {
 	char *tls;	   /* how it came in: "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" */
 	struct spool_recipient *recipients;
 	unsigned count;
+	void *block; /* not NULL: all of the above lies in this one piece (spool_envelope_get) */
 };
 void spool_envelope_clear(struct spool_envelope *e);
 int spool_envelope_put(struct buf *b, const struct spool_envelope *e);
@@ -61,7 +62,8 @@ void spool_writer_commit(struct spool_writer *sw, const struct spool_envelope *e
 void spool_writer_abort(struct spool_writer *sw);
 
 struct spool_reader;
-/* opened is called once (perhaps within the call): 0 and the envelope is readable, or ERR_*. fresh is taken over. */
+/* opened is called once, later, never within the call: 0 and the envelope is readable, or ERR_*. fresh is taken over.
+ * NULL: out of memory; opened is then never called. */
 typedef void (*spool_reader_open_fn)(void *arg, int result);
 struct spool_reader *spool_reader_open(struct relay_worker *w, uint64_t id, struct spool_place at,
 				       struct spool_fresh *fresh, spool_reader_open_fn opened,
@@ -81,5 +83,14 @@ void spool_reader_close(struct spool_reader *r);
 int spool_message_state(struct relay_worker *w, uint64_t id, const struct spool_reader *r,
 			const struct spool_state *states, unsigned count, struct span detail,
 			void (*done)(void *arg, int result), void *arg);
+
+/* Opens the detail of one STATE record (its head as read from the log): for trace. fn exactly once, perhaps within the
+ * call; detail is valid during it. Run it on a worker. */
+typedef void (*spool_message_detail_fn)(void *arg, int result, struct span detail);
+void spool_message_detail_open(struct relay_worker *w, uint64_t id, struct span head,
+			       spool_message_detail_fn fn, void *arg);
+
+/* What a worker keeps for reuse, freed at its end (after its sessions; NULL is fine). */
+void spool_pool_free(struct spool_pool *p);
 
 #endif
