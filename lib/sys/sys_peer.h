@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+/* gid may be NULL. ERR_NOTFOUND: not a connected Unix socket; ERR_IO. */
 int sys_peer_uid(int fd, uid_t *uid, gid_t *gid);
 
 #endif

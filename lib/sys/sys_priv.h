@@ -8,8 +8,8 @@
 /* No core files, not dumpable (so /proc/PID is closed to others), no new privileges, umask 077, memlock
  * limit raised to the hard limit. */
 void sys_priv_harden(void);
-/* As root: becomes user (name or number) with no other groups. Not root: nothing to do. ERR_NOTFOUND,
- * ERR_DENIED. Call sys_priv_harden after it (setuid resets dumpable). */
+/* As root: becomes user (name or number) with its own group and no other. Not root: nothing to do.
+ * ERR_NOTFOUND, ERR_DENIED (also when user is root). Call sys_priv_harden after it (setuid resets dumpable). */
 int sys_priv_drop(const char *user);
 /* uid of a name or a decimal number. ERR_NOTFOUND. */
 int sys_priv_uid(const char *user, uid_t *uid);
