@@ -15,7 +15,7 @@
 #define RELAY_SPOOL_SPOOL_LOG_H
 
 #include "core/buf.h"
-#include "evt/evt_inbox.h"
+#include "relay/relay.h"
 
 #define SPOOL_SEGMENT_SIZE (64u << 20)
 #define SPOOL_PART_MAX (256u << 10) /* sealed bytes of one PART, head not counted */
@@ -59,22 +59,24 @@ struct spool_state { /* one recipient's news; plain: nothing here tells who or w
 	int64_t next; /* wall usec of the next attempt (DEFERRED) */
 };
 
+/* The job comes back through reply; whoever drains that inbox calls msg.run, as for every relay_msg: so run is
+ * the poster's "done". An open transaction (PARTs without COMMIT) ends with COMMIT, whether that succeeds or
+ * not, or with DROP; after a failed PART only DROP is right. */
 struct spool_job {
-	struct evt_msg msg;
-	uint8_t kind;	    /* enum spool_kind */
-	uint64_t id;	    /* message */
-	uint16_t recipients; /* COMMIT: how many there are; the message dies when all are final */
-	struct span head;   /* record payload, first piece: valid until the job comes back */
-	struct span body;   /* second piece (sealed bytes), may be empty */
-	struct spool_place *parts; /* COMMIT, DROP: places of the message's PARTs */
+	struct relay_msg msg; /* run: set by the poster; called with the job when it is answered */
+	uint8_t kind;	      /* enum spool_kind */
+	uint64_t id;	      /* message */
+	uint16_t recipients;  /* COMMIT: how many there are; the message dies when all are final */
+	struct span head;     /* record payload, first piece: valid until the job comes back */
+	struct span body;     /* second piece (sealed bytes), may be empty */
+	const struct spool_place *parts; /* COMMIT: places of all the message's PARTs, in order */
 	unsigned part_count;
 	const struct spool_state *states; /* STATE: encoded by the spool itself; head is then the sealed detail */
 	unsigned state_count;
 	int64_t created; /* COMMIT: wall usec */
 	/* answer */
 	struct evt_inbox *reply;
-	void (*done)(struct spool_job *j); /* for the receiver's inbox to call; see relay_msg */
-	int result; /* 0, ERR_NOSPACE, ERR_IO */
+	int result; /* 0, ERR_NOSPACE, ERR_IO; ERR_LIMIT, ERR_STATE: the poster's mistake */
 	struct spool_place place;
 };
 
@@ -106,6 +108,9 @@ int spool_log_ready(const struct spool_log *s);
 /* Reads a whole record's payload (head and body as they were posted) into out; checks its sum. The record must
  * belong to a message that lives. ERR_DAMAGED, ERR_NOTFOUND, ERR_IO. Any thread. */
 int spool_log_read(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out);
+/* As spool_log_read, of a COMMIT: also the places of its PARTs, in order, as one malloc'ed array (NULL if none). */
+int spool_log_read_commit(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out,
+			  struct spool_place **parts, unsigned *part_count);
 
 struct spool_numbers {
 	uint64_t segments, live_messages, bytes_used, bytes_free, syncs, sync_usec_max, damaged;
