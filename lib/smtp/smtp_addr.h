@@ -2,8 +2,9 @@
 /* smtp_addr - paths and addresses of the envelope (RFC 5321 4.1.2, RFC 6531 for UTF-8).
  *
  * Story:     parses "<local@domain>" of MAIL and RCPT. A source route is accepted and dropped. Quoted local
- *            parts and address literals are kept as written; the domain is folded to lower case.
- * Limits:    local part 64, domain 255, path 256 octets.
+ *            parts and address literals are kept as written; smtp_addr_format folds the domain to lower case.
+ *            Domains: letters, digits, hyphens inside, and "_" (which hosts in the field have); no dot at the end.
+ * Limits:    local part 64, domain 255, label 63, path with its brackets 256 octets.
  * Ownership: spans point into the input. Pure; any thread. */
 #ifndef SMTP_SMTP_ADDR_H
 #define SMTP_SMTP_ADDR_H

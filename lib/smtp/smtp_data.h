@@ -4,8 +4,8 @@
  * Story:  in: feed what arrived; decoded stretches come out as spans into the input, so nothing is copied.
  *         Only CRLF.CRLF ends. A bare CR, a bare LF or a NUL, or a line over SMTP_DATA_LINE_MAX octets is
  *         remembered in fault; decoding goes on to the end, so that the reply is given where RFC 5321
- *         wants it and the session stays in step.
- *         out: smtp_data_stuff copies, doubling dots at line starts; smtp_data_end gives the end.
+ *         wants it and the session stays in step; once there is a fault, no more body bytes come out.
+ *         out: smtp_data_out_copy copies, doubling dots at line starts; smtp_data_out_end gives the end.
  * Source: RFC 5321 4.5.2, 4.5.3.1.6. Pure; any thread. */
 #ifndef SMTP_SMTP_DATA_H
 #define SMTP_SMTP_DATA_H
@@ -19,7 +19,8 @@ enum smtp_data_fault { SMTP_DATA_OK, SMTP_DATA_BARE_LF, SMTP_DATA_BARE_CR, SMTP_
 struct smtp_data_in {
 	int state;
 	unsigned column; /* octets of the present line */
-	enum smtp_data_fault fault;
+	enum smtp_data_fault fault; /* the first one */
+	int high;	 /* an octet above 0x7f was seen */
 	int done;
 };
 void smtp_data_in_init(struct smtp_data_in *d);
@@ -33,7 +34,7 @@ struct smtp_data_out {
 	int last_cr;
 };
 void smtp_data_out_init(struct smtp_data_out *d);
-/* Appends in to out, stuffed. */
+/* Appends in to out, stuffed: all of it, or nothing and ERR_NOMEM or ERR_LIMIT. */
 int smtp_data_out_put(struct smtp_data_out *d, struct span in, struct buf *out);
 /* As put, to memory: dst has room for 2 * in.n; returns the bytes written. */
 size_t smtp_data_out_copy(struct smtp_data_out *d, struct span in, uint8_t *dst);
