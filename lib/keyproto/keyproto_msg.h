@@ -8,7 +8,11 @@
  *            sealpost-keyproto(7), and test/vectors/keyproto holds one example of each.
  * Ownership: _get leaves spans pointing into the body. Replies that hold keys are read in place and
  *            copied only into secret memory.
- * Errors:    a failed _get is ERR_FORMAT, and keyd then closes the connection.
+ * Errors:    a failed _get is ERR_FORMAT, and keyd then closes the connection. _get refuses numbers
+ *            that are in no list here (roles, purposes, algorithms, key types, methods, states), names
+ *            that keyproto_name_ok refuses, counts and lengths over their limits; so whoever has a
+ *            struct from _get can index tables with it. _put holds to the same rules: it marks the buf
+ *            and returns ERR_FORMAT, so a bad argument costs its frame and not the connection.
  * Limits:    names below are 1..64 bytes of [a-z0-9._/-]; batches 1..256 items; frame body 64 KiB.
  * Thread:    pure; any. */
 #ifndef KEYPROTO_KEYPROTO_MSG_H
@@ -24,6 +28,9 @@
 #define KEYPROTO_SALT 24	/* salt of an object: see seal_chunk.h */
 #define KEYPROTO_OBJECT_KEY 76	/* AEAD key 32, base nonce 12, commitment 32 */
 #define KEYPROTO_DATA_MAX 16384 /* one field, one message to sign or to authenticate */
+#define KEYPROTO_SEALED_MAX (KEYPROTO_DATA_MAX + 64) /* one sealed field */
+#define KEYPROTO_SLOTS_MAX 8
+#define KEYPROTO_SECRET_MAX 1024 /* a passphrase */
 
 /* X(symbol, number, name): one row an operation. The name is what logs and keyd_permit use. */
 #define KEYPROTO_OPS(X)                                                                            \
@@ -174,7 +181,7 @@ struct keyproto_derived {
 	uint32_t keyref;	/* which DEK: stored beside the object */
 	const uint8_t *salt;	/* KEYPROTO_SALT bytes */
 	const uint8_t *key;	/* KEYPROTO_OBJECT_KEY bytes */
-	uint32_t status;	/* per item; salt and key are NULL unless 0 */
+	uint32_t status;	/* per item; salt and key are NULL and not on the wire unless 0 */
 };
 int keyproto_derive_new_put(struct buf *b, const struct keyproto_derive_new *m);
 int keyproto_derive_new_get(struct span body, struct keyproto_derive_new *m);
@@ -252,13 +259,18 @@ int keyproto_public_get(struct span body, struct keyproto_public *m);
 
 /* --- INIT (admin): makes root, KEKs and the first store, wrapped in the slots named here.
  * Refused (E_STATE) unless keyd is empty. */
+enum keyproto_slot_method {
+	KEYPROTO_SLOT_FILE = 1,
+	KEYPROTO_SLOT_PASSPHRASE = 2,
+	KEYPROTO_SLOT_CREDENTIAL = 3
+};
 struct keyproto_slot {
-	uint8_t method; /* 1 file, 2 passphrase, 3 credential */
+	uint8_t method;	    /* enum keyproto_slot_method */
 	struct span secret; /* passphrase; empty for file (keyd makes it) and credential (it has it) */
 };
 struct keyproto_init {
-	uint16_t count; /* 1..8, in the order of keyd.yaml's slots: */
-	struct keyproto_slot slots[8];
+	uint16_t count; /* 1..KEYPROTO_SLOTS_MAX, in the order of keyd.yaml's slots: */
+	struct keyproto_slot slots[KEYPROTO_SLOTS_MAX];
 };
 int keyproto_init_put(struct buf *b, const struct keyproto_init *m);
 int keyproto_init_get(struct span body, struct keyproto_init *m);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyproto_roundtrip - every codec of keyproto_msg.h as one function: decode a body, encode it again.
+ *
+ * Story: the unit test runs the table over the examples, the fuzz target over anything.
+ *        A row's number is what fuzz inputs begin with, so rows are only ever added at the end. */
+#ifndef TEST_UNIT_KEYPROTO_ROUNDTRIP_H
+#define TEST_UNIT_KEYPROTO_ROUNDTRIP_H
+
+#include "core/err.h"
+#include "keyproto/keyproto_msg.h"
+
+/* 0: out holds the body again. ERR_FORMAT: _get refused. Anything else: _put failed on what _get gave. */
+typedef int (*keyproto_roundtrip_fn)(struct span body, struct buf *out);
+
+#define KEYPROTO_ROUNDTRIP_BROKEN 1
+
+#define KEYPROTO_ROUNDTRIP_STRUCT(name, type)                                                      \
+	static int roundtrip_##name(struct span body, struct buf *out)                             \
+	{                                                                                          \
+		static struct type m;                                                              \
+		int r = keyproto_##name##_get(body, &m);                                           \
+		if (r != 0)                                                                        \
+			return r;                                                                  \
+		return keyproto_##name##_put(out, &m) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;        \
+	}
+#define KEYPROTO_ROUNDTRIP_LIST(name, type)                                                        \
+	static int roundtrip_##name(struct span body, struct buf *out)                             \
+	{                                                                                          \
+		static struct type items[KEYPROTO_BATCH_MAX];                                      \
+		int n = keyproto_##name##_get(body, items);                                        \
+		if (n <= 0)                                                                        \
+			return n;                                                                  \
+		return keyproto_##name##_put(out, items, (unsigned)n) == 0                         \
+			   ? 0                                                                     \
+			   : KEYPROTO_ROUNDTRIP_BROKEN;                                            \
+	}
+
+KEYPROTO_ROUNDTRIP_STRUCT(hello, keyproto_hello)
+KEYPROTO_ROUNDTRIP_STRUCT(hello_reply, keyproto_hello_reply)
+KEYPROTO_ROUNDTRIP_STRUCT(derive_new, keyproto_derive_new)
+KEYPROTO_ROUNDTRIP_LIST(derived, keyproto_derived)
+KEYPROTO_ROUNDTRIP_STRUCT(derive_existing, keyproto_derive_existing)
+KEYPROTO_ROUNDTRIP_STRUCT(fields, keyproto_fields)
+KEYPROTO_ROUNDTRIP_LIST(results, keyproto_result)
+KEYPROTO_ROUNDTRIP_STRUCT(mac, keyproto_mac)
+KEYPROTO_ROUNDTRIP_STRUCT(sign, keyproto_sign)
+KEYPROTO_ROUNDTRIP_STRUCT(public, keyproto_public)
+KEYPROTO_ROUNDTRIP_STRUCT(init, keyproto_init)
+KEYPROTO_ROUNDTRIP_STRUCT(slot, keyproto_slot)
+KEYPROTO_ROUNDTRIP_STRUCT(key_add, keyproto_key_add)
+
+static int roundtrip_event(struct span body, struct buf *out)
+{
+	uint8_t state;
+
+	if (keyproto_event_get(body, &state) != 0)
+		return ERR_FORMAT;
+	return keyproto_event_put(out, state) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
+static int roundtrip_bytes(struct span body, struct buf *out)
+{
+	struct span s;
+
+	if (keyproto_bytes_get(body, &s) != 0)
+		return ERR_FORMAT;
+	return keyproto_bytes_put(out, s) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
+static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
+    roundtrip_hello,	       roundtrip_hello_reply, roundtrip_derive_new, roundtrip_derived,
+    roundtrip_derive_existing, roundtrip_fields,      roundtrip_results,    roundtrip_mac,
+    roundtrip_sign,	       roundtrip_public,      roundtrip_init,	    roundtrip_slot,
+    roundtrip_key_add,	       roundtrip_event,	      roundtrip_bytes,
+};
+#define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
+
+#endif

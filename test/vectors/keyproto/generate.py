@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Writes the examples of sealpost-keyproto(7) beside this file: one whole frame each, in hexadecimal.
+# Written from the manual page alone, so that it is a second opinion about the bytes.
+# With --corpus DIR it also writes the bodies as inputs for fuzz_keyproto.
+import os
+import struct
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def u8(v): return struct.pack(">B", v)
+def u16(v): return struct.pack(">H", v)
+def u32(v): return struct.pack(">I", v)
+def u64(v): return struct.pack(">Q", v)
+def s8(b): return u8(len(b)) + b
+def s16(b): return u16(len(b)) + b
+def run(first, n): return bytes((first + i) & 255 for i in range(n))
+
+
+def frame(op, request, body=b"", status=0, epoch=0):
+    return u16(1) + u16(op) + u32(len(body)) + u64(request) + u32(status) + u32(epoch) + body
+
+
+CONTEXT = b"\x01\x07default\x08\x00\x00\x00\x00\x00\x00\x10\x01\x04body"
+SPKI = run(0x30, 91)
+STATUS = (b'{"state":"ready","store":"00112233445566778899aabbccddeeff","generation":12,"uptime_s":5}')
+SLOT_FILE = u8(1) + s16(b"")
+SLOT_PASS = u8(2) + s16(b"correct horse battery staple")
+
+# name of the example, codec (row in test/unit/keyproto_roundtrip.h, None: no codec), frame
+EXAMPLES = [
+    ("hello", 0, frame(1, 1, u16(1) + u16(1) + u8(1) + s8(b"sealpost-relay"))),
+    ("hello-reply", 1, frame(1, 1, u16(1) + u8(3) + run(0, 16), epoch=7)),
+    ("status", None, frame(2, 2)),
+    ("status-reply", None, frame(2, 2, STATUS, epoch=7)),
+    ("derive-new", 2, frame(16, 3, s8(b"default") + u8(1) + u16(2) + s8(CONTEXT) + s8(b"x"))),
+    ("derive-new-reply", 3, frame(16, 3, u16(2) + u32(0) + u32(65537) + run(0x10, 24) + run(0x80, 76)
+                                  + u32(2) + u32(0), epoch=7)),
+    ("derive-existing", 4, frame(17, 4, u16(1) + s8(b"default") + u8(1) + u32(65537) + run(0x10, 24)
+                                 + s8(CONTEXT))),
+    ("derive-existing-reply", 3, frame(17, 4, u16(1) + u32(0) + u32(65537) + run(0x10, 24)
+                                       + run(0x80, 76), epoch=7)),
+    ("seal-fields", 5, frame(18, 5, s8(b"acme.example") + u8(2) + u16(2)
+                             + s16(b"aad one") + s16(b"plain one") + s16(b"") + s16(b""))),
+    ("seal-fields-reply", 6, frame(18, 5, u16(2) + u32(0) + s16(run(1, 54)) + u32(0) + s16(run(1, 45)),
+                                   epoch=7)),
+    ("open-fields", 5, frame(19, 6, s8(b"acme.example") + u8(4) + u16(1)
+                             + s16(b"aad one") + s16(run(1, 54)))),
+    ("open-fields-reply", 6, frame(19, 6, u16(2) + u32(0) + s16(b"plain one") + u32(3) + s16(b""),
+                                   epoch=7)),
+    ("blind-index", 5, frame(20, 7, s8(b"default") + u8(3) + u16(1)
+                             + s16(b"suppression.address") + s16(b"ann@example.test"))),
+    ("blind-index-reply", 6, frame(20, 7, u16(1) + u32(0) + s16(run(0x40, 32)), epoch=7)),
+    ("mac", 7, frame(21, 8, s8(b"default") + s8(b"campaign/1") + s16(b"dp-camp-1\ncmp_1") + s8(b""))),
+    ("mac-reply", 14, frame(21, 8, s16(run(0xa0, 32)), epoch=7)),
+    ("verify-mac", 7, frame(22, 9, s8(b"default") + s8(b"campaign/1") + s16(b"dp-camp-1\ncmp_1")
+                            + s8(run(0xa0, 32)))),
+    ("verify-mac-reply", None, frame(22, 9, status=3, epoch=7)),
+    ("sign", 8, frame(23, 10, s8(b"tls/relay") + u8(1) + s16(b"to be signed"))),
+    ("sign-reply", 14, frame(23, 10, s16(run(0x30, 70)), epoch=7)),
+    ("public-key", 14, frame(24, 11, s16(b"tls/relay"))),
+    ("public-key-reply", 9, frame(24, 11, u8(1) + s16(SPKI), epoch=7)),
+    ("init", 10, frame(32, 12, u16(2) + SLOT_FILE + SLOT_PASS)),
+    ("unseal", 11, frame(33, 13, SLOT_PASS)),
+    ("lock", None, frame(34, 14)),
+    ("customer-add", 14, frame(35, 15, s16(b"acme.example"))),
+    ("key-add", 12, frame(36, 16, s8(b"dkim/acme.example/s2026") + u8(2))),
+    ("key-add-reply", 9, frame(36, 16, u8(2) + s16(run(0x30, 294)), epoch=7)),
+    ("event", 13, frame(64, 0, u8(2), epoch=8)),
+]
+
+
+def main():
+    for name, _, data in EXAMPLES:
+        with open(os.path.join(HERE, name + ".hex"), "w") as f:
+            f.write("# %s: one frame; first line is the head\n%s\n" % (name, data[:24].hex()))
+            for i in range(24, len(data), 32):
+                f.write(data[i:i + 32].hex() + "\n")
+    if sys.argv[1:2] == ["--corpus"]:
+        for name, row, data in EXAMPLES:
+            if row is not None:
+                with open(os.path.join(sys.argv[2], name), "wb") as f:
+                    f.write(bytes([row]) + data[24:])
+
+
+main()
