@@ -257,6 +257,8 @@ int smtp_data_out_put(struct smtp_data_out *d, struct span in, struct buf *out)
 	size_t dots = d->at_line_start != MID_LINE && in.n && in.p[0] == '.';
 	uint8_t *dst;
 
+	if (!in.n)
+		return buf_failed(out);
 	/* Counted first, so that a buffer with just enough room takes it. */
 	for (struct span s = in; s.n;) {
 		ptrdiff_t lf = span_find(s, '\n');
