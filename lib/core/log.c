@@ -94,8 +94,8 @@ static size_t escape(char *dst, size_t room, const char *src)
 	return n;
 }
 
-static void emit(enum log_level level, const char *id, const char *event, const char *fmt,
-		 va_list ap)
+__attribute__((format(printf, 4, 0))) static void
+emit(enum log_level level, const char *id, const char *event, const char *fmt, va_list ap)
 {
 	char head[192], facts[LOG_LINE_MAX], line[LOG_LINE_MAX + 2];
 	size_t n;
