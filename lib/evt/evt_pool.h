@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* evt_pool - memory that connections of one loop lend each other for the length of a turn.
+ *
+ * Story:     a connection that reads or writes takes a piece from here into its buf and gives it back
+ *            when the buf is empty again. So an idle connection holds nothing, and a busy one never
+ *            asks the allocator.
+ * Ownership: a piece is ordinary malloc memory: a buf may also free it or grow out of it.
+ * Limits:    KEEP pieces of each size are kept; what comes back beyond that is wiped and freed.
+ * Thread:    the loop's. */
+#ifndef EVT_EVT_POOL_H
+#define EVT_EVT_POOL_H
+
+#include "core/buf.h"
+
+#define EVT_POOL_SMALL (16u << 10)  /* one TLS record, one batch of replies */
+#define EVT_POOL_LARGE (128u << 10) /* a body on its way out */
+#define EVT_POOL_KEEP 32
+
+struct evt_pool_class {
+	unsigned count;
+	uint8_t *piece[EVT_POOL_KEEP];
+};
+
+struct evt_pool {
+	struct evt_pool_class small, large;
+};
+
+void evt_pool_clear(struct evt_pool *p);
+
+/* As buf_reserve, but memory comes from the pool if b has too little. */
+uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n);
+/* Takes b's memory back if b is empty. */
+void evt_pool_return(struct evt_pool *p, struct buf *b);
+
+#endif
