@@ -65,6 +65,7 @@ static int grow(struct buf *b, size_t need)
 
 uint8_t *buf_reserve(struct buf *b, size_t n)
 {
+	static uint8_t nothing[1];
 	size_t used = b->len - b->off;
 
 	if (n > b->max - used) {
@@ -80,7 +81,7 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 			return NULL;
 		}
 	}
-	return b->data + b->len;
+	return b->data ? b->data + b->len : nothing; /* n is 0: NULL would mean failure */
 }
 
 void buf_commit(struct buf *b, size_t n)

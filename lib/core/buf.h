@@ -33,7 +33,7 @@ static inline size_t buf_size(const struct buf *b)
 }
 static inline const uint8_t *buf_ptr(const struct buf *b)
 {
-	return b->data + b->off;
+	return b->data ? b->data + b->off : NULL;
 }
 static inline struct span buf_span(const struct buf *b)
 {

@@ -130,7 +130,7 @@ int seal_field_open(const uint8_t key[32], struct span aad, struct span sealed, 
 	if (sealed.n < SEAL_FIELD_OVERHEAD || sealed.p[0] != SEAL_FIELD_FORMAT)
 		return ERR_FORMAT;
 	p = buf_reserve(out, sealed.n - SEAL_FIELD_OVERHEAD);
-	if (!p && sealed.n > SEAL_FIELD_OVERHEAD)
+	if (!p)
 		return buf_failed(out);
 	rc = xaes(key, sealed.p + HEAD, span_sub(sealed, 0, HEAD), aad, in, 1, p);
 	if (rc == 0)

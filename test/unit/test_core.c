@@ -34,6 +34,20 @@ static void buf_refuses_what_exceeds_its_maximum(void **state)
 	buf_clear(&b);
 }
 
+static void buf_reserving_nothing_is_no_failure(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 0);
+	assert_non_null(buf_reserve(&b, 0));
+	buf_commit(&b, 0);
+	assert_int_equal(buf_failed(&b), 0);
+	assert_null(buf_reserve(&b, 1));
+	assert_int_equal(buf_failed(&b), ERR_LIMIT);
+	buf_clear(&b);
+}
+
 static void buf_keeps_order_over_many_puts_and_drains(void **state)
 {
 	struct buf b;
@@ -190,6 +204,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(buf_refuses_what_exceeds_its_maximum),
+	    cmocka_unit_test(buf_reserving_nothing_is_no_failure),
 	    cmocka_unit_test(buf_keeps_order_over_many_puts_and_drains),
 	    cmocka_unit_test(hex_and_base64_round_trip_and_refuse_foreign_bytes),
 	    cmocka_unit_test(durations_and_sizes_read_as_people_write_them),
