@@ -76,25 +76,24 @@ struct spool_job {
 	int64_t created; /* COMMIT: wall usec */
 	/* answer */
 	struct evt_inbox *reply;
-	int result; /* 0, ERR_NOSPACE, ERR_IO; ERR_LIMIT, ERR_STATE: the poster's mistake */
+	int result; /* 0, ERR_NOSPACE, ERR_IO; ERR_LIMIT, ERR_BADSTATE: the poster's mistake */
 	struct spool_place place;
 };
 
-/* Recovery hands back what the log holds, in order of the log. states are merged: one per recipient. */
+/* Recovery hands back what lives, in order of the log. states are merged: one per recipient. */
 struct spool_found {
 	uint64_t id;
 	int64_t created;
 	struct spool_place place; /* COMMIT */
 	uint16_t recipients;
 	const struct spool_state *states; /* one per recipient; outcome 0: nothing known yet */
-	int live;	  /* some recipient is not final */
+	int live;	  /* some recipient is not final: always 1 */
 };
 struct spool_report { /* of a recovery, for log and status */
 	uint64_t segments, records, messages, live, damaged_records, torn_bytes;
 };
 
-/* Opens or creates dir, recovers, calls found for every message (live or finished and still in the log), then
- * starts the thread. free_floor: bytes that must stay free. */
+/* Opens or creates dir, recovers, calls found for every message that lives, then starts the thread. free_floor: bytes that must stay free. */
 struct spool_log *spool_log_open(const char *dir, uint64_t free_floor,
 				 void (*found)(void *arg, const struct spool_found *f), void *arg,
 				 struct spool_report *report, int *err);
@@ -111,6 +110,19 @@ int spool_log_read(struct spool_log *s, struct spool_place at, uint64_t id, stru
 /* As spool_log_read, of a COMMIT: also the places of its PARTs, in order, as one malloc'ed array (NULL if none). */
 int spool_log_read_commit(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out,
 			  struct spool_place **parts, unsigned *part_count);
+
+/* What the log still holds of one message, in its order: for trace. It reads the heads of all segments, some 10 ms
+ * each, so never on a worker. Finished messages stay until their segment is recycled. */
+struct spool_seen {
+	uint8_t kind;		  /* SPOOL_PART, SPOOL_COMMIT, SPOOL_STATE */
+	int64_t time;		  /* wall usec: COMMIT when created, others when written */
+	struct spool_place place; /* for spool_log_read */
+	uint16_t recipients;	  /* COMMIT */
+	const struct spool_state *states; /* STATE */
+	unsigned state_count;
+};
+int spool_log_trace(struct spool_log *s, uint64_t id,
+		    void (*seen)(void *arg, const struct spool_seen *r), void *arg);
 
 struct spool_numbers {
 	uint64_t segments, live_messages, bytes_used, bytes_free, syncs, sync_usec_max, damaged;
