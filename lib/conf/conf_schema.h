@@ -62,6 +62,8 @@ struct conf_key {
 	size_t item_size;		   /* LIST */
 	/* More checks on a finished scalar: NULL if good, else what is wrong (static text). */
 	const char *(*check)(const char *value);
+	/* LIST: the same for a finished item, whose derived members it may fill in. */
+	const char *(*check_item)(void *item);
 	const char *help; /* one line for the manual */
 };
 

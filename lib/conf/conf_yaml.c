@@ -24,11 +24,16 @@ struct reader {
 	char path[256]; /* of the key at hand: "listen[0].mode" */
 };
 
-static int fail(struct reader *r, const char *what)
+static int fail_at(struct reader *r, size_t line, const char *what)
 {
-	snprintf(r->err, CONF_ERR_MAX, "%s:%zu: %s%s%s", r->file, r->ev.start_mark.line + 1, r->path,
+	snprintf(r->err, CONF_ERR_MAX, "%s:%zu: %s%s%s", r->file, line + 1, r->path,
 		 r->path[0] ? ": " : "", what);
 	return ERR_CONFIG;
+}
+
+static int fail(struct reader *r, const char *what)
+{
+	return fail_at(r, r->ev.start_mark.line, what);
 }
 
 static int next(struct reader *r)
@@ -187,7 +192,8 @@ static int read_list(struct reader *r, const struct conf_key *k, struct conf_lis
 	if (r->ev.type != YAML_SEQUENCE_START_EVENT)
 		return fail(r, "takes a list");
 	for (size_t i = 0;; i++) {
-		size_t at = descend(r, NULL, i);
+		size_t at = descend(r, NULL, i), line;
+		const char *wrong;
 		void *item;
 		int rc = next(r);
 
@@ -202,9 +208,13 @@ static int read_list(struct reader *r, const struct conf_key *k, struct conf_lis
 			return ERR_CONFIG;
 		if (conf_value_defaults(k->sub, item) < 0)
 			return fail(r, "out of memory");
+		line = r->ev.start_mark.line;
 		rc = read_map(r, k->sub, item);
 		if (rc < 0)
 			return rc;
+		wrong = k->check_item ? k->check_item(item) : NULL;
+		if (wrong)
+			return fail_at(r, line, wrong);
 		r->path[at] = '\0';
 	}
 }

@@ -38,6 +38,13 @@ static const struct conf_key out_keys[] = {
     {.name = "port", .type = CONF_INT, .offset = offsetof(struct sample, out.port) - offsetof(struct sample, out),
      .fallback = "25", .min = 1, .max = 65535},
     {0}};
+static const char *check_item(void *item)
+{
+	const struct item *i = item;
+
+	return i->mode == 1 && !strcmp(i->address, "*") ? "a smarthost has an address" : NULL;
+}
+
 static const struct conf_key keys[] = {
     {.name = "hostname", .type = CONF_STRING, .offset = offsetof(struct sample, host), .required = 1},
     {.name = "state", .type = CONF_PATH, .offset = offsetof(struct sample, state)},
@@ -49,7 +56,7 @@ static const struct conf_key keys[] = {
      .min = 1000000, .max = INT64_C(86400000000)},
     {.name = "size", .type = CONF_SIZE, .offset = offsetof(struct sample, size), .fallback = "50M"},
     {.name = "listen", .type = CONF_LIST, .offset = offsetof(struct sample, listen), .sub = item_keys,
-     .item_size = sizeof(struct item)},
+     .item_size = sizeof(struct item), .check_item = check_item},
     {.name = "nets", .type = CONF_STRINGS, .offset = offsetof(struct sample, nets)},
     {.name = "peers", .type = CONF_FREE_MAP, .offset = offsetof(struct sample, peers)},
     {.name = "out", .type = CONF_MAP, .offset = offsetof(struct sample, out), .sub = out_keys},
@@ -114,6 +121,8 @@ static void every_mistake_names_file_line_and_key(void **state)
 	     "test.yaml:4: listen[0].mode: must be one of smarthost, submission"},
 	    {"hostname: a\nlisten:\n  - mode: smarthost\n",
 	     "test.yaml:4: listen[0]: key \"address\" is missing"},
+	    {"hostname: a\nlisten:\n  - address: \"*\"\n  - address: \"*\"\n    mode: smarthost\nflag: no\n",
+	     "test.yaml:4: listen[1]: a smarthost has an address"},
 	    {"hostname: a\nhostname: b\n", "test.yaml:2: hostname: the same key twice"},
 	    {"hostname: [a]\n", "test.yaml:1: hostname: takes one value, not a list"},
 	    {"hostname: a\nlisten: x\n", "test.yaml:2: listen: takes a list"},
