@@ -5,12 +5,12 @@
 #include "core/secret.h"
 #include "relay/keys/keys_object_priv.h"
 
-#define WANT_MAX 2
+#define WANT_MAX    2
 #define FRAME_BYTES 49152 /* of items: well under the frame's 64 KiB */
 
 struct request;
 
-struct user { /* one key that a request waits for */
+struct user {		       /* one key that a request waits for */
 	struct list_link link; /* of derive.users; not linked: answered */
 	struct request *request;
 };
@@ -26,7 +26,7 @@ struct request {
 	uint8_t (*keys)[KEYPROTO_OBJECT_KEY]; /* secret memory */
 };
 
-struct derive { /* one key to be had from keyd, for all who want it */
+struct derive {		       /* one key to be had from keyd, for all who want it */
 	struct list_link link; /* of keys_object.unsent, or .sent_shared if shared */
 	struct list users;
 	int shared; /* an envelope's key: others may want it too, and it is worth remembering */
@@ -225,12 +225,11 @@ static int cached(struct keys_object *k, const struct derive *d)
 
 static struct derive *find_shared(struct list *l, const struct derive *like)
 {
-	list_each(d, l, struct derive, link)
-		if (d->shared && d->keyref == like->keyref &&
-		    d->context_size == like->context_size &&
-		    !memcmp(d->salt, like->salt, sizeof(d->salt)) &&
-		    !memcmp(d->context, like->context, (size_t)d->context_size))
-			return d;
+	list_each(d, l, struct derive,
+		  link) if (d->shared && d->keyref == like->keyref &&
+			    d->context_size == like->context_size &&
+			    !memcmp(d->salt, like->salt, sizeof(d->salt)) &&
+			    !memcmp(d->context, like->context, (size_t)d->context_size)) return d;
 	return NULL;
 }
 
@@ -314,11 +313,11 @@ int64_t keys_object_open(struct keys_object *k, const struct keys_object_want *w
 
 static int cancel_in(struct list *l, int64_t ticket)
 {
-	list_each(r, l, struct request, link)
-		if (r->ticket == ticket) {
-			request_free(r);
-			return 1;
-		}
+	list_each(r, l, struct request, link) if (r->ticket == ticket)
+	{
+		request_free(r);
+		return 1;
+	}
 	return 0;
 }
 

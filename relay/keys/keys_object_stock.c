@@ -7,8 +7,8 @@
 #include "core/secret.h"
 #include "relay/keys/keys_object_priv.h"
 
-#define PAUSE (CLOCK_SEC / 10)	  /* after keyd could not answer */
-#define PAUSE_NAME (5 * CLOCK_SEC) /* after it said that there is no such customer */
+#define PAUSE	   (CLOCK_SEC / 10) /* after keyd could not answer */
+#define PAUSE_NAME (5 * CLOCK_SEC)  /* after it said that there is no such customer */
 
 struct fetch {
 	struct list_link link; /* of keys_object.fetches */
@@ -67,9 +67,8 @@ static int evict(struct keys_object *k, const struct keys_object_customer *but)
 
 static struct keys_object_customer *customer_find(struct keys_object *k, const char *name)
 {
-	list_each(c, &k->customers, struct keys_object_customer, link)
-		if (!strcmp(c->name, name))
-			return c;
+	list_each(c, &k->customers, struct keys_object_customer,
+		  link) if (!strcmp(c->name, name)) return c;
 	return NULL;
 }
 
@@ -114,11 +113,12 @@ void keys_object_stock_refuse(struct keys_object *k, int err)
 
 	do { /* from the top each time: a waiter may do anything with us but free us */
 		found = NULL;
-		list_each(c, &k->customers, struct keys_object_customer, link)
-			if (!list_empty(&c->waiters)) {
-				found = c;
-				break;
-			}
+		list_each(c, &k->customers, struct keys_object_customer,
+			  link) if (!list_empty(&c->waiters))
+		{
+			found = c;
+			break;
+		}
 		if (found) {
 			found->pinned++;
 			serve_waiters(found, err);
@@ -344,7 +344,8 @@ void keys_object_want(struct keys_object *k, const char *customer)
 		keys_object_stock_refill(k, c);
 }
 
-/* A key that has waited too long is not used: its id would tell a false age, its DEK may be an old one. */
+/* A key that has waited too long is not used: its id would tell a false age, its DEK may be an old
+ * one. */
 static void drop_stale(struct keys_object *k, struct keys_object_customer *c)
 {
 	int64_t now = evt_loop_now(k->loop);

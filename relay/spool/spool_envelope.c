@@ -8,9 +8,9 @@
 #include "wire/wire_put.h"
 
 #define FORMAT 1
-#define FLAGS (SPOOL_8BIT | SPOOL_UTF8)
+#define FLAGS  (SPOOL_8BIT | SPOOL_UTF8)
 
-struct block { /* what spool_envelope_get allocates: recipients, then all strings */
+struct block {	     /* what spool_envelope_get allocates: recipients, then all strings */
 	size_t size; /* of the whole: to wipe it */
 	struct spool_recipient recipients[];
 };

@@ -6,10 +6,10 @@
 #include "core/err.h"
 #include "relay/spool/spool_message_priv.h"
 
-#define KEEP 256 /* state jobs in the pool */
+#define KEEP	    256 /* state jobs in the pool */
 #define STATES_KEEP 4
 
-struct news { /* one STATE job under way */
+struct news {		       /* one STATE job under way */
 	struct list_link link; /* in the pool */
 	struct spool_job job;
 	struct spool_pool *pool;

@@ -58,8 +58,6 @@ struct spool_pool {
 struct spool_pool *spool_pool_of(struct relay_worker *w);
 struct spool_buffer *spool_pool_buffer(struct spool_pool *p, int class);
 void spool_pool_buffer_back(struct spool_pool *p, struct spool_buffer *b);
-/* Empties one of the pool's bufs, wiping what was in it; keeps the memory if it is small. */
-void spool_pool_wipe(struct buf *b);
 
 /* How the pool frees what it knows only by its link. */
 void spool_writer_destroy(struct list_link *l);

@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/err.h"
 #include "core/num.h"
+#include "core/secret.h"
 #include "relay/spool/spool_message_priv.h"
 #include "seal/seal_field.h"
 #include "wire/wire_get.h"
 #include "wire/wire_put.h"
 
 #define FORMAT 1
+#define KEEP   65536 /* a larger buf is given back */
+
+/* What was in clear for a moment. */
+static void wipe(struct buf *b)
+{
+	if (b->cap > KEEP) {
+		buf_clear(b);
+		return;
+	}
+	if (b->data)
+		secret_wipe(b->data, b->len);
+	buf_reset(b);
+}
 
 static void put_keyref(struct buf *out, uint64_t object, uint32_t keyref, const uint8_t *salt)
 {
@@ -25,7 +39,8 @@ static struct spool_keyref get_keyref(struct wire_get *g)
 	return k;
 }
 
-/* What a sealed piece is bound to: whose it is, what it is, which message's, and the clear bytes before it. */
+/* What a sealed piece is bound to: whose it is, what it is, which message's, and the clear bytes
+ * before it. */
 static int make_aad(struct spool_pool *p, struct span customer, struct span kind, uint64_t id,
 		    struct span clear)
 {
@@ -73,7 +88,7 @@ int spool_payload_commit_put(struct spool_pool *p, struct buf *out, uint64_t id,
 	if (err == 0)
 		err = seal_behind(p, out, at, customer, SPAN_LIT("envelope"), id, &keys->envelope,
 				  buf_span(&p->plain));
-	spool_pool_wipe(&p->plain);
+	wipe(&p->plain);
 	return err;
 }
 
@@ -119,7 +134,7 @@ int spool_payload_envelope(struct spool_pool *p, uint64_t id, const struct spool
 		if (err == ERR_FORMAT)
 			err = ERR_DAMAGED;
 	}
-	spool_pool_wipe(&p->plain);
+	wipe(&p->plain);
 	if (err == 0 && (e->size != h->size || !span_equal(span_str(e->customer), h->customer))) {
 		spool_envelope_clear(e);
 		err = ERR_DAMAGED;

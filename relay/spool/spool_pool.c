@@ -5,8 +5,6 @@
 #include "core/secret.h"
 #include "relay/spool/spool_message_priv.h"
 
-#define PLAIN_KEEP 65536 /* a buf larger than this is given back */
-
 /* Memory for a message of usual size, for one chunk, and for a whole stretch. */
 static const size_t class_size[SPOOL_BUFFER_CLASSES] = {8192, SEAL_CHUNK_SEALED, SPOOL_STRETCH};
 static const unsigned class_keep[SPOOL_BUFFER_CLASSES] = {256, 64, 8};
@@ -96,17 +94,6 @@ void spool_pool_buffer_back(struct spool_pool *p, struct spool_buffer *b)
 	}
 	list_push_front(&p->buffers[b->class], &b->link);
 	p->buffer_count[b->class]++;
-}
-
-void spool_pool_wipe(struct buf *b)
-{
-	if (b->cap > PLAIN_KEEP) {
-		buf_clear(b);
-		return;
-	}
-	if (b->data)
-		secret_wipe(b->data, b->len);
-	buf_reset(b);
 }
 
 static void destroy_all(struct list *l, void (*destroy)(struct list_link *))

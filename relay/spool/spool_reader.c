@@ -5,9 +5,9 @@
 #include "core/secret.h"
 #include "relay/spool/spool_message_priv.h"
 
-#define KEEP 64 /* readers in the pool */
+#define KEEP	    64 /* readers in the pool */
 #define RECORD_KEEP 65536
-#define RECORD_MAX (SPOOL_ENVELOPE_MAX + SPOOL_PART_MAX + 65536)
+#define RECORD_MAX  (SPOOL_ENVELOPE_MAX + SPOOL_PART_MAX + 65536)
 
 struct spool_reader {
 	struct list_link link; /* in the pool */
@@ -29,10 +29,11 @@ struct spool_reader {
 	struct spool_place *parts;
 	unsigned part_count;
 
-	int err; /* sticky */
-	struct buf part;	/* the PART under way, sealed */
-	unsigned next_part;	/* part_count: next is the COMMIT's own stretch; above: that is under way */
-	struct span stretch;	/* what is left of the stretch under way */
+	int err;	 /* sticky */
+	struct buf part; /* the PART under way, sealed */
+	unsigned
+	    next_part; /* part_count: next is the COMMIT's own stretch; above: that is under way */
+	struct span stretch; /* what is left of the stretch under way */
 	uint64_t chunk, seen;
 	int ended;
 	size_t dirty; /* bytes of plain that were used: to wipe them */
@@ -246,7 +247,8 @@ const struct keys_object_envelope *spool_reader_key(const struct spool_reader *r
 	return &r->keys->envelope;
 }
 
-/* The next stretch that has bytes. Every PART holds whole chunks; the COMMIT's stretch comes last and ends short. */
+/* The next stretch that has bytes. Every PART holds whole chunks; the COMMIT's stretch comes last
+ * and ends short. */
 static int next_stretch(struct spool_reader *r)
 {
 	int err;
@@ -290,7 +292,8 @@ static int next_chunk(struct spool_reader *r, struct span *out)
 	r->chunk++;
 	r->seen += plain;
 	r->stretch = span_sub(r->stretch, n, SIZE_MAX);
-	if (plain < SEAL_CHUNK_PLAIN) { /* the end mark: nothing may follow, nothing may be missing */
+	if (plain <
+	    SEAL_CHUNK_PLAIN) { /* the end mark: nothing may follow, nothing may be missing */
 		if (r->stretch.n || r->next_part <= r->part_count || r->seen != r->head.size)
 			return ERR_DAMAGED;
 		r->ended = 1;

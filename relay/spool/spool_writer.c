@@ -8,11 +8,10 @@
 #define KEEP 256 /* writers in the pool */
 
 /*            begin                     commit
- *   (pool) --------> OPEN -------------------------> ENDING --COMMIT posted--> POSTED --answer--> (pool)
- *                     | abort                           | a PART failed, or no memory
- *                     v                                 v
- *                  DROPPING <------- done(error) -------+          (with no PART out: straight to the pool)
- * ENDING and DROPPING wait until no PART is with the spool. */
+ *   (pool) --------> OPEN -------------------------> ENDING --COMMIT posted--> POSTED --answer-->
+ * (pool) | abort                           | a PART failed, or no memory v v DROPPING <-------
+ * done(error) -------+          (with no PART out: straight to the pool) ENDING and DROPPING wait
+ * until no PART is with the spool. */
 enum writer_state { OPEN, ENDING, POSTED, DROPPING };
 
 struct spool_writer {
@@ -177,10 +176,8 @@ static void drop(struct spool_writer *sw)
 		release(sw);
 		return;
 	}
-	sw->drop = (struct spool_job){.msg.run = dropped,
-				      .kind = SPOOL_DROP,
-				      .id = sw->id,
-				      .reply = sw->w->inbox};
+	sw->drop = (struct spool_job){
+	    .msg.run = dropped, .kind = SPOOL_DROP, .id = sw->id, .reply = sw->w->inbox};
 	spool_log_post(sw->w->relay->spool, &sw->drop);
 }
 
