@@ -12,6 +12,7 @@
 #include "relay/out/out_worker.h"
 #include "relay/queue/queue.h"
 #include "relay/relay_tls.h"
+#include "relay/spool/spool_message.h"
 
 #define GRACE (10 * CLOCK_SEC)
 
@@ -75,7 +76,7 @@ static int build(struct relay_worker *w, const char **why)
 	w->keyd = w->inbox ? keyproto_client_ev_new(w->loop, conf->keyd, KEYPROTO_ROLE_RELAY,
 						    "sealpost-relay", keyd_state, w)
 			   : NULL;
-	w->keys = w->keyd ? keys_object_new(w->keyd) : NULL;
+	w->keys = w->keyd ? keys_object_new(w->loop, w->keyd) : NULL;
 	w->out = w->keys ? out_worker_new(w) : NULL;
 	if (w->out) {
 		want_customers(w, conf);
@@ -89,6 +90,7 @@ static void tear_down(struct relay_worker *w)
 {
 	in_listen_free(w->in);
 	out_worker_free(w->out);
+	spool_pool_free(w->pool);
 	keys_object_free(w->keys);
 	keyproto_client_ev_free(w->keyd);
 	evt_inbox_free(w->inbox);

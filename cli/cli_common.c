@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "core/clock.h"
+#include "core/err.h"
+
+int cli_fail(int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("sealpost: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+int cli_usage(const char *name)
+{
+	for (const struct cli_command *k = cli_commands(); k->name; k++)
+		if (!strcmp(k->name, name))
+			fprintf(stderr, "usage: sealpost %s\n", k->usage);
+	return EXIT_USAGE;
+}
+
+void cli_program(const struct cli *c, const char *name, char *out, size_t size)
+{
+	const char *slash = strrchr(c->self, '/');
+
+	if (slash) {
+		snprintf(out, size, "%.*s/%s", (int)(slash - c->self), c->self, name);
+		if (access(out, X_OK) == 0)
+			return;
+		snprintf(out, size, "%.*s/../sbin/%s", (int)(slash - c->self), c->self, name);
+		if (access(out, X_OK) == 0)
+			return;
+	}
+	snprintf(out, size, "%s/%s", SP_SBINDIR, name);
+}
+
+int cli_run(const char *path, char *const argv[])
+{
+	pid_t pid;
+	int status;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		execv(path, argv);
+		fprintf(stderr, "sealpost: cannot run %s\n", path);
+		_exit(EXIT_ENVIRONMENT);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		return EXIT_ENVIRONMENT;
+	return WEXITSTATUS(status);
+}
+
+struct keyproto_client_sync *cli_keyd(const struct cli *c, unsigned role)
+{
+	char path[4200];
+	struct keyproto_client_sync *k;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/keyd-admin.sock", c->run_dir);
+	k = keyproto_client_sync_new(path, role, "sealpost", 30 * CLOCK_SEC);
+	rc = k ? keyproto_client_sync_open(k, NULL) : ERR_NOMEM;
+	if (rc == 0)
+		return k;
+	keyproto_client_sync_free(k);
+	if (rc == ERR_DENIED)
+		cli_fail(0, "keyd does not let you act as %s: see peers: in keyd.yaml",
+			 keyproto_role_name(role));
+	else
+		cli_fail(0, "keyd does not answer at %s: %s", path, err_text(rc));
+	return NULL;
+}
+
+int cli_keyd_failed(int err)
+{
+	switch (err) {
+	case ERR_DENIED:
+		return cli_fail(EXIT_ENVIRONMENT, "keyd refuses: your role may not do that");
+	case ERR_LOCKED:
+		return cli_fail(EXIT_ENVIRONMENT, "keyd is locked: \"sealpost key unseal\" opens it");
+	case ERR_AUTH:
+		return cli_fail(CLI_NOT_THERE, "keyd refuses: wrong passphrase");
+	case ERR_BUSY:
+		return cli_fail(EXIT_ENVIRONMENT, "keyd makes you wait after a failed try: again in a while");
+	default:
+		return cli_fail(EXIT_ENVIRONMENT, "keyd: %s", err_text(err));
+	}
+}
+
+int cli_keyd_name(struct keyproto_client_sync *k, uint16_t op, const char *name, struct span *reply)
+{
+	int rc = keyproto_bytes_put(keyproto_client_sync_begin(k), span_str(name));
+
+	return rc < 0 ? rc : keyproto_client_sync_call(k, op, reply);
+}
+
+void cli_time(char dst[32], json_int_t usec)
+{
+	time_t t = (time_t)(usec / 1000000);
+	struct tm tm;
+
+	if (usec == 0)
+		strcpy(dst, "-");
+	else
+		strftime(dst, 32, "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
+}
+
+struct cli_table {
+	unsigned columns, rows;
+	const char *right; /* one character a column: 'r' is aligned to the right */
+	char ***cells;	   /* row 0: heads */
+};
+
+struct cli_table *cli_table_new(const char *const *heads, unsigned columns, const char *right)
+{
+	struct cli_table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->columns = columns;
+	t->right = right;
+	cli_table_row(t, heads);
+	return t;
+}
+
+void cli_table_row(struct cli_table *t, const char *const *cells)
+{
+	char ***grown = t ? realloc(t->cells, (t->rows + 1) * sizeof(*grown)) : NULL;
+
+	if (!grown)
+		return;
+	t->cells = grown;
+	t->cells[t->rows] = calloc(t->columns, sizeof(char *));
+	if (!t->cells[t->rows])
+		return;
+	for (unsigned i = 0; i < t->columns; i++)
+		t->cells[t->rows][i] = strdup(cells[i] ? cells[i] : "");
+	t->rows++;
+}
+
+void cli_table_print(struct cli_table *t)
+{
+	for (unsigned r = 0; t && r < t->rows; r++) {
+		for (unsigned i = 0; i < t->columns; i++) {
+			int width = 0;
+			for (unsigned k = 0; k < t->rows; k++) {
+				int n = t->cells[k][i] ? (int)strlen(t->cells[k][i]) : 0;
+				width = n > width ? n : width;
+			}
+			if (i + 1 == t->columns && t->right[i] != 'r')
+				width = 0;
+			if (t->right[i] == 'r')
+				printf("%*s", width, t->cells[r][i]);
+			else
+				printf("%-*s", width, t->cells[r][i]);
+			fputs(i + 1 == t->columns ? "\n" : "  ", stdout);
+		}
+	}
+}
+
+void cli_table_free(struct cli_table *t)
+{
+	for (unsigned r = 0; t && r < t->rows; r++) {
+		for (unsigned i = 0; i < t->columns; i++)
+			free(t->cells[r][i]);
+		free(t->cells[r]);
+	}
+	if (t)
+		free(t->cells);
+	free(t);
+}

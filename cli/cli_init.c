@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sealpost init: from nothing to a set that starts. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/cli_cert.h"
+#include "cli/cli_secret.h"
+#include "core/err.h"
+#include "core/secret.h"
+#include "sys/sys_file.h"
+
+#define KEYD_START_TRIES 100 /* of 50 ms */
+
+struct init {
+	struct cli *c;
+	char hostname[256];
+	const char *passphrase_file;
+	int with_passphrase;
+	pid_t keyd; /* started by us; 0: it ran already */
+};
+
+/* The three files; @WORD@ is replaced. Under a prefix everything runs as one user, so that user has all roles:
+ * sessions still name the one they act in. */
+static const char keyd_prefix[] =
+    "# Every key, with its meaning: sealpost-keyd.yaml(5)\n"
+    "state: @PREFIX@/keyd\n"
+    "socket: @PREFIX@/run/keyd.sock\n"
+    "admin_socket: @PREFIX@/run/keyd-admin.sock\n"
+    "slots:\n"
+    "  - {method: file, path: root.key}   # for tests and demos: status calls it unsafe\n"
+    "@PASSPHRASE_SLOT@"
+    "peers:\n"
+    "  \"@UID@\": [relay, milter, officer, operator, auditor]\n";
+static const char relay_prefix[] =
+    "# Every key, with its meaning: sealpost-relay.yaml(5)\n"
+    "hostname: @HOSTNAME@\n"
+    "state: @PREFIX@/relay\n"
+    "keyd: @PREFIX@/run/keyd.sock\n"
+    "workers: auto\n"
+    "listen:\n"
+    "  - {address: \"127.0.0.1:2525\", mode: smarthost, customer: default}\n"
+    "trusted: [\"127.0.0.0/8\"]\n"
+    "tls:\n"
+    "  certificate: @PREFIX@/relay.pem\n"
+    "  key: \"keyd:tls/relay\"\n"
+    "filters: []\n"
+    "routes:\n"
+    "  - {domain: \"*\", to: mx, tls: opportunistic}\n"
+    "retry: {first: 5m, max: 4h, expire: 5d}\n"
+    "api: {socket: @PREFIX@/run/api.sock}\n";
+static const char milter_prefix[] = "# Every key, with its meaning: sealpost-milter.yaml(5)\n"
+				    "listen: \"inet:8891@127.0.0.1\"\n"
+				    "keyd: @PREFIX@/run/keyd.sock\n"
+				    "api: @PREFIX@/run/api.sock\n"
+				    "customer: default\n";
+static const char keyd_system[] = "# Every key, with its meaning: sealpost-keyd.yaml(5)\n"
+				  "state: " SP_STATEDIR "/keyd\n"
+				  "slots:\n"
+				  "@PASSPHRASE_SLOT@"
+				  "peers:\n"
+				  "  sealpost-relay: relay\n"
+				  "  sealpost-milter: milter\n"
+				  "  root: [officer, operator, auditor]\n";
+static const char relay_system[] =
+    "# Every key, with its meaning: sealpost-relay.yaml(5)\n"
+    "hostname: @HOSTNAME@\n"
+    "listen:\n"
+    "  - {address: \"127.0.0.1:2525\", mode: smarthost, customer: default}\n"
+    "trusted: [\"127.0.0.0/8\"]\n"
+    "tls:\n"
+    "  certificate: " SP_SYSCONFDIR "/relay.pem\n"
+    "  key: \"keyd:tls/relay\"\n";
+static const char milter_system[] = "# Every key, with its meaning: sealpost-milter.yaml(5)\n"
+				    "listen: \"unix:" SP_RUNDIR "/milter.sock\"\n"
+				    "customer: default\n";
+
+/* Appends template with its @WORD@s replaced. */
+static void expand(const struct init *in, const char *template, struct buf *out)
+{
+	char uid[16];
+	const struct {
+		const char *word, *value;
+	} words[] = {{"@PREFIX@", in->c->prefix ? in->c->prefix : ""},
+		     {"@HOSTNAME@", in->hostname},
+		     {"@UID@", uid},
+		     {"@PASSPHRASE_SLOT@", in->with_passphrase ? "  - {method: passphrase}\n" : ""}};
+	size_t i;
+
+	snprintf(uid, sizeof(uid), "%u", (unsigned)getuid());
+	while (*template) {
+		for (i = 0; i < 4 && strncmp(template, words[i].word, strlen(words[i].word)); i++)
+			;
+		if (i < 4) {
+			buf_put_str(out, words[i].value);
+			template += strlen(words[i].word);
+		} else {
+			buf_put(out, template++, 1);
+		}
+	}
+}
+
+static int write_file(const struct init *in, const char *name, const char *template)
+{
+	char path[4200];
+	struct buf text;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/%s", in->c->conf_dir, name);
+	if (access(path, F_OK) == 0)
+		return cli_fail(EXIT_USAGE, "%s exists already: nothing was changed", path);
+	buf_init(&text, 65536);
+	expand(in, template, &text);
+	rc = buf_failed(&text);
+	if (rc == 0)
+		rc = sys_file_replace(path, buf_span(&text), 0644);
+	buf_clear(&text);
+	return rc < 0 ? cli_fail(EXIT_ENVIRONMENT, "%s: %s", path, err_text(rc)) : 0;
+}
+
+static int make_dirs(const struct init *in)
+{
+	static const char *const names[] = {"run", "keyd", "relay"};
+	char path[4200];
+	int rc = in->c->prefix ? sys_file_mkdir(in->c->conf_dir, 0755) : 0;
+
+	for (int i = 0; in->c->prefix && rc == 0 && i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", in->c->conf_dir, names[i]);
+		rc = sys_file_mkdir(path, i == 0 ? 0755 : 0700);
+	}
+	return rc < 0 ? cli_fail(EXIT_ENVIRONMENT, "%s: %s", in->c->conf_dir, err_text(rc)) : 0;
+}
+
+static int write_files(const struct init *in)
+{
+	const int pre = in->c->prefix != NULL;
+	int rc = make_dirs(in);
+
+	if (rc == 0)
+		rc = write_file(in, "keyd.yaml", pre ? keyd_prefix : keyd_system);
+	if (rc == 0)
+		rc = write_file(in, "relay.yaml", pre ? relay_prefix : relay_system);
+	if (rc == 0)
+		rc = write_file(in, "milter.yaml", pre ? milter_prefix : milter_system);
+	return rc;
+}
+
+/* keyd's admin client; starts keyd if none answers. */
+static struct keyproto_client_sync *reach_keyd(struct init *in)
+{
+	char sock[4200], program[4200], file[4200];
+	struct timespec pause = {.tv_nsec = 50000000};
+
+	snprintf(sock, sizeof(sock), "%s/keyd-admin.sock", in->c->run_dir);
+	snprintf(file, sizeof(file), "%s/keyd.yaml", in->c->conf_dir);
+	if (access(sock, F_OK) < 0) {
+		cli_program(in->c, "sealpost-keyd", program, sizeof(program));
+		fflush(stdout);
+		in->keyd = fork();
+		if (in->keyd == 0) {
+			execl(program, program, "-c", file, (char *)NULL);
+			fprintf(stderr, "sealpost: cannot run %s\n", program);
+			_exit(EXIT_ENVIRONMENT);
+		}
+		for (int i = 0; i < KEYD_START_TRIES && access(sock, F_OK) < 0; i++) {
+			int status;
+			if (in->keyd < 0 || waitpid(in->keyd, &status, WNOHANG) > 0) {
+				in->keyd = 0;
+				cli_fail(0, "sealpost-keyd did not start");
+				return NULL;
+			}
+			nanosleep(&pause, NULL);
+		}
+	}
+	return cli_keyd(in->c, KEYPROTO_ROLE_OFFICER);
+}
+
+static void stop_keyd(struct init *in)
+{
+	int status;
+
+	if (in->keyd <= 0)
+		return;
+	kill(in->keyd, SIGTERM);
+	waitpid(in->keyd, &status, 0);
+	in->keyd = 0;
+}
+
+static int make_store(const struct init *in, struct keyproto_client_sync *k)
+{
+	char *pass = secret_alloc(CLI_SECRET_MAX);
+	struct keyproto_init m = {0};
+	struct span reply;
+	int rc = 0, n = 0;
+
+	if (!pass)
+		return ERR_NOMEM;
+	if (in->c->prefix)
+		m.slots[m.count++].method = 1;
+	if (in->with_passphrase) {
+		n = cli_secret_read(in->passphrase_file, "New passphrase for keyd: ", pass);
+		if (n <= 0)
+			rc = n < 0 ? n : ERR_FORMAT;
+		m.slots[m.count].method = 2;
+		m.slots[m.count++].secret = span_of(pass, n > 0 ? (size_t)n : 0);
+	}
+	if (rc == 0)
+		rc = keyproto_init_put(keyproto_client_sync_begin(k), &m);
+	if (rc == 0)
+		rc = keyproto_client_sync_call(k, KEYPROTO_INIT, &reply);
+	secret_free(pass, CLI_SECRET_MAX);
+	return rc;
+}
+
+static int make_keys(const struct init *in, struct keyproto_client_sync *k)
+{
+	struct keyproto_key_add add = {.label = SPAN_LIT("tls/relay"), .type = KEYPROTO_KEY_EC_P256};
+	char path[4200];
+	struct span reply;
+	int rc = make_store(in, k);
+
+	if (rc < 0)
+		return cli_keyd_failed(rc);
+	puts("Keys        root, 256 key-encryption keys");
+	rc = cli_keyd_name(k, KEYPROTO_CUSTOMER_ADD, "default", &reply);
+	if (rc < 0)
+		return cli_keyd_failed(rc);
+	puts("Customer    default");
+	rc = keyproto_key_add_put(keyproto_client_sync_begin(k), &add);
+	if (rc == 0)
+		rc = keyproto_client_sync_call(k, KEYPROTO_KEY_ADD, &reply);
+	if (rc < 0)
+		return cli_keyd_failed(rc);
+	snprintf(path, sizeof(path), "%s/relay.pem", in->c->conf_dir);
+	rc = cli_cert_self_signed(k, "tls/relay", in->hostname, path);
+	if (rc < 0)
+		return cli_fail(EXIT_ENVIRONMENT, "%s: %s", path, err_text(rc));
+	printf("Certificate %s, self-signed for %s; its key stays in keyd\n", path, in->hostname);
+	return 0;
+}
+
+static void print_next(const struct init *in)
+{
+	const char *dir = in->c->conf_dir;
+
+	if (!in->c->prefix) {
+		puts("\nNext: systemctl start sealpost-keyd sealpost-relay sealpost-milter; sealpost status");
+		return;
+	}
+	printf("\nNext, each in the foreground of its own terminal:\n"
+	       "  sealpost-keyd   -c %s/keyd.yaml\n"
+	       "  sealpost-relay  -c %s/relay.yaml\n"
+	       "  sealpost-milter -c %s/milter.yaml\n"
+	       "and then: sealpost --prefix %s status\n",
+	       dir, dir, dir, dir);
+}
+
+static int run(struct init *in)
+{
+	struct keyproto_client_sync *k;
+	int rc = write_files(in);
+
+	if (rc)
+		return rc;
+	printf("Files       %s/{keyd,relay,milter}.yaml\n", in->c->conf_dir);
+	k = reach_keyd(in);
+	rc = k ? make_keys(in, k) : EXIT_ENVIRONMENT;
+	keyproto_client_sync_free(k);
+	stop_keyd(in);
+	if (rc == 0)
+		print_next(in);
+	return rc;
+}
+
+static int find_hostname(struct init *in, const char *given)
+{
+	if (given) {
+		snprintf(in->hostname, sizeof(in->hostname), "%s", given);
+	} else if (gethostname(in->hostname, sizeof(in->hostname) - 1) < 0) {
+		return cli_fail(EXIT_ENVIRONMENT, "no host name; give --hostname");
+	}
+	for (const char *p = in->hostname; *p; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+		      (*p >= '0' && *p <= '9') || *p == '-' || *p == '.'))
+			return cli_fail(EXIT_USAGE, "--hostname: not a host name");
+	return in->hostname[0] ? 0 : cli_fail(EXIT_USAGE, "--hostname: must not be empty");
+}
+
+int cli_init(struct cli *c, int argc, char **argv)
+{
+	static const struct option options[] = {{"hostname", required_argument, NULL, 'h'},
+						{"passphrase-file", required_argument, NULL, 'f'},
+						{"prefix", required_argument, NULL, 'p'},
+						{NULL, 0, NULL, 0}};
+	struct init in = {.c = c};
+	const char *hostname = NULL;
+	char *full = NULL;
+	int opt, rc;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt == 'h') {
+			hostname = optarg;
+		} else if (opt == 'f') {
+			in.passphrase_file = optarg;
+		} else if (opt == 'p') { /* "sealpost init --prefix DIR" reads well, too */
+			c->prefix = optarg;
+		} else {
+			return cli_usage("init");
+		}
+	}
+	if (optind != argc)
+		return cli_usage("init");
+	if (c->prefix) {
+		rc = sys_file_mkdir(c->prefix, 0755);
+		full = rc == 0 ? realpath(c->prefix, NULL) : NULL;
+		if (!full)
+			return cli_fail(EXIT_ENVIRONMENT, "%s: %s", c->prefix,
+					rc < 0 ? err_text(rc) : strerror(errno));
+		c->prefix = full;
+		snprintf(c->conf_dir, sizeof(c->conf_dir), "%s", full);
+		snprintf(c->run_dir, sizeof(c->run_dir), "%s/run", full);
+	}
+	in.with_passphrase = !c->prefix || in.passphrase_file;
+	rc = find_hostname(&in, hostname);
+	if (rc == 0)
+		rc = run(&in);
+	free(full);
+	return rc;
+}

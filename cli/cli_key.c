@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/cli_secret.h"
+#include "core/err.h"
+#include "core/secret.h"
+
+static int unseal(struct cli *c, const char *file)
+{
+	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
+	char *pass = k ? secret_alloc(CLI_SECRET_MAX) : NULL;
+	struct keyproto_slot slot = {.method = 2};
+	struct span reply;
+	int rc, n;
+
+	if (!pass) {
+		keyproto_client_sync_free(k);
+		return EXIT_ENVIRONMENT;
+	}
+	n = cli_secret_read(file, "Passphrase: ", pass);
+	if (n > 0) {
+		slot.secret = span_of(pass, (size_t)n);
+		rc = keyproto_slot_put(keyproto_client_sync_begin(k), &slot);
+		if (rc == 0)
+			rc = keyproto_client_sync_call(k, KEYPROTO_UNSEAL, &reply);
+		rc = rc < 0 ? cli_keyd_failed(rc) : 0;
+		if (rc == 0)
+			puts("keyd is open.");
+	} else {
+		rc = cli_fail(EXIT_USAGE, "no passphrase given");
+	}
+	secret_free(pass, CLI_SECRET_MAX);
+	keyproto_client_sync_free(k);
+	return rc;
+}
+
+static int lock(struct cli *c)
+{
+	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
+	struct span reply;
+	int rc;
+
+	if (!k)
+		return EXIT_ENVIRONMENT;
+	keyproto_client_sync_begin(k);
+	rc = keyproto_client_sync_call(k, KEYPROTO_LOCK, &reply);
+	keyproto_client_sync_free(k);
+	if (rc < 0)
+		return cli_keyd_failed(rc);
+	puts("keyd is locked: new mail is answered with 451, delivery waits.");
+	return 0;
+}
+
+static int list(struct cli *c)
+{
+	static const char *const heads[] = {"LABEL", "TYPE", "STATE"};
+	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OPERATOR);
+	struct cli_table *t;
+	struct span reply;
+	json_t *j, *key;
+	size_t i;
+	int rc;
+
+	if (!k)
+		return EXIT_ENVIRONMENT;
+	keyproto_client_sync_begin(k);
+	rc = keyproto_client_sync_call(k, KEYPROTO_STATUS, &reply);
+	if (rc < 0) {
+		keyproto_client_sync_free(k);
+		return cli_keyd_failed(rc);
+	}
+	j = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
+	keyproto_client_sync_free(k);
+	t = cli_table_new(heads, 3, "lll");
+	json_array_foreach(json_object_get(j, "keys"), i, key)
+		cli_table_row(t, (const char *[]){json_string_value(json_object_get(key, "label")),
+						  json_string_value(json_object_get(key, "type")),
+						  json_string_value(json_object_get(key, "state"))});
+	cli_table_print(t);
+	cli_table_free(t);
+	json_decref(j);
+	return 0;
+}
+
+int cli_key(struct cli *c, int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(what, "unseal") && argc == 2)
+		return unseal(c, NULL);
+	if (!strcmp(what, "unseal") && argc == 4 && !strcmp(argv[2], "--passphrase-file"))
+		return unseal(c, argv[3]);
+	if (!strcmp(what, "lock") && argc == 2)
+		return lock(c);
+	if (!strcmp(what, "list") && argc == 2)
+		return list(c);
+	return cli_usage("key");
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/num.h"
+
+static const char *text(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s ? s : "";
+}
+
+static json_int_t number(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+/* keyd's own account, or NULL after saying why in away. */
+static json_t *ask_keyd(const struct cli *c)
+{
+	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OPERATOR);
+	struct span reply;
+	json_t *j = NULL;
+	int rc;
+
+	if (!k)
+		return NULL;
+	keyproto_client_sync_begin(k);
+	rc = keyproto_client_sync_call(k, KEYPROTO_STATUS, &reply);
+	if (rc < 0)
+		cli_keyd_failed(rc);
+	else
+		j = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
+	keyproto_client_sync_free(k);
+	return j;
+}
+
+static void print_keyd(const json_t *k)
+{
+	char up[24];
+	size_t i;
+	json_t *s;
+
+	num_format_duration(up, number(k, "uptime_s") * CLOCK_SEC);
+	printf("keyd    %s, up %s, generation %lld, %lld customer%s, self-test %s\n", text(k, "state"), up,
+	       (long long)number(k, "generation"), (long long)number(k, "customers"),
+	       number(k, "customers") == 1 ? "" : "s", text(k, "selftest"));
+	printf("        slots:");
+	json_array_foreach(json_object_get(k, "slots"), i, s)
+		printf(" %s%s", text(s, "method"), json_is_false(json_object_get(s, "safe")) ? " (unsafe)" : "");
+	printf("\n");
+}
+
+static void print_relay(const json_t *r)
+{
+	const json_t *q = json_object_get(r, "queue"), *s = json_object_get(r, "spool"),
+		     *n = json_object_get(r, "counters");
+	char up[24], used[16], free_space[16], oldest[24];
+
+	num_format_duration(up, number(r, "uptime_s") * CLOCK_SEC);
+	num_format_size(used, (uint64_t)number(s, "bytes_used"));
+	num_format_size(free_space, (uint64_t)number(s, "bytes_free"));
+	num_format_duration(oldest, number(q, "oldest") ? clock_wall() - number(q, "oldest") : 0);
+	printf("relay   %s, up %s, keyd %s, %lld workers\n", text(r, "hostname"), up, text(r, "keyd"),
+	       (long long)number(r, "workers"));
+	printf("queue   %lld recipients of %lld messages: %lld under way, %lld deferred; oldest %s\n",
+	       (long long)number(q, "recipients"), (long long)number(q, "messages"),
+	       (long long)number(q, "active"), (long long)number(q, "deferred"), oldest);
+	printf("spool   %lld segment%s, %s used, %s free on disk\n", (long long)number(s, "segments"),
+	       number(s, "segments") == 1 ? "" : "s", used, free_space);
+	printf("mail    %lld accepted, %lld delivered, %lld deferrals, %lld bounced, %lld expired\n",
+	       (long long)number(n, "messages_in"), (long long)number(n, "deliveries"),
+	       (long long)number(n, "deferrals"), (long long)number(n, "bounces"),
+	       (long long)number(n, "expired"));
+	printf("        deliveries over TLS %lld, in clear %lld; sessions open in %lld, out %lld\n",
+	       (long long)number(n, "tls_out"), (long long)number(n, "clear_out"),
+	       (long long)number(n, "sessions_open"), (long long)number(n, "connections_open"));
+}
+
+static int print_warnings(const json_t *o)
+{
+	size_t i;
+	json_t *w;
+
+	json_array_foreach(json_object_get(o, "warnings"), i, w)
+		printf("warning: %s\n", json_string_value(w));
+	return json_array_size(json_object_get(o, "warnings")) > 0;
+}
+
+int cli_status(struct cli *c, int argc, char **argv)
+{
+	int as_json = argc == 2 && !strcmp(argv[1], "--json"), rc, bad = 0;
+	json_t *keyd, *relay = NULL;
+
+	if (argc > 1 && !as_json)
+		return cli_usage("status");
+	keyd = ask_keyd(c);
+	rc = cli_api(c, "GET", "/v1/status", 0, &relay);
+	if (as_json) {
+		json_t *both = json_pack("{s:o?, s:o?}", "keyd", keyd, "relay", relay);
+		json_dumpf(both, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		puts("");
+		bad = !keyd || !relay;
+		json_decref(both);
+		return bad ? EXIT_ENVIRONMENT : 0;
+	}
+	if (keyd)
+		print_keyd(keyd);
+	if (relay)
+		print_relay(relay);
+	if (keyd)
+		bad |= print_warnings(keyd);
+	if (relay)
+		bad |= print_warnings(relay);
+	bad |= keyd && strcmp(text(keyd, "state"), "ready");
+	json_decref(keyd);
+	json_decref(relay);
+	return !keyd ? EXIT_ENVIRONMENT : rc ? rc : bad ? CLI_NOT_THERE : 0;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sealpost: the administrator's command. See sealpost(8). */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "core/err.h"
+#include "core/log.h"
+
+static const struct cli_command commands[] = {
+    {"init", cli_init, "init [--hostname NAME] [--passphrase-file FILE]",
+     "write configuration, make keys, certificate and the first customer"},
+    {"status", cli_status, "status [--json]", "what runs, what waits, what is wrong"},
+    {"queue", cli_queue, "queue list [--limit N] | show ID | retry ID | retry --all | delete ID",
+     "look at queued mail and act on it"},
+    {"trace", cli_trace, "trace [--json] ID", "the way of one message"},
+    {"config", cli_config, "config check", "check the configuration of all daemons"},
+    {"key", cli_key, "key unseal [--passphrase-file FILE] | lock | list", "open and lock keyd"},
+    {"campaign", cli_campaign,
+     "campaign header --customer NAME --id ID --version N --from ADDRESS --to ADDRESS --message-id ID",
+     "make the header that names a message's campaign"},
+    {"help", cli_help, "help [SUBCOMMAND]", "show a manual page"},
+    {0}};
+
+const struct cli_command *cli_commands(void)
+{
+	return commands;
+}
+
+static void overview(FILE *f)
+{
+	fprintf(f, "usage: sealpost [--prefix DIR] SUBCOMMAND ...\n\n");
+	for (const struct cli_command *k = commands; k->name; k++)
+		fprintf(f, "  %-10s %s\n", k->name, k->help);
+	fprintf(f, "\n\"sealpost help SUBCOMMAND\" shows its manual page.\n");
+}
+
+static void find_set(struct cli *c)
+{
+	if (c->prefix && *c->prefix) {
+		snprintf(c->conf_dir, sizeof(c->conf_dir), "%s", c->prefix);
+		snprintf(c->run_dir, sizeof(c->run_dir), "%s/run", c->prefix);
+	} else {
+		c->prefix = NULL;
+		snprintf(c->conf_dir, sizeof(c->conf_dir), "%s", SP_SYSCONFDIR);
+		snprintf(c->run_dir, sizeof(c->run_dir), "%s", SP_RUNDIR);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"prefix", required_argument, NULL, 'p'},
+						{"version", no_argument, NULL, 'V'},
+						{"help", no_argument, NULL, 'h'},
+						{NULL, 0, NULL, 0}};
+	struct cli c = {.prefix = getenv("SEALPOST_PREFIX"), .self = argv[0]};
+	int opt;
+
+	log_open("sealpost");
+	while ((opt = getopt_long(argc, argv, "+hV", options, NULL)) != -1) {
+		switch (opt) {
+		case 'p':
+			c.prefix = optarg;
+			break;
+		case 'V':
+			printf("sealpost %s\n", PACKAGE_VERSION);
+			return 0;
+		case 'h':
+			overview(stdout);
+			return 0;
+		default:
+			overview(stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind == argc) {
+		overview(stderr);
+		return EXIT_USAGE;
+	}
+	find_set(&c);
+	argv += optind;
+	argc -= optind;
+	optind = 0; /* subcommands parse options of their own */
+	for (const struct cli_command *k = commands; k->name; k++)
+		if (!strcmp(k->name, argv[0]))
+			return k->run(&c, argc, argv);
+	fprintf(stderr, "sealpost: no subcommand \"%s\"\n\n", argv[0]);
+	overview(stderr);
+	return EXIT_USAGE;
+}

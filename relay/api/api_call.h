@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api_call - one request to the local API, from its route to its answer.
+ *
+ * Story:     api_server parses a request, api_route finds the row, the row's handler gets the call and answers it once, at once or
+ *            later, with api_call_reply or api_call_problem. A client that hangs up meanwhile changes nothing for the
+ *            handler: the answer is then dropped.
+ * Ownership: the call belongs to whoever has to answer; answering ends it. JSON given to reply is taken over.
+ * Thread:    control's. */
+#ifndef RELAY_API_API_CALL_H
+#define RELAY_API_API_CALL_H
+
+#include <jansson.h>
+
+#include "http/http_request.h"
+#include "relay/relay.h"
+
+struct api_conn;
+
+struct api_call {
+	struct relay *relay;
+	struct api_conn *conn; /* NULL once the client has gone */
+	uint64_t id;	       /* of the message in the path, where the route has one */
+	uint64_t after;	       /* query parameters of lists */
+	unsigned limit;
+};
+
+void api_call_reply(struct api_call *c, int status, json_t *body);
+/* RFC 9457. detail is for people and holds no input. */
+void api_call_problem(struct api_call *c, int status, const char *detail);
+/* The same for an ERR_* from inside. */
+void api_call_failed(struct api_call *c, int err);
+
+/* --- routes: api_route.c holds the table. */
+struct api_route {
+	const char *method;
+	const char *pattern; /* "/v1/queue/{id}" */
+	void (*run)(struct api_call *c);
+};
+/* 0 and *row; ERR_NOTFOUND; ERR_UNSUPPORTED (the path exists, the method does not); ERR_FORMAT (bad id or query). */
+int api_route_find(const struct http_request *r, struct api_call *c, const struct api_route **row);
+
+/* --- handlers */
+void api_status_get(struct api_call *c);
+void api_queue_list(struct api_call *c);
+void api_queue_show(struct api_call *c);
+void api_queue_retry(struct api_call *c);
+void api_queue_retry_all(struct api_call *c);
+void api_queue_delete(struct api_call *c);
+void api_trace_get(struct api_call *c);
+
+#endif

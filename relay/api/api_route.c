@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/err.h"
+#include "core/id.h"
+#include "core/num.h"
+#include "relay/api/api_call.h"
+
+static const struct api_route routes[] = {
+    {"GET", "/v1/status", api_status_get},
+    {"GET", "/v1/queue", api_queue_list},
+    {"POST", "/v1/queue/retry", api_queue_retry_all},
+    {"GET", "/v1/queue/{id}", api_queue_show},
+    {"DELETE", "/v1/queue/{id}", api_queue_delete},
+    {"POST", "/v1/queue/{id}/retry", api_queue_retry},
+    {"GET", "/v1/trace/{id}", api_trace_get},
+    {0}};
+
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX 1000
+
+/* 1 if the path has the pattern's shape; *id is the segment that stands for {id}. */
+static int matches(const char *pattern, const struct http_request *r, struct span *id)
+{
+	struct span rest = span_str(pattern);
+	unsigned i = 0;
+
+	for (; rest.n; i++) {
+		ptrdiff_t slash;
+		struct span want;
+		rest = span_sub(rest, 1, rest.n);
+		slash = span_find(rest, '/');
+		want = slash < 0 ? rest : span_sub(rest, 0, (size_t)slash);
+		rest = span_sub(rest, want.n, rest.n);
+		if (i >= r->segment_count)
+			return 0;
+		if (want.p[0] == '{')
+			*id = r->segments[i];
+		else if (!span_equal(want, r->segments[i]))
+			return 0;
+	}
+	return i == r->segment_count;
+}
+
+static int read_query(const struct http_request *r, struct api_call *c)
+{
+	struct span limit = http_request_query(r, "limit"), after = http_request_query(r, "after");
+	uint64_t n = LIMIT_DEFAULT;
+
+	if (limit.p && (num_parse_u64(limit, &n) < 0 || n < 1 || n > LIMIT_MAX))
+		return ERR_FORMAT;
+	c->limit = (unsigned)n;
+	return after.p ? id_parse(after, &c->after) : 0;
+}
+
+int api_route_find(const struct http_request *r, struct api_call *c, const struct api_route **row)
+{
+	int known = 0;
+
+	for (const struct api_route *k = routes; k->method; k++) {
+		struct span id = {NULL, 0};
+		if (!matches(k->pattern, r, &id))
+			continue;
+		known = 1;
+		if (!span_equal(r->method, span_str(k->method)))
+			continue;
+		*row = k;
+		if (id.p && id_parse(id, &c->id) < 0)
+			return ERR_FORMAT;
+		return read_query(r, c);
+	}
+	return known ? ERR_UNSUPPORTED : ERR_NOTFOUND;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/x509.h>
+
+#include "core/clock.h"
+#include "keyproto/keyproto_client_ev.h"
+#include "relay/api/api_call.h"
+#include "relay/queue/queue.h"
+#include "relay/spool/spool_log.h"
+
+#define EXPIRY_WARNING_DAYS 14
+
+static void warn(json_t *list, const char *text)
+{
+	json_array_append_new(list, json_string(text));
+}
+
+static void add_certificate(struct relay *r, json_t *out, json_t *warnings)
+{
+	SSL_CTX *ctx = atomic_load(&r->tls_in);
+	X509 *x = ctx ? SSL_CTX_get0_certificate(ctx) : NULL;
+	int days, seconds;
+
+	if (!x) {
+		warn(warnings, "no certificate: STARTTLS is not offered to clients");
+		return;
+	}
+	if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(x)))
+		return;
+	json_object_set_new(out, "certificate_days_left", json_integer(days));
+	if (days < 0 || seconds < 0)
+		warn(warnings, "relay's certificate has expired");
+	else if (days < EXPIRY_WARNING_DAYS)
+		warn(warnings, "relay's certificate expires within two weeks");
+}
+
+static json_t *counters(struct relay *r)
+{
+	json_t *o = json_object();
+
+#define COUNTER(name) json_object_set_new(o, #name, json_integer((json_int_t)atomic_load(&r->count.name)));
+	RELAY_COUNTERS(COUNTER)
+#undef COUNTER
+	return o;
+}
+
+static json_t *spool(struct relay *r, json_t *warnings)
+{
+	struct spool_numbers n;
+
+	spool_log_numbers(r->spool, &n);
+	if (spool_log_ready(r->spool) < 0)
+		warn(warnings, "the disk is (nearly) full: new mail is refused with 452");
+	if (n.damaged)
+		warn(warnings, "damaged records were found in the spool: see the log, event=spool-damaged");
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "segments", (json_int_t)n.segments,
+			 "live_messages", (json_int_t)n.live_messages, "bytes_used",
+			 (json_int_t)n.bytes_used, "bytes_free", (json_int_t)n.bytes_free, "syncs",
+			 (json_int_t)n.syncs, "sync_usec_max", (json_int_t)n.sync_usec_max);
+}
+
+static json_t *queue(const struct queue_numbers *n, json_t *warnings)
+{
+	if (n->orphans)
+		warn(warnings, "the queue holds recipients without a next attempt: a bug, see event=queue-orphan");
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
+			 (json_int_t)n->messages, "recipients", (json_int_t)n->recipients, "active",
+			 (json_int_t)n->active, "deferred", (json_int_t)n->deferred, "destinations",
+			 (json_int_t)n->destinations, "opening", (json_int_t)n->opening, "bytes",
+			 (json_int_t)n->bytes, "oldest", (json_int_t)n->oldest);
+}
+
+static void answer(struct relay_msg *m, void *receiver)
+{
+	struct queue_ask *a = (struct queue_ask *)m;
+	struct api_call *c = a->arg;
+	struct relay *r = receiver;
+	struct relay_conf *conf = relay_now(r);
+	unsigned state = (unsigned)atomic_load(&r->keyd_state);
+	json_t *warnings = json_array(), *out = json_object();
+
+	json_object_set_new(out, "version", json_string(PACKAGE_VERSION));
+	json_object_set_new(out, "hostname", json_string(conf->hostname));
+	json_object_set_new(out, "started", json_integer(r->started));
+	json_object_set_new(out, "uptime_s", json_integer((clock_wall() - r->started) / CLOCK_SEC));
+	json_object_set_new(out, "workers", json_integer(r->worker_count));
+	json_object_set_new(out, "keyd", json_string(state == KEYPROTO_AWAY ? "away" : keyproto_state_name(state)));
+	if (state != KEYPROTO_READY)
+		warn(warnings, "keyd is away or locked: new mail is answered with 451, delivery waits");
+	if (strncmp(conf->tls.key, "keyd:", 5))
+		warn(warnings, "tls.key is a file, readable on disk: unsafe; use keyd:LABEL");
+	add_certificate(r, out, warnings);
+	json_object_set_new(out, "queue", queue(&a->numbers, warnings));
+	json_object_set_new(out, "spool", spool(r, warnings));
+	json_object_set_new(out, "counters", counters(r));
+	json_object_set_new(out, "warnings", warnings);
+	relay_conf_unref(conf);
+	queue_ask_free(a);
+	api_call_reply(c, 200, out);
+}
+
+void api_status_get(struct api_call *c)
+{
+	struct queue_ask *a = queue_ask_new(QUEUE_NUMBERS);
+
+	if (!a) {
+		api_call_problem(c, 503, "out of memory");
+		return;
+	}
+	a->msg.run = answer;
+	a->reply = c->relay->inbox;
+	a->arg = c;
+	queue_ask_post(c->relay->queue, a);
+}

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration: a real Postfix hands mail to Sealpost, Sealpost delivers it over TLS, and nothing readable lies
+on disk in between. Every claim is checked; the first that does not hold ends the demo with exit code 1."""
+import argparse
+import base64
+import email.message
+import email.policy
+import os
+import re
+import secrets
+import shutil
+import smtplib
+import sys
+import time
+
+import harness
+
+BOLD, GREEN, RED, DIM, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
+QUEUED = 200
+checks = []
+
+
+def step(text):
+    print(f"\n{BOLD}{text}{PLAIN}", flush=True)
+
+
+def note(text):
+    print(f"  {text}", flush=True)
+
+
+def check(claim, holds, detail=""):
+    checks.append((claim, bool(holds)))
+    print(f"  {GREEN + 'ok' if holds else RED + 'FAILED'}{PLAIN}  {claim}{DIM}{'  ' + detail if detail else ''}{PLAIN}", flush=True)
+    if not holds:
+        raise harness.Failure(f"does not hold: {claim} {detail}")
+
+
+def make_message(sender, recipient, subject, text, attachment):
+    m = email.message.EmailMessage(policy=email.policy.SMTP)
+    m["From"], m["To"], m["Subject"] = sender, recipient, subject
+    m["Date"] = "Sun, 22 Nov 2026 09:00:00 +0100"
+    m["Message-ID"] = f"<{secrets.token_hex(8)}@shop.example>"
+    m.set_content(text)
+    m.add_alternative(f"<html><body><p>{text}</p></body></html>", subtype="html")
+    m.add_attachment(attachment, maintype="application", subtype="pdf", filename="terms.pdf")
+    return m.as_bytes(policy=email.policy.SMTP)
+
+
+def without_trace(message):
+    """The message with the trace headers taken out that mail servers add on the way; everything else byte for byte."""
+    head, body = message.split(b"\r\n\r\n", 1)
+    fields = re.split(rb"\r\n(?![ \t])", head)
+    kept = [f for f in fields if not re.match(rb"(Received|X-Sealpost-Trace):", f, re.I)]
+    return b"\r\n".join(kept) + b"\r\n\r\n" + body
+
+
+def send(port, sender, recipient, data):
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as c:
+        c.sendmail(sender, [recipient], data)
+
+
+def in_all_forms(text):
+    """What a search should look for: the text, and its base64 at the three alignments, without the uncertain ends."""
+    raw = text.encode()
+    forms = [raw, raw.upper()]
+    for pad in range(3):
+        b64 = base64.b64encode(b"\0" * pad + raw).decode()
+        forms.append(b64[4 if pad else 0:-4].encode())
+    return [f for f in forms if len(f) >= 8]
+
+
+class Demo:
+    def __init__(self, place):
+        self.place = place
+        self.running = []
+
+    def start_all(self):
+        step("1  Starting keyd, relay, milter, a real Postfix in front and a TLS receiver behind")
+        self.sink = harness.Sink(os.path.join(self.place, "receiver"), keep=True).start()
+        self.running.append(self.sink)
+        note(f"receiver    127.0.0.1:{self.sink.port}, offers STARTTLS")
+        s = self.s = harness.Sealpost(os.path.join(self.place, "sealpost"))
+        self.running.append(s)
+        for line in s.init_output.splitlines():
+            if line.startswith(("Files", "Keys", "Customer", "Certificate")):
+                note(f"{DIM}init: {line}{PLAIN}")
+        s.configure([f'{{domain: "*", to: "127.0.0.1:{self.sink.port}", tls: encrypt}}'])
+        s.start("keyd", "relay", "milter")
+        note(f"keyd        pid {s.keyd.pid}, uid {s.uid}, holds every key")
+        note(f"relay       pid {s.relay.pid}, 127.0.0.1:{s.smtp_port}")
+        note(f"milter      pid {s.milter.pid}, 127.0.0.1:{s.milter_port}")
+        self.postfix = harness.behind_sealpost(os.path.join(self.place, "postfix"), s).start()
+        self.running.append(self.postfix)
+        note(f"Postfix     127.0.0.1:{self.postfix.port}, relayhost = [127.0.0.1]:{s.smtp_port}, smtpd_milters = inet:127.0.0.1:{s.milter_port}")
+
+    def one_message(self):
+        step("2  One message with an HTML part and an attachment, from an application through Postfix")
+        data = make_message("news@shop.example", "reader@mail.example", "Your order", "Thank you for your order.",
+                            secrets.token_bytes(60000))
+        send(self.postfix.port, "news@shop.example", "reader@mail.example", data)
+        self.sink.wait_for(1, 30)
+        message, envelope, tls = self.sink.kept()[-1]
+        check("the message arrived byte for byte, apart from trace headers", without_trace(message) == data,
+              f"{len(data)} bytes, {len(message) - len(data)} bytes of trace headers added")
+        for line in envelope:
+            note(f"{DIM}envelope: {line}{PLAIN}")
+        trace = [f for f in re.split(rb"\r\n(?![ \t])", message.split(b"\r\n\r\n", 1)[0])
+                 if re.match(rb"(Received|X-Sealpost-Trace):", f)]
+        for field in trace:
+            note(f"{DIM}{re.sub(chr(13) + chr(10) + '[ ' + chr(9) + ']+', ' ', field.decode())}{PLAIN}")
+        return message, tls
+
+    def hops(self, message, tls):
+        step("3  How each hop was protected")
+        m = re.search(r"(\w+) TLS connection established to 127\.0\.0\.1\S*: (.*)", self.postfix.log())
+        check("Postfix verified relay's certificate; its key never left keyd", m and m[1] == "Verified")
+        note(f"Postfix -> relay    {m[2]}")
+        check("relay delivered over TLS", tls.startswith("TLSv1."))
+        note(f"relay -> receiver   {tls}")
+        ident = re.search(rb"\bid ([0-9a-z]{13})\b", message)[1].decode()
+        r = self.s.cli("trace", ident)
+        check("sealpost trace tells the whole way", r.returncode == 0 and "TLSv1." in r.stdout)
+        for line in r.stdout.splitlines():
+            note(f"{DIM}| {line}{PLAIN}")
+
+    def nothing_readable(self):
+        step("4  The receiver is down: mail waits, and nothing of it can be read on disk")
+        self.sink.stop()
+        word = secrets.token_hex(6)
+        secret = {"subject": f"Subject-{word}-canary", "body": f"the quick brown body {word} canary",
+                  "sender": f"sender-{word}@canary-from.example", "recipient": f"rcpt-{word}@canary-to.example",
+                  "sender's domain": "canary-from.example", "recipient's domain": "canary-to.example"}
+        data = make_message(secret["sender"], secret["recipient"], secret["subject"], secret["body"], b"%PDF " + secret["body"].encode() * 50)
+        send(self.postfix.port, secret["sender"], secret["recipient"], data)
+        harness.wait_for("Postfix to hand it over", lambda: not self.postfix.queued(), 30)
+        queued = harness.wait_for("the queue to hold it", self.s.queue)
+        r = self.s.cli("queue", "list")
+        for line in r.stdout.splitlines():
+            note(f"{DIM}| {line}{PLAIN}")
+        check("it waits in Sealpost's queue", len(queued) == 1)
+        files = list(self.s.files())
+        control = os.path.join(self.place, "control")
+        with open(control, "wb") as f:
+            f.write(data)
+        for what, text in secret.items():
+            forms = in_all_forms(text)
+            found = harness.find_bytes([control], forms)
+            check(f"the search is able to find the {what}", found or "domain" in what)
+            hits = harness.find_bytes(files, forms)
+            check(f"no byte pattern of the {what} in any of {len(files)} files", not hits,
+                  ", ".join(os.path.relpath(h[0], self.place) for h in hits))
+        size = sum(os.path.getsize(f) for f in files)
+        note(f"{DIM}searched {size / 1e6:.0f} MB: keys, spool, logs, sockets' directory{PLAIN}")
+
+    def survives_kill(self):
+        step(f"5  kill -9 of relay with {QUEUED + 1} messages queued, then the receiver comes back")
+        out = harness.load(self.s.smtp_port, "--tls", "--messages", QUEUED, "--sessions", 10, "--run", "demo",
+                           "--domain", "canary-to.example")
+        check(f"{QUEUED} more messages were answered 250", out["acked"] == QUEUED)
+        before = self.s.status()["relay"]["queue"]["recipients"]
+        check(f"{before} recipients are queued", before == QUEUED + 1)
+        self.s.relay.kill()
+        note("relay killed (SIGKILL)")
+        self.s.relay.start()
+        self.s.wait_keyd()
+        note("relay started again")
+        self.sink.start()
+        started = time.monotonic()
+        self.s.cli("queue", "retry", "--all")
+        report = self.sink.wait_for(QUEUED + 1, 60)
+        check("everything arrived", report["distinct"] == QUEUED and report["unnumbered"] == 1,
+              f"{report['messages']} messages in {time.monotonic() - started:.1f} s, {report['duplicates']} duplicates")
+        check("every body is intact (SHA-256) and came over TLS", report["damaged"] == 0 and report["over_tls"] == report["messages"])
+        self.s.wait_empty()
+        check("the queue is empty", not self.s.queue())
+
+    def stay(self):
+        s = self.s
+        step("Everything goes on running. Try:")
+        print(f"""
+  sealpost --prefix {s.prefix} status
+  sealpost --prefix {s.prefix} queue list
+  swaks --server 127.0.0.1:{self.postfix.port} --from you@shop.example --to reader@mail.example
+
+  what the receiver got:  {self.sink.keep_dir}
+  logs:                   {s.logs}
+  (sealpost itself is {harness.program('sealpost')})
+
+Ctrl-C ends it.""", flush=True)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            print()
+
+    def end(self):
+        for thing in reversed(self.running):
+            try:
+                thing.stop()
+            except harness.Failure as e:
+                print(e)
+
+
+def main():
+    p = argparse.ArgumentParser(prog="run-demo")
+    p.add_argument("--stay", action="store_true", help="leave everything running and say how to use it")
+    args = p.parse_args()
+    place = harness.scratch("demo")
+    demo = Demo(place)
+    started = time.monotonic()
+    good = False
+    try:
+        demo.start_all()
+        demo.hops(*demo.one_message())
+        demo.nothing_readable()
+        demo.survives_kill()
+        good = True
+        if args.stay:
+            demo.stay()
+    except (harness.Failure, OSError, smtplib.SMTPException) as e:
+        print(f"\n{RED}{e}{PLAIN}")
+    finally:
+        demo.end()
+        if good:
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            print(f"logs are kept in {place}")
+    held = sum(1 for _, ok in checks if ok)
+    print(f"\n{BOLD}{'The demo holds' if good else 'The demo FAILED'}{PLAIN}: {held} of {len(checks)} checks, "
+          f"{time.monotonic() - started:.0f} s")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

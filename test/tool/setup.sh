@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# Read by run-demo and run-tests: installs Debian packages by name, and builds. Not run by itself.
+
+PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libevent-dev libssl-dev openssl libmilter-dev libyaml-dev
+	libunbound-dev libjansson-dev libargon2-dev libsystemd-dev libcmocka-dev"
+PACKAGES_RUN="postfix python3 procps ca-certificates"
+PACKAGES_TEST="python3-pytest python3-cryptography mandoc miltertest nsd swaks git gdb"
+
+say() {
+	printf '\n== %s\n' "$*"
+}
+
+die() {
+	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+	exit 75
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] && return
+	command -v sudo >/dev/null || die "needs root: Postfix is started as in real life"
+	exec sudo --preserve-env=CI,SEALPOST_VECTORS "$0" "$@"
+}
+
+# Installs what is missing of the packages named.
+need_packages() {
+	missing=""
+	for p in "$@"; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $p"
+	done
+	[ -n "$missing" ] || return 0
+	say "Installing:$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -q update >"$LOG_DIR/apt.log" 2>&1 || die "apt-get update failed; see $LOG_DIR/apt.log"
+	command -v debconf-set-selections >/dev/null &&
+		echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+	# shellcheck disable=SC2086
+	apt-get -q install -y --no-install-recommends $missing >>"$LOG_DIR/apt.log" 2>&1 ||
+		die "apt-get install failed; see $LOG_DIR/apt.log"
+}
+
+# build DIR CONFIGURE-ARGUMENTS...: an out-of-tree build of everything, quietly; the log is shown if it fails.
+build() {
+	dir=$1
+	shift
+	mkdir -p "$dir"
+	say "Building in $(basename "$dir")"
+	(
+		[ -x ./configure ] && [ ./configure -nt configure.ac ] || ./bootstrap || exit 1
+		cd "$dir" || exit 1
+		[ -f Makefile ] && [ Makefile -nt ../configure ] || ../configure "$@" || exit 1
+		make -j"$(nproc)" || exit 1
+	) >"$LOG_DIR/$(basename "$dir").log" 2>&1 || {
+		tail -n 40 "$LOG_DIR/$(basename "$dir").log"
+		die "the build failed; the whole log is $LOG_DIR/$(basename "$dir").log"
+	}
+}
