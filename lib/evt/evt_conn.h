@@ -16,11 +16,18 @@
  *
  *            The owner may close the connection inside any callback. Events never arrive inside a call
  *            that the owner makes.
- * TLS:       SSL on a memory-free socket BIO, non-blocking; SSL_MODE_ASYNC, so that a handshake can be
- *            suspended while keyd signs; SSL_MODE_RELEASE_BUFFERS. After starttls, bytes in in that arrived
- *            before the handshake are an ERROR (ERR_TLS): command injection, CVE-2011-0411.
+ *
+ *            When a write fails because the peer has gone, what he said last is still told (DATA) before
+ *            ERROR. DATA may come several times a turn, with at most 16 KiB each.
+ * TLS:       SSL on the socket itself, non-blocking. A handshake of a side with a private key is an ASYNC job
+ *            (evt_async), so that it can be suspended while keyd signs. After starttls, bytes in in that arrived
+ *            before the handshake are an ERROR (ERR_TLS): command injection, CVE-2011-0411. What is written
+ *            after tls_accept or tls_connect leaves under TLS.
  *            A TCP end without close_notify under TLS is ERROR (ERR_CLOSED), never EOF: truncation.
  * Limits:    in holds at most in_max bytes; reading stops at that mark and goes on when drained.
+ * Memory:    in and out borrow from the loop while they hold bytes; an idle connection is about 0.5 KiB, and
+ *            OpenSSL's part.
+ * Ownership: the owner keeps the struct evt_conn until he calls close or finish; after that call it is gone.
  * Thread:    its loop's. */
 #ifndef EVT_EVT_CONN_H
 #define EVT_EVT_CONN_H
@@ -45,10 +52,11 @@ enum evt_conn_event {
 struct evt_conn;
 typedef void (*evt_conn_fn)(void *arg, struct evt_conn *c, enum evt_conn_event ev);
 
-/* Takes fd over (closed on failure too). */
+/* Takes fd over (closed on failure too); it must be non-blocking, as evt_listen gives it. NULL: no memory. */
 struct evt_conn *evt_conn_accept(struct evt_loop *l, int fd, size_t in_max, evt_conn_fn fn,
 				 void *arg);
-/* source: local address to bind, or NULL. The result comes as CONNECTED or ERROR. NULL: *err says. */
+/* source: local address to bind, or NULL. The result comes as CONNECTED or ERROR (ERR_AWAY, ERR_TIMEOUT, ...).
+ * NULL: *err says (ERR_FORMAT: families, ERR_NOTFOUND: no such local address, ERR_NOMEM, ERR_IO). */
 struct evt_conn *evt_conn_connect(struct evt_loop *l, const struct sockaddr_storage *to,
 				  const struct sockaddr_storage *source, size_t in_max,
 				  evt_conn_fn fn, void *arg, int *err);
@@ -57,17 +65,21 @@ struct evt_conn *evt_conn_connect_unix(struct evt_loop *l, const char *path, siz
 				       evt_conn_fn fn, void *arg, int *err);
 /* Drops everything at once. Safe in callbacks. NULL is fine. */
 void evt_conn_close(struct evt_conn *c);
-/* Closes once what was written has left (TLS: with close_notify), or after 5 s. The owner hears nothing more. */
+/* Closes once what was written has left (TLS: with close_notify), or after 5 s. The owner hears nothing
+ * more. If the peer still sends, his bytes are thrown away until he ends, so that no reset destroys our last
+ * reply on its way. */
 void evt_conn_finish(struct evt_conn *c);
 
-/* The bytes received; drain with buf_drain, then the rest stays for the next DATA. If the owner stopped
- * in the middle and wants to go on without new bytes: evt_conn_again makes one more DATA event. */
+/* The bytes received; drain with buf_drain, then the rest stays for the next DATA. Ask for it each time: it
+ * is how a connection that was full learns that it is read again. If the owner stopped in the middle and
+ * wants to go on without new bytes: evt_conn_again makes one more DATA event. */
 struct buf *evt_conn_in(struct evt_conn *c);
 void evt_conn_again(struct evt_conn *c);
 
-/* Appends to what is sent. ERR_NOMEM, or ERR_LIMIT beyond 4 MiB unsent (a reader that does not read). */
+/* Appends to what is sent. ERR_NOMEM, ERR_LIMIT beyond 4 MiB unsent (a reader that does not read), or
+ * ERR_CLOSED after a failure whose ERROR is to come. A failed write adds nothing. */
 int evt_conn_write(struct evt_conn *c, const void *p, size_t n);
-/* As write, but the caller fills the room himself: for sealing straight into the output. */
+/* As write, but the caller fills the room himself: for sealing straight into the output. NULL: as above. */
 uint8_t *evt_conn_reserve(struct evt_conn *c, size_t n);
 void evt_conn_commit(struct evt_conn *c, size_t n);
 /* Bytes not yet handed to the kernel. */
@@ -75,17 +87,19 @@ size_t evt_conn_unsent(const struct evt_conn *c);
 /* One DRAINED when unsent is at most low bytes. */
 void evt_conn_notify_drained(struct evt_conn *c, size_t low);
 
-/* Stops or goes on reading (back-pressure). */
+/* Stops or goes on reading (back-pressure). While paused an end of the peer is not seen either. */
 void evt_conn_read_pause(struct evt_conn *c);
 void evt_conn_read_resume(struct evt_conn *c);
 
 /* TIMEOUT after usec without being set again; 0 switches off. */
 void evt_conn_set_timeout(struct evt_conn *c, int64_t usec);
 
-/* Begins TLS as server, once all that was written has left. */
+/* Begins TLS as server, once all that was written has left. ERR_BADSTATE, ERR_NOMEM. ctx is referenced. */
 int evt_conn_tls_accept(struct evt_conn *c, SSL_CTX *ctx);
-/* Begins TLS as client. name: for SNI, and for verification if ctx verifies; may be NULL. session: to
- * resume, or NULL (its reference stays the caller's). */
+/* Begins TLS as client. name: for SNI (not if it is an address) and for verification; may be NULL if ctx does
+ * not verify. session: to resume, or NULL (its reference stays the caller's); get it with SSL_get1_session
+ * late, at the end of the connection: under TLS 1.3 tickets come after the handshake.
+ * ERR_BADSTATE (TLS already, or no name), ERR_FORMAT (name), ERR_NOMEM. */
 int evt_conn_tls_connect(struct evt_conn *c, SSL_CTX *ctx, const char *name, SSL_SESSION *session);
 
 /* Facts about TLS for logs, trace headers and the ledger. Static strings, except as noted. */
@@ -95,11 +109,11 @@ struct evt_conn_tls {
 	const char *group;   /* "x25519" or NULL */
 	int bits;
 	int resumed;
-	int verified;	  /* peer certificate chain and name hold (client side, ctx with verify) */
+	int verified;	  /* peer certificate chain and name hold (client side, ctx with trust) */
 	long verify_code; /* X509_V_* when not */
 };
 void evt_conn_tls_info(const struct evt_conn *c, struct evt_conn_tls *out);
-SSL *evt_conn_ssl(struct evt_conn *c); /* for sessions and certificates; NULL in clear */
+SSL *evt_conn_ssl(struct evt_conn *c); /* for sessions and certificates; NULL in clear; never I/O */
 
 /* After ERROR: ERR_* and a short text without addresses ("connection refused", "handshake: no shared
  * cipher"). Static or owned by c. */

@@ -35,7 +35,7 @@ enum evt_conn_why evt_conn_ssl_why(struct evt_conn *c, int result, int *err, con
 		errno = saved;
 		return EVT_CONN_FAILED;
 	}
-	code = ERR_peek_error();
+	code = ERR_peek_last_error();
 	if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		*err = ERR_CLOSED;
 	else
@@ -148,7 +148,7 @@ static void failed(struct evt_conn *c, int result, int errnum)
 	long code = SSL_get_verify_result(c->ssl);
 	int err, certificate;
 
-	certificate = ERR_GET_REASON(ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+	certificate = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
 	errno = errnum;
 	switch (evt_conn_ssl_why(c, result, &err, &reason)) {
 	case EVT_CONN_AGAIN_READ:

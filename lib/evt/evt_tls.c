@@ -51,7 +51,8 @@ SSL_CTX *evt_tls_server(const char *chain_pem, EVP_PKEY *key, const char **why)
 	SSL_CTX_set_num_tickets(ctx, 1);
 	if (SSL_CTX_use_certificate_chain_file(ctx, chain_pem) != 1)
 		explain(why, "cannot read the certificate chain");
-	else if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+	else if (X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) != 1 ||
+		 SSL_CTX_use_PrivateKey(ctx, key) != 1)
 		explain(why, "key and certificate do not belong together");
 	else
 		return ctx;
