@@ -32,12 +32,12 @@
 typedef int (*keyprov_sign_fn)(void *arg, const char *label, unsigned alg, struct span message,
 			       uint8_t *sig, size_t room);
 
-/* 0 or ERR_CRYPTO; ERR_BADSTATE if it was loaded before. Also sets the default property query so that
- * everything else stays with OpenSSL's default provider. */
+/* 0 or ERR_CRYPTO; ERR_BADSTATE if it was loaded before. Also sets the default property query so
+ * that everything else stays with OpenSSL's default provider. */
 int keyprov_load(keyprov_sign_fn sign, void *arg);
 
-/* Key from label (1 to KEYPROTO_NAME_MAX bytes) and DER SubjectPublicKeyInfo. Free with EVP_PKEY_free.
- * NULL: not a key we serve. */
+/* Key from label (1 to KEYPROTO_NAME_MAX bytes) and DER SubjectPublicKeyInfo. Free with
+ * EVP_PKEY_free. NULL: not a key we serve. OpenSSL's error queue stays as it was. */
 EVP_PKEY *keyprov_key(const char *label, struct span spki);
 
 #endif

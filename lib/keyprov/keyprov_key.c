@@ -124,7 +124,8 @@ static int import(void *keydata, int selection, const OSSL_PARAM params[])
 	return ok;
 }
 
-/* Without this refusal OpenSSL would move the public half to the default provider and sign there. */
+/* Were private parts not refused, OpenSSL would take the public half to the default provider and
+ * try to sign there. */
 static int export(void *keydata, int selection, OSSL_CALLBACK *cb, void *arg)
 {
 	struct keyprov_key *k = keydata;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keyprov_key - the provider's keys: OpenSSL's "keymgmt" operation for RSA, EC and ED25519.
  *
- * Story:     a key is a label and a public key of the default provider, to which every question about
- *            the public part (size, group, parameters) is passed on. OpenSSL also imports foreign
- *            public keys here, to compare them with ours: those have no label and cannot sign.
+ * Story:     a key is a label and a public key of the default provider, to which every question
+ *            about the public part (size, group, parameters) is passed on. OpenSSL also imports
+ *            foreign public keys here, to compare them with ours: those have no label and cannot
+ *            sign.
  *            Private to lib/keyprov.
  * Ownership: OpenSSL calls free; a signature context borrows the key of the EVP_PKEY it holds.
  * Thread:    a key does not change once it is imported. */

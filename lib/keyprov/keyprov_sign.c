@@ -33,12 +33,13 @@ struct keyprov_sign {
 };
 
 /* DER of the AlgorithmIdentifiers that X.509 puts beside a signature. */
-#define RSA_OID(last)  "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01" last "\x05\x00"
-#define PSS_HASH(last) "\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02" last "\x05\x00"
-#define PSS_OID(last, salt)                                                              \
-	"\x30\x41\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a\x30\x34\xa0\x0f" PSS_HASH( \
-	    last) "\xa1\x1c\x30\x1a\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08" PSS_HASH(last) "\xa2\x03\x02\x01" salt
-#define DER(text) text, sizeof(text) - 1
+#define RSA_OID(last)	     "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01" last "\x05\x00"
+#define PSS_HASH(last)	     "\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02" last "\x05\x00"
+#define PSS_MGF1	     "\xa1\x1c\x30\x1a\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08"
+#define PSS_HEAD	     "\x30\x41\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a\x30\x34\xa0\x0f"
+#define PSS_BODY(hash, salt) PSS_HEAD hash PSS_MGF1 hash "\xa2\x03\x02\x01" salt
+#define PSS_OID(last, salt)  PSS_BODY(PSS_HASH(last), salt)
+#define DER(text)	     text, sizeof(text) - 1
 
 /* What keyd signs: one row for each choice that OpenSSL can make. */
 static const struct row {
@@ -157,8 +158,8 @@ static int set_padding(struct keyprov_sign *s, const OSSL_PARAM *p)
 	return s->pss || mode == RSA_PKCS1_PADDING;
 }
 
-/* Salt length: "digest" from libssl, a number from others. What is neither as long as the digest nor
- * says so would be signed otherwise than asked for: refused. */
+/* Salt length: "digest" from libssl, a number from others. What neither is as long as the digest
+ * nor says so would be signed otherwise than asked for: refused. */
 static int set_salt(struct keyprov_sign *s, const OSSL_PARAM *p)
 {
 	const char *name = text(p);

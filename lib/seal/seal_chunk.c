@@ -12,8 +12,8 @@
 #define BASE_AT	  32 /* base nonce in the 76 bytes */
 #define COMMIT_AT 44 /* commitment */
 
-/* On the heap, as the key schedule inside OpenSSL's context is: both are wiped, neither is locked. The
- * one copy that outlives a seal_chunk, the 76 bytes, is in the caller's secret memory. */
+/* On the heap, as the key schedule inside OpenSSL's context is: both are wiped, neither is locked.
+ * The copy that lives longer, the 76 bytes, is in the caller's secret memory. */
 struct seal_chunk {
 	EVP_CIPHER_CTX *ctx;
 	uint8_t base[NONCE];

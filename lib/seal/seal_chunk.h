@@ -56,13 +56,16 @@ void seal_chunk_forget(struct seal_chunk *s);
 /* The 32 bytes that go into the object's header. */
 const uint8_t *seal_chunk_commitment(const uint8_t key[SEAL_CHUNK_KEY]);
 /* 0, or ERR_AUTH if the header's commitment is not this key's. Constant time. */
-int seal_chunk_check(const uint8_t key[SEAL_CHUNK_KEY], const uint8_t commitment[SEAL_CHUNK_COMMIT]);
+int seal_chunk_check(const uint8_t key[SEAL_CHUNK_KEY],
+		     const uint8_t commitment[SEAL_CHUNK_COMMIT]);
 
 /* Seals chunk number index (from 0): n <= SEAL_CHUNK_PLAIN, writes n + SEAL_CHUNK_TAG bytes. in and
  * out may be the same place. Whether a chunk is the last follows from n < SEAL_CHUNK_PLAIN alone. */
-int seal_chunk_seal(struct seal_chunk *s, uint64_t index, const uint8_t *in, size_t n, uint8_t *out);
+int seal_chunk_seal(struct seal_chunk *s, uint64_t index, const uint8_t *in, size_t n,
+		    uint8_t *out);
 /* Opens it: n includes the tag. ERR_AUTH leaves out zeroed. */
-int seal_chunk_open(struct seal_chunk *s, uint64_t index, const uint8_t *in, size_t n, uint8_t *out);
+int seal_chunk_open(struct seal_chunk *s, uint64_t index, const uint8_t *in, size_t n,
+		    uint8_t *out);
 
 /* Bytes that plain bytes take when sealed, header not counted. */
 static inline uint64_t seal_chunk_sealed_size(uint64_t plain)
