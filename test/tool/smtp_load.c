@@ -310,13 +310,13 @@ static void report(int64_t took)
 	qsort(latency, acked, sizeof(*latency), by_value);
 	printf("{\"sent\": %llu, \"acked\": %llu, \"refused\": %llu, \"unknown\": %llu, \"lost_connections\": %llu, "
 	       "\"seconds\": %.3f, \"per_second\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, "
-	       "\"cpu_us\": %lld}\n",
+	       "\"start_mono\": %.6f, \"cpu_us\": %lld}\n",
 	       (unsigned long long)(next_seq - opt.first), (unsigned long long)acked,
 	       (unsigned long long)refused, (unsigned long long)unknown,
 	       (unsigned long long)lost_connections, (double)took / 1e6,
 	       (double)acked / ((double)took / 1e6), acked ? latency[acked / 2] / 1e3 : 0,
 	       acked ? latency[acked * 99 / 100] / 1e3 : 0, acked ? latency[acked - 1] / 1e3 : 0,
-	       (long long)tool_cpu());
+	       (double)(clock_mono() - took) / 1e6, (long long)tool_cpu());
 }
 
 static int parse(int argc, char **argv)

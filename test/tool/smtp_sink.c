@@ -79,12 +79,12 @@ static void write_report(void)
 	fprintf(f,
 		"{\"messages\": %llu, \"distinct\": %llu, \"duplicates\": %llu, \"damaged\": %llu, "
 		"\"unnumbered\": %llu, \"over_tls\": %llu, \"connections\": %llu, \"bytes\": %llu, "
-		"\"seconds\": %.3f, \"cpu_us\": %lld}\n",
+		"\"seconds\": %.3f, \"last_mono\": %.6f, \"cpu_us\": %lld}\n",
 		(unsigned long long)n.messages, (unsigned long long)n.distinct,
 		(unsigned long long)n.duplicates, (unsigned long long)n.damaged,
 		(unsigned long long)n.unnumbered, (unsigned long long)n.over_tls,
 		(unsigned long long)n.connections, (unsigned long long)n.bytes,
-		(double)(n.last - n.first) / 1e6, (long long)tool_cpu());
+		(double)(n.last - n.first) / 1e6, (double)n.last / 1e6, (long long)tool_cpu());
 	if (opt.report)
 		fclose(f);
 	else
