@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* in_cmd - the verbs of the inbound server: one table, and a handler for each.
+ *
+ * Story:  the generic loop of in_session looks a verb up and answers 500 or 502 if it has no handler, 500 if the line is
+ *         too long for it, 503 if the state does not allow it, 530 if it needs TLS, 501 if an argument is missing or
+ *         should not be there. Only then the handler runs; it says exactly one reply, or waits. */
+#ifndef RELAY_IN_IN_CMD_H
+#define RELAY_IN_IN_CMD_H
+
+#include "relay/in/in_session.h"
+#include "smtp/smtp_verb.h"
+
+#define IN_CMD_LINE 512			     /* RFC 5321 4.5.3.1.4, with CRLF */
+#define IN_CMD_LINE_MAIL (IN_CMD_LINE + 26 + 17 + 10) /* SIZE, BODY and SMTPUTF8 make it longer */
+
+enum in_cmd_args { IN_CMD_ARGS_ANY, IN_CMD_ARGS_NONE, IN_CMD_ARGS_SOME };
+
+struct in_cmd {
+	void (*run)(struct in_session *s, struct span args); /* NULL: known but not offered (502) */
+	unsigned states;      /* IN_STATE_BITs in which it may come */
+	enum in_reply wrong;  /* said in other states, except in GREET: HELO_FIRST */
+	int needs_tls;	      /* on listeners of mode submission */
+	enum in_cmd_args args;
+	unsigned line_max;
+};
+
+const struct in_cmd *in_cmd_row(enum smtp_verb v);
+
+void in_cmd_helo(struct in_session *s, struct span args);
+void in_cmd_ehlo(struct in_session *s, struct span args);
+void in_cmd_mail(struct in_session *s, struct span args);
+void in_cmd_rcpt(struct in_session *s, struct span args);
+void in_cmd_data(struct in_session *s, struct span args);
+void in_cmd_starttls(struct in_session *s, struct span args);
+void in_cmd_rset(struct in_session *s, struct span args);
+void in_cmd_noop(struct in_session *s, struct span args);
+void in_cmd_quit(struct in_session *s, struct span args);
+void in_cmd_vrfy(struct in_session *s, struct span args);
+void in_cmd_help(struct in_session *s, struct span args);
+
+/* Parts of DATA. Body bytes: returns those used, 0 if there is no room now. */
+size_t in_cmd_data_input(struct in_session *s, struct span in);
+/* The answer to begin. */
+void in_cmd_data_begun(struct in_session *s, int err, uint64_t id);
+/* The answer to commit. */
+void in_cmd_data_committed(struct in_session *s, int err);
+
+#endif

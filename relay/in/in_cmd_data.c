@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "relay/in/in_cmd.h"
+#include "relay/in/in_trace.h"
+
+/* Back to where MAIL may come, with a reply. The transaction is over. */
+static void end(struct in_session *s, enum in_reply r, const char *param)
+{
+	char keep[ID_TEXT_SIZE] = "";
+
+	if (param)
+		snprintf(keep, sizeof(keep), "%s", param); /* it may live in the transaction */
+	in_session_drop(s);
+	in_state_set(s, IN_STATE_READY, in_reply_row(r)->name);
+	if (param)
+		in_session_say_param(s, r, keep);
+	else
+		in_session_say(s, r);
+}
+
+void in_cmd_data(struct in_session *s, struct span args)
+{
+	uint64_t id = 0;
+	int err;
+
+	(void)args;
+	if (s->state == IN_STATE_MAIL) {
+		in_session_say(s, s->tx.refused_any ? IN_REPLY_NO_RECIPIENTS : IN_REPLY_RCPT_FIRST);
+		return;
+	}
+	in_state_set(s, IN_STATE_BEGIN, "data");
+	s->tx.begun = 1;
+	err = s->host->begin(s->arg, s->ticket, &id);
+	if (err != IN_SESSION_LATER)
+		in_cmd_data_begun(s, err, id);
+}
+
+/* The first bytes of the message: our own trace field. */
+static int put_trace(struct in_session *s)
+{
+	const struct in_trace t = {.helo = s->helo,
+				   .address = s->peer.address,
+				   .hostname = s->conf->hostname,
+				   .id = s->tx.name,
+				   .tls_version = s->tls.version,
+				   .tls_cipher = s->tls.cipher,
+				   .tls_group = s->tls.group,
+				   .tls_bits = s->tls.bits,
+				   .esmtp = s->esmtp,
+				   .utf8 = s->tx.utf8_asked,
+				   .when = s->tx.envelope.created};
+	char field[IN_TRACE_MAX];
+	size_t n = in_trace_format(field, &t);
+
+	s->tx.envelope.size = n;
+	return s->host->body(s->arg, span_of(field, n));
+}
+
+void in_cmd_data_begun(struct in_session *s, int err, uint64_t id)
+{
+	struct in_tx *tx = &s->tx;
+
+	if (err == 0) {
+		tx->id = id;
+		id_format(tx->name, id);
+		tx->envelope.created = clock_wall();
+		smtp_data_in_init(&tx->data);
+		in_hops_init(&tx->hops);
+		err = put_trace(s);
+	} else {
+		tx->begun = 0; /* nothing was begun */
+	}
+	if (err < 0) {
+		end(s, in_session_reply_of(err), NULL);
+		return;
+	}
+	in_state_set(s, IN_STATE_DATA, "begun");
+	in_session_say(s, IN_REPLY_START_DATA);
+}
+
+/* The message will be refused: its memory is given back now, its bytes are read on and dropped. */
+static void give_up(struct in_session *s, enum in_reply why)
+{
+	s->tx.refusal = why;
+	s->host->abort(s->arg);
+	s->tx.begun = 0;
+}
+
+static void take_body(struct in_session *s, struct span body)
+{
+	struct in_tx *tx = &s->tx;
+	int err;
+
+	tx->size += body.n;
+	if (tx->refusal)
+		return;
+	if (tx->size > s->conf->limits.message_size) {
+		give_up(s, IN_REPLY_TOO_BIG);
+		return;
+	}
+	in_hops_feed(&tx->hops, body);
+	if (tx->hops.count > IN_HOPS_MAX) {
+		give_up(s, IN_REPLY_LOOP);
+		return;
+	}
+	err = s->host->body(s->arg, body);
+	if (err < 0)
+		give_up(s, in_session_reply_of(err));
+}
+
+static enum in_reply fault_reply(enum smtp_data_fault f)
+{
+	static const enum in_reply replies[] = {
+	    [SMTP_DATA_BARE_LF] = IN_REPLY_BARE_LF,
+	    [SMTP_DATA_BARE_CR] = IN_REPLY_BARE_CR,
+	    [SMTP_DATA_NUL] = IN_REPLY_NUL,
+	    [SMTP_DATA_LONG_LINE] = IN_REPLY_LONG_TEXT,
+	};
+
+	return replies[f];
+}
+
+static char *keep_tls(struct in_session *s)
+{
+	char text[128];
+	int n = s->tls.version ? snprintf(text, sizeof(text), "%s %s", s->tls.version, s->tls.cipher) : 0;
+
+	return in_tx_keep(&s->tx, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+static char *keep_client(struct in_session *s)
+{
+	char text[sizeof(s->helo) + sizeof(s->peer.address) + 4];
+	int n = snprintf(text, sizeof(text), "%s [%s]", s->helo, s->peer.address);
+
+	return in_tx_keep(&s->tx, text, (size_t)n);
+}
+
+static void finish(struct in_session *s)
+{
+	struct in_tx *tx = &s->tx;
+	struct spool_envelope *e = &tx->envelope;
+
+	/* A fault is the client's and lasting: it goes before whatever else went wrong on the way. */
+	if (tx->data.fault || tx->refusal) {
+		end(s, tx->data.fault ? fault_reply(tx->data.fault) : tx->refusal, NULL);
+		return;
+	}
+	e->customer = in_tx_keep(tx, s->peer.customer, strlen(s->peer.customer));
+	e->client = keep_client(s);
+	e->tls = keep_tls(s);
+	e->size += tx->size;
+	e->flags |= tx->data.high ? SPOOL_8BIT : 0;
+	if (!e->customer || !e->client || !e->tls) {
+		end(s, IN_REPLY_STORE_FAILED, NULL);
+		return;
+	}
+	tx->begun = 0; /* from here on it is the spool's: nothing calls it back */
+	in_state_set(s, IN_STATE_COMMIT, "end-of-data");
+	s->host->commit(s->arg, s->ticket, e);
+}
+
+size_t in_cmd_data_input(struct in_session *s, struct span in)
+{
+	struct in_tx *tx = &s->tx;
+	struct span body;
+	size_t used;
+
+	if (!tx->refusal && !s->host->room(s->arg))
+		return 0;
+	used = smtp_data_in_feed(&tx->data, in, &body);
+	if (tx->data.fault && tx->begun)
+		give_up(s, fault_reply(tx->data.fault));
+	if (body.n)
+		take_body(s, body);
+	if (tx->data.done)
+		finish(s);
+	return used;
+}
+
+void in_cmd_data_committed(struct in_session *s, int err)
+{
+	struct in_tx *tx = &s->tx;
+
+	if (err < 0) {
+		end(s, in_session_reply_of(err), NULL);
+		return;
+	}
+	s->errors = 0;
+	s->accepted_all++;
+	s->count.accepted++;
+	s->count.bytes += tx->size;
+	log_event(LOG_LEVEL_INFO, tx->name, "accepted",
+		  "session=%s customer=%s size=%llu recipients=%u tls=%s msec=%lld", s->name,
+		  tx->envelope.customer, (unsigned long long)tx->envelope.size, tx->envelope.count,
+		  s->tls.version ? s->tls.version : "no",
+		  (long long)((clock_mono() - tx->began) / 1000));
+	end(s, IN_REPLY_QUEUED, tx->name);
+}

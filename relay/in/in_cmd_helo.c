@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "core/err.h"
+#include "relay/in/in_cmd.h"
+
+static int greet(struct in_session *s, struct span name, int esmtp)
+{
+	if (!smtp_addr_domain_ok(name, 0) || span_copy_str(s->helo, sizeof(s->helo), name) < 0) {
+		in_session_say(s, IN_REPLY_BAD_HELO);
+		return 0;
+	}
+	in_session_drop(s); /* RFC 5321 4.1.4: as if RSET had been given */
+	s->esmtp = esmtp;
+	if (s->state != IN_STATE_READY)
+		in_state_set(s, IN_STATE_READY, "hello");
+	return 1;
+}
+
+void in_cmd_helo(struct in_session *s, struct span args)
+{
+	if (greet(s, args, 0))
+		in_session_say(s, IN_REPLY_HELO);
+}
+
+void in_cmd_ehlo(struct in_session *s, struct span args)
+{
+	char text[512];
+	int tls;
+
+	if (!greet(s, args, 1))
+		return;
+	tls = !s->tls.version && s->host->tls_ready(s->arg) != ERR_UNSUPPORTED;
+	snprintf(text, sizeof(text), "%s\nPIPELINING\nSIZE %llu%s\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES",
+		 s->conf->hostname, (unsigned long long)s->conf->limits.message_size,
+		 tls ? "\nSTARTTLS" : "");
+	in_session_say_param(s, IN_REPLY_HELO, text);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/err.h"
+#include "relay/in/in_cmd.h"
+#include "smtp/smtp_param.h"
+
+/* "TO:" path: what is wrong with it, or NONE. */
+static enum in_reply parse(struct span args, struct smtp_addr *to)
+{
+	static const char key[] = "TO:";
+	struct smtp_param p;
+	int n, rc;
+
+	if (!span_equal_nocase(span_sub(args, 0, sizeof(key) - 1), SPAN_LIT(key)))
+		return IN_REPLY_BAD_RCPT;
+	args = span_sub(args, sizeof(key) - 1, args.n);
+	while (args.n && args.p[0] == ' ')
+		args = span_sub(args, 1, args.n);
+	n = smtp_addr_parse_path(args, SMTP_ADDR_POSTMASTER_OK | SMTP_ADDR_UTF8_OK, to);
+	if (n < 0)
+		return n == ERR_LIMIT ? IN_REPLY_LONG_RECIPIENT : IN_REPLY_BAD_RECIPIENT;
+	args = span_sub(args, (size_t)n, args.n);
+	if (args.n && args.p[0] != ' ')
+		return IN_REPLY_BAD_RCPT;
+	rc = smtp_param_next(&args, &p);
+	if (rc < 0)
+		return IN_REPLY_BAD_PARAMETER;
+	return rc ? IN_REPLY_UNSUPPORTED : IN_REPLY_NONE;
+}
+
+/* Whether there is a way for it. The domain counts in lower case, as routes are written. */
+static int routed(const struct relay_conf *conf, const struct smtp_addr *to)
+{
+	char address[SMTP_ADDR_MAX];
+	struct smtp_addr domain = {.domain = to->domain};
+
+	if (smtp_addr_format(address, &domain) < 0)
+		return 0;
+	return relay_conf_route(conf, span_str(address + 1)) != NULL;
+}
+
+/* <postmaster> means the postmaster of this host (RFC 5321 4.5.1). */
+static void complete(const struct relay_conf *conf, struct smtp_addr *to)
+{
+	if (!to->domain.n)
+		to->domain = span_str(conf->hostname);
+}
+
+static enum in_reply add(struct in_session *s, struct smtp_addr *to)
+{
+	struct in_tx *tx = &s->tx;
+
+	if (!s->peer.trusted)
+		return IN_REPLY_RELAY_REFUSED;
+	if (to->utf8 && !tx->utf8_asked)
+		return IN_REPLY_UTF8_RECIPIENT;
+	complete(s->conf, to);
+	if (!routed(s->conf, to))
+		return IN_REPLY_NO_ROUTE;
+	if (tx->envelope.count >= (unsigned)s->conf->limits.recipients)
+		return IN_REPLY_TOO_MANY_RECIPIENTS;
+	return in_tx_add(tx, to) < 0 ? IN_REPLY_STORE_FAILED : IN_REPLY_NONE;
+}
+
+void in_cmd_rcpt(struct in_session *s, struct span args)
+{
+	struct smtp_addr to;
+	enum in_reply bad = parse(args, &to);
+
+	if (bad == IN_REPLY_NONE)
+		bad = add(s, &to);
+	if (bad != IN_REPLY_NONE) {
+		s->tx.refused_any = 1;
+		in_session_say(s, bad);
+		return;
+	}
+	if (s->state != IN_STATE_RCPT)
+		in_state_set(s, IN_STATE_RCPT, "recipient");
+	in_session_say(s, IN_REPLY_RECIPIENT_OK);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* in_session - one inbound SMTP session as an engine without I/O: bytes in, replies and requests out.
+ *
+ * Story:     its host (in_conn, or a test) feeds what arrived with in_session_input and sends what stands in out. What the
+ *            engine cannot do itself it asks of the host through struct in_session_host, whose functions return at once;
+ *            answers that take time come back through begun, committed and tls_done with the ticket of the question. An
+ *            answer to a question that is no longer asked is dropped.
+ *            The host never frees the session inside one of its functions.
+ * Rules:     commands and replies RFC 5321, 2920 (PIPELINING), 3207 (STARTTLS), 1870 (SIZE), 6152 (8BITMIME), 6531
+ *            (SMTPUTF8), 2034 (ENHANCEDSTATUSCODES). A line ends in CR LF and in nothing else. 250 is said only
+ *            after committed(0).
+ * Ownership: conf, peer.customer and TLS names are borrowed and must outlive the session.
+ * Limits:    configuration keys limits.*; a command line 512 octets and what extensions add.
+ * Thread:    its host's. */
+#ifndef RELAY_IN_IN_SESSION_H
+#define RELAY_IN_IN_SESSION_H
+
+#include "core/id.h"
+#include "relay/in/in_reply.h"
+#include "relay/in/in_state.h"
+#include "relay/in/in_tx.h"
+#include "relay/relay_conf.h"
+
+#define IN_SESSION_LATER 1 /* result of begin: the answer comes by in_session_begun */
+
+struct in_session_host {
+	/* At MAIL: 0 if a message could be taken now, or ERR_AWAY, ERR_LOCKED, ERR_NOSPACE. */
+	int (*ready)(void *arg);
+	/* At DATA: begins a message. 0 and *id; IN_SESSION_LATER; ERR_AWAY, ERR_LOCKED, ERR_BUSY, ERR_NOSPACE. */
+	int (*begin)(void *arg, uint64_t ticket, uint64_t *id);
+	/* 1 if body takes bytes now; else 0, and the host calls in_session_input again when it does. */
+	int (*room)(void *arg);
+	/* Bytes of the message, in order. 0 or ERR_*; then the message is lost and abort follows. */
+	int (*body)(void *arg, struct span s);
+	/* The message is whole; e lives until the answer. in_session_committed tells the result. */
+	void (*commit)(void *arg, uint64_t ticket, const struct spool_envelope *e);
+	/* The message that was begun (or whose beginning was asked for) is given up. */
+	void (*abort)(void *arg);
+	/* 0 if STARTTLS is possible now, ERR_UNSUPPORTED if it is not offered at all, ERR_AWAY. */
+	int (*tls_ready)(void *arg);
+	/* Begin the handshake when out has left; in_session_tls_done follows. */
+	void (*start_tls)(void *arg);
+	/* Call in_session_timeout if usec pass without another call; 0: not at all. */
+	void (*timer)(void *arg, int64_t usec);
+	/* The session is over: close when out has left. */
+	void (*close)(void *arg);
+};
+
+struct in_peer {
+	char address[64]; /* numeric, without port */
+	int trusted;	  /* its network may relay */
+	int mode;	  /* enum relay_mode of the listener */
+	const char *customer;
+};
+
+struct in_tls { /* version NULL: in clear */
+	const char *version, *cipher, *group;
+	int bits;
+};
+
+struct in_session_count { /* since the host last looked (it zeroes them) */
+	unsigned accepted, rejected, tempfailed;
+	uint64_t bytes;
+};
+
+struct in_session {
+	const struct in_session_host *host;
+	void *arg;
+	const struct relay_conf *conf;
+	struct in_peer peer;
+	struct in_tls tls;
+	enum in_state state;
+	uint64_t ticket;
+	struct buf out; /* replies that wait to be sent; the host drains it */
+	struct in_session_count count;
+	unsigned errors;    /* bad commands since the last accepted message */
+	unsigned errors_all, accepted_all, refused_all;
+	size_t skipped;	    /* octets of an over-long line thrown away; 0: not in one */
+	int stopping;
+	int esmtp;
+	const char *lost;   /* the peer is gone: why */
+	char name[ID_TEXT_SIZE];
+	char helo[256];
+	struct in_tx tx;
+};
+
+void in_session_init(struct in_session *s, const struct in_session_host *host, void *arg,
+		     const struct relay_conf *conf, const struct in_peer *peer);
+/* Says the greeting; on a listener of mode submissions the handshake comes first and tls_done greets. */
+void in_session_start(struct in_session *s);
+/* Instead of start: says why not (FULL, FULL_CLIENT, STOPPING) and closes. */
+void in_session_refuse(struct in_session *s, enum in_reply why);
+
+/* Takes what it can of in: bytes used; the rest is to be offered again, with what arrives behind it, after out has been
+ * sent. 0 if it needs more bytes or waits for somebody. */
+size_t in_session_input(struct in_session *s, struct span in);
+
+/* Answers. Each may make output. err: 0 or ERR_*. */
+void in_session_begun(struct in_session *s, uint64_t ticket, int err, uint64_t id);
+void in_session_committed(struct in_session *s, uint64_t ticket, int err);
+void in_session_tls_done(struct in_session *s, const struct in_tls *tls);
+
+/* Events. */
+void in_session_timeout(struct in_session *s);
+/* The peer is gone or has nothing more to say, and all it had said was used. why: "eof", "lost", "tls-failed". */
+void in_session_lost(struct in_session *s, const char *why);
+/* Graceful stop: 421 at the next command boundary. */
+void in_session_stop(struct in_session *s);
+
+/* 1 while it waits for an answer of its host (a peer that only half-closed still wants to hear it). */
+int in_session_waits(const struct in_session *s);
+
+/* Ends it at once if it is not over, logs the end if it is worth a line, frees what it holds. */
+void in_session_clear(struct in_session *s);
+
+/* --- for handlers (in_cmd_*) only. "%s" in the text is the host name, or param. */
+void in_session_say(struct in_session *s, enum in_reply r);
+void in_session_say_param(struct in_session *s, enum in_reply r, const char *param);
+/* Gives a message under way up and forgets the transaction. */
+void in_session_drop(struct in_session *s);
+/* The reply for a failure of the host. */
+enum in_reply in_session_reply_of(int err);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* in_state - where an inbound SMTP session stands.
+ *
+ * Two lives: the session (from GREET on) and the transaction within it (MAIL to the answer after the data).
+ *
+ *   CONNECT --TLS done (implicit)----.            .--------- EHLO, HELO, RSET --------.
+ *      | greeting                    v            v                                   |
+ *      '--------------------------> GREET --EHLO--> READY --MAIL--> MAIL --RCPT--> RCPT --.
+ *                                    ^              |  ^                 ^          |     | RCPT
+ *                  TLS done          |     STARTTLS |  |                 |     DATA |     v
+ *               (all forgotten)      '---- TLS <----'  |                 '----------|---- RCPT
+ *                                                      |                            v
+ *                          answered, or refused        '<--no key, no space---- BEGIN
+ *                                                      |                            | 354
+ *                                                      |<--message refused-- DATA <-'
+ *                                                      |                       | CRLF.CRLF
+ *                                                      '<--250 or 4xx------ COMMIT
+ *
+ *   any state --QUIT, timeout, shutdown, end of stream, breach--> CLOSED
+ *
+ * BEGIN, COMMIT and TLS wait for somebody else: commands that have arrived meanwhile stay where they are. */
+#ifndef RELAY_IN_IN_STATE_H
+#define RELAY_IN_IN_STATE_H
+
+/* X(name, what the session does in it) */
+#define IN_STATES(X)                                                                               \
+	X(CONNECT, "before the greeting")                                                          \
+	X(GREET, "waits for EHLO")                                                                 \
+	X(READY, "waits for MAIL")                                                                 \
+	X(MAIL, "has a sender")                                                                    \
+	X(RCPT, "has recipients")                                                                  \
+	X(BEGIN, "waits for a key to seal the message")                                            \
+	X(DATA, "reads the message")                                                               \
+	X(COMMIT, "waits until the message is on stable storage")                                  \
+	X(TLS, "waits for the handshake")                                                          \
+	X(CLOSED, "is over")
+
+enum in_state {
+#define IN_STATE_ENUM(name, text) IN_STATE_##name,
+	IN_STATES(IN_STATE_ENUM)
+#undef IN_STATE_ENUM
+	IN_STATE_COUNT
+};
+
+#define IN_STATE_BIT(name) (1u << IN_STATE_##name)
+
+/* "READY". Static. */
+const char *in_state_name(enum in_state s);
+
+struct in_session;
+/* The one place where a session changes its state; says so under debug topic "in". why is a static word. */
+void in_state_set(struct in_session *s, enum in_state to, const char *why);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/in/in_tx.h"
+
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/secret.h"
+
+#define BLOCK_SIZE 8192
+
+struct in_tx_block {
+	struct in_tx_block *next;
+	size_t used;
+	char text[BLOCK_SIZE];
+};
+
+static void start(struct in_tx *tx)
+{
+	memset(tx, 0, offsetof(struct in_tx, first));
+	tx->envelope.recipients = tx->first_recipients;
+	tx->hashes = tx->first_hashes;
+	tx->room = IN_TX_RECIPIENTS;
+}
+
+void in_tx_init(struct in_tx *tx)
+{
+	start(tx);
+}
+
+void in_tx_reset(struct in_tx *tx)
+{
+	secret_wipe(tx->first, tx->used);
+	while (tx->blocks) {
+		struct in_tx_block *b = tx->blocks;
+		tx->blocks = b->next;
+		secret_wipe(b->text, b->used);
+		free(b);
+	}
+	if (tx->envelope.recipients != tx->first_recipients)
+		free(tx->envelope.recipients);
+	if (tx->hashes != tx->first_hashes)
+		free(tx->hashes);
+	start(tx);
+}
+
+static char *take(struct in_tx *tx, size_t n)
+{
+	struct in_tx_block *b = tx->blocks;
+	char *p;
+
+	if (!b && n <= IN_TX_TEXT - tx->used) {
+		p = tx->first + tx->used;
+		tx->used += n;
+		return p;
+	}
+	if (!b || n > BLOCK_SIZE - b->used) {
+		b = n <= BLOCK_SIZE ? malloc(sizeof(*b)) : NULL;
+		if (!b)
+			return NULL;
+		b->used = 0;
+		b->next = tx->blocks;
+		tx->blocks = b;
+	}
+	p = b->text + b->used;
+	b->used += n;
+	return p;
+}
+
+char *in_tx_keep(struct in_tx *tx, const char *s, size_t n)
+{
+	char *p = take(tx, n + 1);
+
+	if (!p)
+		return NULL;
+	memcpy(p, s, n);
+	p[n] = '\0';
+	return p;
+}
+
+int in_tx_sender(struct in_tx *tx, const struct smtp_addr *a)
+{
+	char text[SMTP_ADDR_MAX];
+
+	if (smtp_addr_format(text, a) < 0)
+		return ERR_LIMIT;
+	tx->envelope.sender = in_tx_keep(tx, text, strlen(text));
+	return tx->envelope.sender ? 0 : ERR_NOMEM;
+}
+
+static uint32_t hash_of(const char *s)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *s; s++)
+		h = (h ^ (uint8_t)*s) * 16777619u;
+	return h;
+}
+
+static int known(const struct in_tx *tx, const char *address, uint32_t hash)
+{
+	for (unsigned i = 0; i < tx->envelope.count; i++)
+		if (tx->hashes[i] == hash && !strcmp(tx->envelope.recipients[i].address, address))
+			return 1;
+	return 0;
+}
+
+static int grow(struct in_tx *tx)
+{
+	unsigned room = tx->room * 4;
+	struct spool_recipient *r = calloc(room, sizeof(*r));
+	uint32_t *h = calloc(room, sizeof(*h));
+
+	if (!r || !h) {
+		free(r);
+		free(h);
+		return ERR_NOMEM;
+	}
+	memcpy(r, tx->envelope.recipients, tx->envelope.count * sizeof(*r));
+	memcpy(h, tx->hashes, tx->envelope.count * sizeof(*h));
+	if (tx->envelope.recipients != tx->first_recipients)
+		free(tx->envelope.recipients);
+	if (tx->hashes != tx->first_hashes)
+		free(tx->hashes);
+	tx->envelope.recipients = r;
+	tx->hashes = h;
+	tx->room = room;
+	return 0;
+}
+
+int in_tx_add(struct in_tx *tx, const struct smtp_addr *a)
+{
+	struct spool_recipient *r;
+	char text[SMTP_ADDR_MAX];
+	uint32_t hash;
+
+	if (smtp_addr_format(text, a) < 0)
+		return ERR_LIMIT;
+	hash = hash_of(text);
+	if (known(tx, text, hash))
+		return 0;
+	if (tx->envelope.count == tx->room && grow(tx) < 0)
+		return ERR_NOMEM;
+	r = &tx->envelope.recipients[tx->envelope.count];
+	r->address = in_tx_keep(tx, text, strlen(text));
+	r->notify = 0;
+	if (!r->address)
+		return ERR_NOMEM;
+	tx->hashes[tx->envelope.count++] = hash;
+	return 1;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* in_tx - one mail transaction: what MAIL, RCPT and DATA have said so far.
+ *
+ * Story:     one per session, used again and again. sender and add gather the envelope; envelope makes it ready for the
+ *            spool; reset forgets all, wiping the addresses. A usual transaction (a few recipients) takes no memory
+ *            beyond the struct itself.
+ * Ownership: strings live in the transaction until reset.
+ * Thread:    its session's. */
+#ifndef RELAY_IN_IN_TX_H
+#define RELAY_IN_IN_TX_H
+
+#include "core/id.h"
+#include "relay/in/in_hops.h"
+#include "relay/in/in_reply.h"
+#include "relay/spool/spool_message.h"
+#include "smtp/smtp_addr.h"
+#include "smtp/smtp_data.h"
+
+#define IN_TX_TEXT 512
+#define IN_TX_RECIPIENTS 4
+
+struct in_tx_block;
+
+struct in_tx {
+	struct spool_envelope envelope;
+	int utf8_asked;	   /* SMTPUTF8 with MAIL */
+	int refused_any;   /* a recipient was refused: tells DATA what to say */
+	int begun;	   /* the host has a message under way: commit or abort is owed */
+	int64_t began;	   /* monotonic, at MAIL: for the log */
+	uint64_t id;	   /* of the message, once begun */
+	char name[ID_TEXT_SIZE];
+	uint64_t size;	   /* body bytes taken so far, our Received not counted */
+	struct smtp_data_in data;
+	struct in_hops hops;
+	enum in_reply refusal; /* why the message will be refused when its end has come */
+	/* memory */
+	struct in_tx_block *blocks; /* text beyond the first */
+	size_t used;
+	uint32_t *hashes; /* of the recipients, to find repeated ones */
+	unsigned room;
+	struct spool_recipient first_recipients[IN_TX_RECIPIENTS];
+	uint32_t first_hashes[IN_TX_RECIPIENTS];
+	char first[IN_TX_TEXT];
+};
+
+void in_tx_init(struct in_tx *tx);
+/* Forgets everything and gives extra memory back. */
+void in_tx_reset(struct in_tx *tx);
+
+/* 0 or ERR_NOMEM. */
+int in_tx_sender(struct in_tx *tx, const struct smtp_addr *a);
+/* 1: added, 0: it was there already, ERR_NOMEM. */
+int in_tx_add(struct in_tx *tx, const struct smtp_addr *a);
+/* A string that lives as long as the transaction, or NULL. */
+char *in_tx_keep(struct in_tx *tx, const char *s, size_t n);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/in_fake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+
+static int ready(void *arg)
+{
+	struct in_fake *f = arg;
+
+	if (f->disk < 0)
+		return f->disk;
+	return f->keys == ERR_AWAY || f->keys == ERR_LOCKED ? f->keys : 0;
+}
+
+static int begin(void *arg, uint64_t ticket, uint64_t *id)
+{
+	struct in_fake *f = arg;
+
+	log_assert(!f->open);
+	f->begin_ticket = ticket;
+	if (f->later) {
+		f->open = 1;
+		return IN_SESSION_LATER;
+	}
+	if (f->keys < 0)
+		return f->keys;
+	f->open = 1;
+	f->begun++;
+	buf_reset(&f->body);
+	*id = f->next_id++;
+	return 0;
+}
+
+static int room(void *arg)
+{
+	struct in_fake *f = arg;
+
+	return !f->no_room;
+}
+
+static int body(void *arg, struct span s)
+{
+	struct in_fake *f = arg;
+
+	log_assert(f->open && !f->pending);
+	if (f->body_err < 0)
+		return f->body_err;
+	return buf_put_span(&f->body, s);
+}
+
+static void remember(struct in_fake *f, const struct spool_envelope *e)
+{
+	log_assert(e->count > 0 && e->count <= IN_FAKE_RECIPIENTS);
+	snprintf(f->sender, sizeof(f->sender), "%s", e->sender);
+	snprintf(f->client, sizeof(f->client), "%s", e->client);
+	snprintf(f->tls_text, sizeof(f->tls_text), "%s", e->tls);
+	for (unsigned i = 0; i < e->count; i++)
+		snprintf(f->recipients[i], sizeof(f->recipients[i]), "%s", e->recipients[i].address);
+	f->recipient_count = e->count;
+	f->flags = e->flags;
+	f->size = e->size;
+	log_assert(e->size == buf_size(&f->body));
+	log_assert(!strcmp(e->customer, "default"));
+}
+
+static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
+{
+	struct in_fake *f = arg;
+
+	log_assert(f->open && !f->pending);
+	remember(f, e);
+	f->pending = 1;
+	f->commit_ticket = ticket;
+}
+
+static void abort_message(void *arg)
+{
+	struct in_fake *f = arg;
+
+	log_assert(f->open && !f->pending);
+	f->open = 0;
+	f->aborted++;
+}
+
+static int tls_ready(void *arg)
+{
+	struct in_fake *f = arg;
+
+	return f->tls;
+}
+
+static void start_tls(void *arg)
+{
+	struct in_fake *f = arg;
+
+	f->handshake = 1;
+}
+
+static void timer(void *arg, int64_t usec)
+{
+	struct in_fake *f = arg;
+
+	f->deadline = usec ? clock_mono() + usec : 0;
+}
+
+static void close_session(void *arg)
+{
+	struct in_fake *f = arg;
+
+	log_assert(!f->closed);
+	f->closed = 1;
+}
+
+static const struct in_session_host host = {ready, begin, room, body, commit, abort_message, tls_ready,
+					    start_tls, timer, close_session};
+
+void in_fake_init(struct in_fake *f)
+{
+	memset(f, 0, sizeof(*f));
+	buf_init(&f->replies, 4 << 20);
+	buf_init(&f->body, 4 << 20);
+	buf_init(&f->in, 4 << 20);
+	f->tls = ERR_UNSUPPORTED;
+	f->next_id = UINT64_C(1) << 32;
+	f->conf.hostname = (char *)"relay.example.test";
+	f->conf.limits.message_size = 100000;
+	f->conf.limits.recipients = 100;
+	f->conf.limits.errors = 20;
+	f->conf.limits.idle = 300 * CLOCK_SEC;
+	f->routes[0] = (struct relay_route){(char *)".example.org", (char *)"mx", RELAY_TLS_ENCRYPT};
+	f->routes[1] = (struct relay_route){(char *)"*", (char *)"mx", RELAY_TLS_OPPORTUNISTIC};
+	f->conf.routes.items = f->routes;
+	f->conf.routes.count = 2;
+	snprintf(f->peer.address, sizeof(f->peer.address), "192.0.2.7");
+	f->peer.trusted = 1;
+	f->peer.customer = "default";
+}
+
+static void take_replies(struct in_fake *f)
+{
+	buf_put_span(&f->replies, buf_span(&f->s.out));
+	buf_reset(&f->s.out);
+}
+
+void in_fake_start(struct in_fake *f)
+{
+	f->started = 1;
+	in_session_init(&f->s, &host, f, &f->conf, &f->peer);
+	in_session_start(&f->s);
+	take_replies(f);
+}
+
+void in_fake_clear(struct in_fake *f)
+{
+	if (f->started)
+		in_session_clear(&f->s);
+	buf_clear(&f->replies);
+	buf_clear(&f->body);
+	buf_clear(&f->in);
+}
+
+static void answer_commit(struct in_fake *f)
+{
+	f->pending = 0;
+	f->open = 0;
+	if (f->commit_err == 0)
+		f->committed++;
+	in_session_committed(&f->s, f->commit_ticket, f->commit_err);
+	take_replies(f);
+}
+
+void in_fake_run(struct in_fake *f)
+{
+	for (;;) {
+		size_t used;
+
+		if (f->pending && !f->hold)
+			answer_commit(f);
+		if (f->handshake && buf_size(&f->in) && !f->closed) { /* as evt_conn: not a handshake */
+			in_session_lost(&f->s, "tls-failed");
+			take_replies(f);
+		}
+		used = in_session_input(&f->s, buf_span(&f->in));
+		log_assert(used <= buf_size(&f->in));
+		buf_drain(&f->in, used);
+		take_replies(f);
+		if (!used && (!f->pending || f->hold))
+			return;
+	}
+}
+
+void in_fake_send(struct in_fake *f, struct span bytes)
+{
+	size_t at = 0;
+
+	while (at < bytes.n) {
+		struct span piece = span_sub(bytes, at, f->piece ? f->piece : bytes.n);
+
+		at += piece.n;
+		log_assert(buf_put_span(&f->in, piece) == 0);
+		in_fake_run(f);
+	}
+}
+
+void in_fake_release(struct in_fake *f)
+{
+	uint64_t id = f->next_id;
+
+	f->hold = 0;
+	if (f->pending) {
+		answer_commit(f);
+	} else {
+		f->later = 0;
+		if (f->keys < 0) {
+			f->open = 0;
+		} else {
+			f->begun++;
+			f->next_id++;
+			buf_reset(&f->body);
+		}
+		in_session_begun(&f->s, f->begin_ticket, f->keys, id);
+		take_replies(f);
+	}
+	in_fake_run(f);
+}
+
+void in_fake_wait(struct in_fake *f, int64_t usec)
+{
+	clock_advance(usec);
+	if (!f->deadline || clock_mono() < f->deadline)
+		return;
+	f->deadline = 0;
+	in_session_timeout(&f->s);
+	take_replies(f);
+	in_fake_run(f);
+}
+
+void in_fake_tls(struct in_fake *f)
+{
+	const struct in_tls tls = {"TLSv1.3", "TLS_AES_256_GCM_SHA384", "x25519", 256};
+
+	f->handshake = 0;
+	in_session_tls_done(&f->s, &tls);
+	take_replies(f);
+	in_fake_run(f);
+}
+
+void in_fake_eof(struct in_fake *f)
+{
+	in_session_lost(&f->s, "eof");
+	take_replies(f);
+	in_fake_run(f);
+}
