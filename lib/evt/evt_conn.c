@@ -50,8 +50,8 @@ static void release(struct evt_conn *c)
 	evt_loop_undefer(c->loop, &c->defer);
 	buf_reset(&c->in);
 	buf_reset(&c->out);
-	evt_pool_return(&c->loop->pool, &c->in);
-	evt_pool_return(&c->loop->pool, &c->out);
+	evt_pool_return(&c->loop->pool, &c->in, c->secret);
+	evt_pool_return(&c->loop->pool, &c->out, c->secret);
 	c->gone = 1;
 }
 
@@ -280,6 +280,11 @@ struct evt_conn *evt_conn_accept(struct evt_loop *l, int fd, size_t in_max, evt_
 	return c;
 }
 
+void evt_conn_set_secret(struct evt_conn *c)
+{
+	c->secret = 1;
+}
+
 void evt_conn_finish(struct evt_conn *c)
 {
 	if (!c || c->dead)
@@ -319,7 +324,7 @@ uint8_t *evt_conn_reserve(struct evt_conn *c, size_t n)
 
 	if (c->write_broken || c->state == EVT_CONN_BROKEN)
 		return NULL;
-	dst = evt_pool_reserve(&c->loop->pool, &c->out, n);
+	dst = evt_pool_reserve(&c->loop->pool, &c->out, n, c->secret);
 	c->out.failed = 0; /* nothing was added, so nothing is missing in the middle */
 	return dst;
 }

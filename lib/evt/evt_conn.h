@@ -63,6 +63,9 @@ struct evt_conn *evt_conn_connect(struct evt_loop *l, const struct sockaddr_stor
 /* Connects to a Unix socket. */
 struct evt_conn *evt_conn_connect_unix(struct evt_loop *l, const char *path, size_t in_max,
 				       evt_conn_fn fn, void *arg, int *err);
+/* What passes here is key material: its memory is wiped as soon as it is given back, not only when the
+ * allocator gets it. */
+void evt_conn_set_secret(struct evt_conn *c);
 /* Drops everything at once. Safe in callbacks. NULL is fine. */
 void evt_conn_close(struct evt_conn *c);
 /* Closes once what was written has left (TLS: with close_notify), or after 5 s. The owner hears nothing

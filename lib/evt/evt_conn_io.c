@@ -149,7 +149,7 @@ static size_t fill(struct evt_conn *c, struct attempt *last)
 
 	do {
 		size_t room = room_to_read(c);
-		uint8_t *dst = evt_pool_reserve(&c->loop->pool, &c->in, room);
+		uint8_t *dst = evt_pool_reserve(&c->loop->pool, &c->in, room, c->secret);
 		if (!dst) {
 			c->in.failed = 0;
 			*last = (struct attempt){0, EVT_CONN_FAILED, ERR_NOMEM, NULL, "out of memory"};
@@ -201,7 +201,7 @@ void evt_conn_read(struct evt_conn *c)
 		total += got;
 		if (got > 0 && evt_conn_emit(c, EVT_CONN_DATA) < 0)
 			return;
-		evt_pool_return(&c->loop->pool, &c->in);
+		evt_pool_return(&c->loop->pool, &c->in, c->secret);
 		if (c->state != EVT_CONN_OPEN)
 			return;
 		if (got == 0 || (last.n == 0 && last.why == EVT_CONN_AGAIN_WRITE)) {
@@ -287,7 +287,7 @@ void evt_conn_flush(struct evt_conn *c)
 		if (c->state == EVT_CONN_STARTTLS)
 			c->clear_left = left;
 	}
-	evt_pool_return(&c->loop->pool, &c->out);
+	evt_pool_return(&c->loop->pool, &c->out, c->secret);
 }
 
 /* Throws away what the peer still sends. 1: it sent something; 0: nothing there; -1: it has ended. */
@@ -321,7 +321,7 @@ void evt_conn_farewell(struct evt_conn *c)
 		return;
 	}
 	c->state = EVT_CONN_LINGERING;
-	evt_pool_return(&c->loop->pool, &c->in);
+	evt_pool_return(&c->loop->pool, &c->in, c->secret);
 	evt_conn_want_read(c);
 }
 

@@ -66,6 +66,7 @@ struct evt_conn {
 	unsigned write_broken : 1; /* err is set; what the peer said last is still worth reading */
 	unsigned told : 1;	   /* ERROR was told */
 	unsigned verify : 1;	   /* the handshake checks the peer's name */
+	unsigned secret : 1;	   /* wipe memory whenever it is given back */
 };
 
 /* evt_conn.c */

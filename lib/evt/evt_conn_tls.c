@@ -118,7 +118,7 @@ void evt_conn_begin(struct evt_conn *c)
 		evt_conn_fail(c, ERR_TLS, "bytes before the handshake");
 		return;
 	}
-	evt_pool_return(&c->loop->pool, &c->in);
+	evt_pool_return(&c->loop->pool, &c->in, c->secret);
 	if (SSL_set_fd(c->ssl, c->fd) != 1) {
 		ERR_clear_error();
 		evt_conn_fail(c, ERR_NOMEM, "out of memory");

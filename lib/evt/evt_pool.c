@@ -26,19 +26,20 @@ static struct evt_pool_class *class_of(struct evt_pool *p, size_t size)
 }
 
 /* Takes back memory of cap bytes; the kept pieces stay as they are, like the buffers of any socket. */
-static void give(struct evt_pool *p, uint8_t *data, size_t cap)
+static void give(struct evt_pool *p, uint8_t *data, size_t cap, int secret)
 {
 	struct evt_pool_class *c = class_of(p, cap);
+	int keep = c && c->count < EVT_POOL_KEEP;
 
-	if (c && c->count < EVT_POOL_KEEP) {
+	if (secret || !keep)
+		secret_wipe(data, cap);
+	if (keep)
 		c->piece[c->count++] = data;
-		return;
-	}
-	secret_wipe(data, cap);
-	free(data);
+	else
+		free(data);
 }
 
-uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n)
+uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n, int secret)
 {
 	size_t used = buf_size(b), size;
 	struct evt_pool_class *c;
@@ -55,7 +56,7 @@ uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n)
 	if (used)
 		memcpy(piece, buf_ptr(b), used);
 	if (b->data)
-		give(p, b->data, b->cap);
+		give(p, b->data, b->cap, secret);
 	b->data = piece;
 	b->cap = size;
 	b->off = 0;
@@ -63,11 +64,11 @@ uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n)
 	return piece + used;
 }
 
-void evt_pool_return(struct evt_pool *p, struct buf *b)
+void evt_pool_return(struct evt_pool *p, struct buf *b, int secret)
 {
 	if (b->off != b->len || !b->data)
 		return;
-	give(p, b->data, b->cap);
+	give(p, b->data, b->cap, secret);
 	b->data = NULL;
 	b->cap = b->off = b->len = 0;
 }

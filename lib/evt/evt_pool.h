@@ -27,9 +27,9 @@ struct evt_pool {
 
 void evt_pool_clear(struct evt_pool *p);
 
-/* As buf_reserve, but memory comes from the pool if b has too little. */
-uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n);
+/* As buf_reserve, but memory comes from the pool if b has too little. secret: what b gives back is wiped. */
+uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n, int secret);
 /* Takes b's memory back if b is empty. */
-void evt_pool_return(struct evt_pool *p, struct buf *b);
+void evt_pool_return(struct evt_pool *p, struct buf *b, int secret);
 
 #endif
