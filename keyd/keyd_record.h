@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyd_record - what the store holds, one record each: struct <-> bytes, and the AAD of its wrap.
+ *
+ * Story:     a change to the key ring is a record: journalled first, then applied by
+ *            keyd_ring_apply. Loading applies the same records, first the snapshot's, then the
+ *            journal's. Readers know nothing of where a record came from.
+ * Ownership: _get leaves spans and pointers into the body.
+ * Errors:    ERR_FORMAT from _get; _put marks the buf.
+ * Source:    sealpost-keyd-store(7).
+ * Thread:    pure; any. */
+#ifndef KEYD_KEYD_RECORD_H
+#define KEYD_KEYD_RECORD_H
+
+#include "core/buf.h"
+#include "keyd/keyd_wrap.h"
+
+#define KEYD_RECORD_BODY_MAX 16384
+
+enum keyd_record_type {
+	KEYD_RECORD_COUNTERS = 1, /* snapshot only, its first record */
+	KEYD_RECORD_KEK = 2,
+	KEYD_RECORD_DEK = 3,
+	KEYD_RECORD_KEY = 4
+};
+
+struct keyd_record_counters {
+	uint32_t next_keyref; /* never given out twice, even if its key is gone */
+	uint64_t root_wraps;  /* made so far under the two keys derived from the root */
+	uint64_t key_wraps;
+};
+int keyd_record_counters_put(struct buf *b, const struct keyd_record_counters *m);
+int keyd_record_counters_get(struct span body, struct keyd_record_counters *m);
+
+/* Key-encryption key: one of 256 shards. The newest version of a shard makes the new wraps. */
+struct keyd_record_kek {
+	uint8_t shard;
+	uint32_t version;
+	uint64_t generation;	/* of the store when it was wrapped */
+	uint64_t uses;		/* wraps made under it */
+	const uint8_t *wrapped; /* KEYD_WRAP_KEY bytes */
+};
+int keyd_record_kek_put(struct buf *b, const struct keyd_record_kek *m);
+int keyd_record_kek_get(struct span body, struct keyd_record_kek *m);
+
+/* Data-encryption key of a customer. The newest version is used for new data. */
+struct keyd_record_dek {
+	uint32_t keyref;
+	struct span customer;
+	uint32_t version;
+	uint32_t kek_version; /* the shard follows from the customer's name */
+	uint64_t generation;
+	const uint8_t *wrapped; /* KEYD_WRAP_KEY bytes */
+};
+int keyd_record_dek_put(struct buf *b, const struct keyd_record_dek *m);
+int keyd_record_dek_get(struct span body, struct keyd_record_dek *m);
+
+/* States of a signing key. */
+enum keyd_record_state { KEYD_RECORD_NEXT = 1, KEYD_RECORD_ACTIVE = 2, KEYD_RECORD_RETIRED = 3 };
+const char *keyd_record_state_name(unsigned state); /* "next", "active", "retired" */
+
+struct keyd_record_key {
+	struct span label;
+	uint32_t version;
+	uint8_t type;  /* enum keyproto_keytype */
+	uint8_t state; /* enum keyd_record_state */
+	uint64_t generation;
+	int64_t created;     /* clock_wall */
+	struct span spki;    /* DER */
+	struct span wrapped; /* PKCS#8 DER, wrapped */
+};
+int keyd_record_key_put(struct buf *b, const struct keyd_record_key *m);
+int keyd_record_key_get(struct span body, struct keyd_record_key *m);
+
+/* AAD of the wrap in each: store, kind, identity, owner, wrapping key, generation; each part with
+ * its length. What may change without a new wrap (uses, state) is not in it. */
+int keyd_record_kek_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_kek *m);
+int keyd_record_dek_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_dek *m);
+int keyd_record_key_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_key *m);
+
+/* Shard of a customer: first byte of SHA-256 of its name. ERR_CRYPTO. */
+int keyd_record_shard(struct span customer);
+
+#endif

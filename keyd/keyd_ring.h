@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyd_ring - the keys in memory while keyd is READY: KEKs, customers' DEKs, signing keys.
+ *
+ * Story:     a new ring is filled by keyd_ring_apply with the store's records. A change is made
+ *            in two steps: keyd_ring_make_* writes a record (a fresh key, wrapped), the caller
+ *            journals it, and keyd_ring_apply takes it in; so what is in memory is always what a
+ *            restart would find. KEKs are held unwrapped; DEKs stay wrapped, their sub-keys are
+ *            derived on first use into a bounded cache; signing keys are loaded on first use.
+ * Ownership: the ring owns everything; the root's keys are taken over. keyd_ring_free wipes.
+ * Errors:    ERR_NOTFOUND, ERR_EXISTS, ERR_LIMIT (a wrapping key is used up), ERR_DAMAGED (a
+ *            record that contradicts the ring, a wrap that does not verify), ERR_NOMEM,
+ *            ERR_CRYPTO.
+ * Thread:    one. */
+#ifndef KEYD_KEYD_RING_H
+#define KEYD_KEYD_RING_H
+
+#include "core/buf.h"
+#include "keyd/keyd_crypto.h"
+#include "keyd/keyd_record.h"
+#include "keyd/keyd_root.h"
+
+#define KEYD_RING_SHARDS 256
+#define KEYD_RING_CACHE	 4096 /* customers whose sub-keys are held: 1 MiB of secret memory */
+#define KEYD_RING_LOADED 256  /* signing keys held ready for use */
+
+struct keyd_ring;
+
+/* *keys is secret memory; taken over (also on failure), and wiped with the ring. */
+struct keyd_ring *keyd_ring_new(const uint8_t store[16], struct keyd_root_keys **keys);
+void keyd_ring_free(struct keyd_ring *r);
+
+/* Takes one record in. fresh: it is new since the snapshot, so the use of its wrapping key is
+ * counted; 0: the snapshot's counts include it. A failure leaves the ring as it was. */
+int keyd_ring_apply(struct keyd_ring *r, unsigned type, struct span body, int fresh);
+/* All there is as records, in an order in which they can be applied. Ends at fn's failure. */
+int keyd_ring_each(const struct keyd_ring *r, int (*fn)(void *arg, unsigned type, struct span body),
+		   void *arg);
+
+/* Records of new things, appended to out and not applied. generation: the store's. */
+int keyd_ring_make_kek(struct keyd_ring *r, unsigned shard, uint64_t generation, struct buf *out);
+int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t generation,
+			    struct buf *out);
+/* key: a fresh one; created: clock_wall. */
+int keyd_ring_make_key(struct keyd_ring *r, struct span label, unsigned type,
+		       const struct keyd_crypto_key *key, uint64_t generation, int64_t created,
+		       struct buf *out);
+
+/* Customer's number, or ERR_NOTFOUND. Numbers hold as long as the ring does. */
+int64_t keyd_ring_customer(const struct keyd_ring *r, struct span name);
+/* Key reference of the customer's newest DEK. */
+uint32_t keyd_ring_newest(const struct keyd_ring *r, uint32_t customer);
+/* The sub-key (32 bytes) of one of the customer's DEKs; it holds until the next call.
+ * ERR_NOTFOUND: no such DEK, or not this customer's. */
+int keyd_ring_subkey(struct keyd_ring *r, uint32_t customer, uint32_t keyref, unsigned purpose,
+		     const uint8_t **key);
+
+/* A signing key as others may see it; strings live as long as the ring. */
+struct keyd_ring_info {
+	struct span label;
+	unsigned type, state;
+	struct span spki;
+};
+/* The key that label means now. ERR_NOTFOUND. */
+int keyd_ring_key(const struct keyd_ring *r, struct span label, struct keyd_ring_info *out);
+/* Its private part, with a reference for the caller. */
+int keyd_ring_private(struct keyd_ring *r, struct span label, struct keyd_crypto_key **out);
+/* Calls fn for the keys in order of creation until it returns non-zero. */
+void keyd_ring_keys(const struct keyd_ring *r,
+		    int (*fn)(void *arg, const struct keyd_ring_info *info), void *arg);
+
+struct keyd_ring_counts {
+	uint32_t customers, deks, keks, keys, cached;
+};
+void keyd_ring_counts(const struct keyd_ring *r, struct keyd_ring_counts *out);
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/keyd_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/secret.h"
+#include "sys/sys_file.h"
+
+#define JOURNAL_LONG (1024 * 1024)
+
+struct keys {
+	uint8_t snapshot[32], journal[32];
+};
+
+struct keyd_store {
+	int lock;
+	char *snap, *fresh, *journal;
+	int there;
+	struct keyd_snapshot_head head;
+	uint64_t size;	   /* of the snapshot */
+	struct keys *keys; /* secret; NULL while locked */
+	struct keyd_journal log;
+};
+
+static void say(const char **why, const char *text)
+{
+	if (why)
+		*why = text;
+}
+
+static char *join(const char *dir, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+}
+
+/* The one instance: a lock that ends with the process, however it ends. */
+static int take_lock(const char *dir, const char **why)
+{
+	char path[PATH_MAX];
+	int fd, rc;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/store.lock", dir) >= sizeof(path))
+		return ERR_LIMIT;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		say(why, "cannot open the lock file");
+		return errno == ELOOP ? ERR_DENIED : err_from_errno(errno);
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		rc = errno == EWOULDBLOCK ? ERR_BUSY : err_from_errno(errno);
+		say(why, "another keyd uses this state directory");
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static int read_file(const char *path, struct buf *out, const char **why)
+{
+	int rc = sys_file_read(path, out, 1);
+
+	if (rc == ERR_DENIED)
+		say(why, "a store file is not private: wrong owner or mode, or a symbolic link");
+	else if (rc < 0 && rc != ERR_NOTFOUND)
+		say(why, "a store file cannot be read");
+	return rc;
+}
+
+/* Slots and identity, for which no key is needed. */
+static int peek(struct keyd_store *s, const char **why)
+{
+	struct stat st;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, KEYD_SNAPSHOT_SIZE_MAX);
+	rc = read_file(s->snap, &b, why);
+	if (rc == ERR_NOTFOUND) {
+		rc = lstat(s->journal, &st) < 0 ? 0 : ERR_DAMAGED;
+		say(why, "there is a journal but no snapshot");
+	} else if (rc == 0) {
+		s->there = keyd_snapshot_head_parse(buf_span(&b), &s->head) > 0;
+		s->size = buf_size(&b);
+		rc = s->there ? 0 : ERR_DAMAGED;
+		say(why, "the snapshot is not one");
+	}
+	buf_clear(&b);
+	return rc;
+}
+
+int keyd_store_open(const char *dir, struct keyd_store **out, const char **why)
+{
+	struct keyd_store *s = calloc(1, sizeof(*s));
+	int rc;
+
+	*out = NULL;
+	if (!s)
+		return ERR_NOMEM;
+	s->lock = -1;
+	keyd_journal_init(&s->log);
+	s->snap = join(dir, "store.snap");
+	s->fresh = join(dir, "store.snap.new");
+	s->journal = join(dir, "store.journal");
+	rc = s->snap && s->fresh && s->journal ? sys_file_mkdir(dir, 0700) : ERR_NOMEM;
+	if (rc < 0)
+		say(why, "the state directory is not a private one of our own");
+	if (rc == 0)
+		rc = s->lock = take_lock(dir, why);
+	if (rc >= 0) {
+		unlink(s->fresh); /* left by a crash before it counted */
+		rc = peek(s, why);
+	}
+	if (rc < 0) {
+		keyd_store_close(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+void keyd_store_close(struct keyd_store *s)
+{
+	if (!s)
+		return;
+	keyd_store_seal(s);
+	if (s->lock >= 0)
+		close(s->lock);
+	free(s->snap);
+	free(s->fresh);
+	free(s->journal);
+	free(s);
+}
+
+const struct keyd_snapshot_head *keyd_store_head(const struct keyd_store *s)
+{
+	return s->there ? &s->head : NULL;
+}
+
+void keyd_store_seal(struct keyd_store *s)
+{
+	keyd_journal_close(&s->log);
+	secret_free(s->keys, sizeof(*s->keys));
+	s->keys = NULL;
+}
+
+static int keep_keys(struct keyd_store *s, const struct keyd_root_keys *keys)
+{
+	if (!s->keys && !(s->keys = secret_alloc(sizeof(*s->keys))))
+		return ERR_NOMEM;
+	memcpy(s->keys->snapshot, keys->snapshot, 32);
+	memcpy(s->keys->journal, keys->journal, 32);
+	return 0;
+}
+
+/* A journal of its header alone takes the place of whatever is there. */
+static int begin_journal(struct keyd_store *s, const uint8_t tag[32])
+{
+	struct keyd_journal_base base = {s->keys->journal, s->head.id, s->head.generation, tag};
+	struct keyd_journal_read at = {.end = KEYD_JOURNAL_HEADER};
+	uint8_t header[KEYD_JOURNAL_HEADER];
+	int rc = keyd_journal_header(&base, header);
+
+	keyd_journal_close(&s->log);
+	if (rc == 0)
+		rc = sys_file_replace(s->journal, span_of(header, sizeof(header)), 0600);
+	if (rc < 0)
+		return rc;
+	memcpy(at.tag, header + sizeof(header) - 32, 32);
+	return keyd_journal_open(&s->log, s->journal, s->keys->journal, &at);
+}
+
+static int same_as_written(const char *path, struct span data)
+{
+	struct buf back;
+	int rc;
+
+	buf_init(&back, data.n + 1);
+	rc = sys_file_read(path, &back, 1);
+	if (rc == 0 && !span_equal(buf_span(&back), data))
+		rc = ERR_IO;
+	buf_clear(&back);
+	return rc;
+}
+
+/* Writes a snapshot with head and begins its journal. Until the rename the old one stands; from
+ * then on the old journal is known for stale by its generation. */
+static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head *head,
+			  const struct keyd_ring *ring)
+{
+	struct buf b;
+	char dir[PATH_MAX];
+	int rc;
+
+	buf_init(&b, KEYD_SNAPSHOT_SIZE_MAX);
+	rc = keyd_snapshot_format(head, ring, s->keys->snapshot, &b);
+	if (rc == 0)
+		rc = sys_file_replace(s->fresh, buf_span(&b), 0600);
+	if (rc == 0)
+		rc = same_as_written(s->fresh, buf_span(&b));
+	if (rc == 0 && rename(s->fresh, s->snap) < 0)
+		rc = err_from_errno(errno);
+	if (rc < 0) {
+		unlink(s->fresh);
+	} else {
+		s->head = *head;
+		s->there = 1;
+		s->size = buf_size(&b);
+		*strrchr(strcpy(dir, s->snap), '/') = '\0';
+		rc = sys_file_sync_dir(dir);
+		if (rc == 0)
+			rc = begin_journal(s, buf_ptr(&b) + buf_size(&b) - 32);
+		if (rc < 0) /* the old journal no longer counts */
+			keyd_journal_close(&s->log);
+	}
+	buf_clear(&b);
+	return rc;
+}
+
+int keyd_store_create(struct keyd_store *s, const struct keyd_snapshot_head *head,
+		      const struct keyd_root_keys *keys, const struct keyd_ring *ring)
+{
+	struct keyd_snapshot_head h = *head;
+	int rc = s->there ? ERR_BADSTATE : keep_keys(s, keys);
+
+	if (rc < 0)
+		return rc;
+	h.generation = 1;
+	h.made = clock_wall();
+	rc = write_snapshot(s, &h, ring);
+	if (rc < 0)
+		keyd_store_seal(s);
+	return rc;
+}
+
+int keyd_store_snapshot(struct keyd_store *s, const struct keyd_ring *ring)
+{
+	struct keyd_snapshot_head h = s->head;
+
+	if (!s->keys)
+		return ERR_LOCKED;
+	h.generation++;
+	h.made = clock_wall();
+	return write_snapshot(s, &h, ring);
+}
+
+struct load {
+	struct keyd_ring *ring;
+	int fresh;
+};
+
+static int take_record(void *arg, unsigned type, struct span body)
+{
+	struct load *l = arg;
+
+	return keyd_ring_apply(l->ring, type, body, l->fresh);
+}
+
+static int load_journal(struct keyd_store *s, struct keyd_ring *ring, const uint8_t *tag,
+			uint64_t *cut, const char **why)
+{
+	struct keyd_journal_base base = {s->keys->journal, s->head.id, s->head.generation, tag};
+	struct load l = {ring, 1};
+	struct keyd_journal_read at;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, KEYD_SNAPSHOT_SIZE_MAX);
+	rc = read_file(s->journal, &b, why);
+	if (rc == 0)
+		rc = keyd_journal_replay(buf_span(&b), &base, take_record, &l, &at);
+	if (rc == 0 && at.end)
+		*cut = buf_size(&b) - at.end;
+	if (rc == 0 && at.end) {
+		rc = keyd_journal_open(&s->log, s->journal, s->keys->journal, &at);
+	} else if (rc == 0 || rc == ERR_BADSTATE || rc == ERR_NOTFOUND) {
+		*cut = rc == 0 ? buf_size(&b) : 0;
+		rc = begin_journal(s, tag);
+	} else {
+		say(why, "the journal does not verify");
+	}
+	buf_clear(&b);
+	return rc;
+}
+
+int keyd_store_load(struct keyd_store *s, const struct keyd_root_keys *keys, struct keyd_ring *ring,
+		    uint64_t *cut, const char **why)
+{
+	struct load l = {ring, 0};
+	const uint8_t *tag = NULL;
+	struct buf b;
+	int rc = keep_keys(s, keys);
+
+	*cut = 0;
+	buf_init(&b, KEYD_SNAPSHOT_SIZE_MAX);
+	if (rc == 0)
+		rc = read_file(s->snap, &b, why);
+	if (rc == 0) {
+		rc = keyd_snapshot_parse(buf_span(&b), keys->snapshot, take_record, &l, &tag);
+		if (rc < 0)
+			say(why, "the snapshot does not verify");
+	}
+	/* The head was read at open, without the key: it must be the one that now verified. */
+	if (rc == 0 && keyd_snapshot_head_parse(buf_span(&b), &s->head) < 0)
+		rc = ERR_DAMAGED;
+	if (rc == 0)
+		rc = load_journal(s, ring, tag, cut, why);
+	buf_clear(&b);
+	if (rc < 0)
+		keyd_store_seal(s);
+	return rc;
+}
+
+int keyd_store_append(struct keyd_store *s, unsigned type, struct span body)
+{
+	return s->keys ? keyd_journal_append(&s->log, type, body) : ERR_LOCKED;
+}
+
+int keyd_store_wants_snapshot(const struct keyd_store *s)
+{
+	uint64_t bound = s->size / 2 > JOURNAL_LONG ? s->size / 2 : JOURNAL_LONG;
+
+	return s->keys && (s->log.fd < 0 || s->log.at.end > bound);
+}
+
+int keyd_store_writable(const struct keyd_store *s)
+{
+	return s->keys && s->log.fd >= 0;
+}
+
+int keyd_store_changed(const struct keyd_store *s)
+{
+	return s->keys && (s->log.fd < 0 || s->log.at.number > 0);
+}

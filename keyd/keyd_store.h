@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyd_store - keyd's files: a snapshot (store.snap) and the journal of changes since
+ * (store.journal).
+ *
+ * Story:     open takes the lock and reads the slots, for which no key is needed. With the root's
+ *            keys, create makes a new store or load verifies and reads all of it. Changes are
+ *            journalled; when the journal has grown long, and when keyd stops, a new snapshot
+ *            takes its place. A new snapshot is read back before it replaces the old one, and a
+ *            generation number goes up.
+ * Files:     refused unless they are plain files of our own (or root's) that nobody else may
+ *            read.
+ * Ownership: the keys that verify are copied to secret memory, and wiped by keyd_store_seal.
+ * Errors:    ERR_BUSY (another keyd has it), ERR_DENIED (owner, mode, symbolic link),
+ *            ERR_DAMAGED, ERR_NOSPACE, ERR_IO, ERR_NOMEM. why (may be NULL) gets a static text.
+ * Source:    sealpost-keyd-store(7).
+ * Thread:    one. */
+#ifndef KEYD_KEYD_STORE_H
+#define KEYD_KEYD_STORE_H
+
+#include "keyd/keyd_journal.h"
+#include "keyd/keyd_ring.h"
+#include "keyd/keyd_root.h"
+#include "keyd/keyd_snapshot.h"
+
+struct keyd_store;
+
+/* dir is made if it is not there (mode 0700). */
+int keyd_store_open(const char *dir, struct keyd_store **out, const char **why);
+void keyd_store_close(struct keyd_store *s);
+/* NULL: there is no store yet. */
+const struct keyd_snapshot_head *keyd_store_head(const struct keyd_store *s);
+
+/* First files of a new store. head's generation is set. */
+int keyd_store_create(struct keyd_store *s, const struct keyd_snapshot_head *head,
+		      const struct keyd_root_keys *keys, const struct keyd_ring *ring);
+/* Reads all into the ring. *cut: bytes of a torn journal tail that were dropped. */
+int keyd_store_load(struct keyd_store *s, const struct keyd_root_keys *keys, struct keyd_ring *ring,
+		    uint64_t *cut, const char **why);
+/* Forgets the keys and closes the journal: keyd is locked. */
+void keyd_store_seal(struct keyd_store *s);
+
+/* One record, on stable storage when it returns 0. */
+int keyd_store_append(struct keyd_store *s, unsigned type, struct span body);
+/* 1 if the journal is long enough for a snapshot, or broken and in need of one. */
+int keyd_store_wants_snapshot(const struct keyd_store *s);
+/* 0 once the journal has failed and no snapshot has mended it. */
+int keyd_store_writable(const struct keyd_store *s);
+/* 1 if the journal holds anything. */
+int keyd_store_changed(const struct keyd_store *s);
+int keyd_store_snapshot(struct keyd_store *s, const struct keyd_ring *ring);
+
+#endif
