@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/keyd.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/rand.h"
+#include "core/secret.h"
+#include "keyd/keyd_selftest.h"
+#include "keyd/keyd_session.h"
+
+/* The one place where the state changes. */
+static void enter(struct keyd *k, unsigned state, const char *why)
+{
+	log_event(state == KEYPROTO_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, NULL, "state-changed",
+		  "from=%s to=%s why=\"%s\"", k->state ? keyproto_state_name(k->state) : "start",
+		  keyproto_state_name(state), why);
+	k->state = state;
+	k->why = state == KEYPROTO_ERROR ? why : NULL;
+	k->epoch++;
+	list_each(s, &k->sessions, struct keyd_session, link) keyd_session_push(s);
+}
+
+struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
+{
+	struct keyd *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	list_init(&k->sessions);
+	k->loop = loop;
+	k->started = clock_mono();
+	k->rate = calloc(1, sizeof(*k->rate));
+	k->scratch = secret_alloc(sizeof(*k->scratch));
+	k->pool = loop ? keyd_pool_new(loop) : NULL;
+	if (!k->rate || !k->scratch || (loop && !k->pool)) {
+		keyd_free(k);
+		return NULL;
+	}
+	k->conf = conf;
+	keyd_rate_init(k->rate, conf->limits.derive_existing, conf->limits.derive_burst);
+	return k;
+}
+
+void keyd_free(struct keyd *k)
+{
+	if (!k)
+		return;
+	keyd_pool_free(k->pool); /* ends jobs first: they may still change the state */
+	k->pool = NULL;
+	if (k->ring && k->store && keyd_store_changed(k->store) &&
+	    keyd_store_snapshot(k->store, k->ring) < 0)
+		log_event(LOG_LEVEL_WARN, NULL, "snapshot-failed", "when=stop");
+	keyd_ring_free(k->ring);
+	keyd_store_close(k->store);
+	secret_free(k->scratch, sizeof(*k->scratch));
+	keyd_conf_free(k->conf);
+	free(k->rate);
+	free(k);
+}
+
+int keyd_start(struct keyd *k)
+{
+	const char *why = "the store cannot be opened", *part;
+	int rc;
+
+	part = keyd_selftest();
+	if (part) {
+		log_event(LOG_LEVEL_ERROR, NULL, "selftest-failed", "part=%s", part);
+		enter(k, KEYPROTO_ERROR, "a self-test failed");
+		return 0;
+	}
+	k->tested = 1;
+	rc = keyd_store_open(k->conf->state, &k->store, &why);
+	if (rc == ERR_BUSY)
+		return rc;
+	if (rc < 0) {
+		log_event(LOG_LEVEL_ERROR, NULL, "store-refused", "error=\"%s\" why=\"%s\"",
+			  err_text(rc), why);
+		enter(k, KEYPROTO_ERROR, why);
+		return 0;
+	}
+	if (!keyd_store_head(k->store)) {
+		enter(k, KEYPROTO_EMPTY, "no store yet");
+		return 0;
+	}
+	enter(k, KEYPROTO_LOCKED, "store found");
+	keyd_open_slots(k, 0);
+	return 0;
+}
+
+void keyd_reload(struct keyd *k, struct keyd_conf *conf)
+{
+	if (strcmp(conf->state, k->conf->state) || strcmp(conf->socket, k->conf->socket) ||
+	    strcmp(conf->admin_socket, k->conf->admin_socket) || conf->mode != k->conf->mode)
+		log_event(LOG_LEVEL_WARN, NULL, "config-needs-restart", NULL);
+	keyd_conf_free(k->conf);
+	k->conf = conf;
+	keyd_rate_init(k->rate, conf->limits.derive_existing, conf->limits.derive_burst);
+	log_event(LOG_LEVEL_INFO, NULL, "config-reloaded", "peers=%zu", conf->peer_count);
+}
+
+/* A ring with nothing in it under this root. */
+static struct keyd_ring *empty_ring(const uint8_t id[16], const uint8_t root[32])
+{
+	struct keyd_root_keys *keys = secret_alloc(sizeof(*keys));
+
+	if (!keys)
+		return NULL;
+	if (keyd_root_derive(root, keys) < 0) {
+		secret_free(keys, sizeof(*keys));
+		return NULL;
+	}
+	return keyd_ring_new(id, &keys);
+}
+
+static void become_ready(struct keyd *k, struct keyd_ring *ring, const char *why)
+{
+	struct keyd_ring_counts n;
+
+	k->ring = ring;
+	keyd_rate_reset(k->rate);
+	keyd_ring_counts(ring, &n);
+	log_event(LOG_LEVEL_INFO, NULL, "ring-loaded",
+		  "customers=%" PRIu32 " deks=%" PRIu32 " keks=%" PRIu32 " keys=%" PRIu32,
+		  n.customers, n.deks, n.keks, n.keys);
+	enter(k, KEYPROTO_READY, why);
+}
+
+int keyd_unlock(struct keyd *k, const uint8_t root[32])
+{
+	const char *why = "the store does not verify";
+	struct keyd_root_keys *keys = secret_alloc(sizeof(*keys));
+	struct keyd_ring *ring = keys ? empty_ring(keyd_store_head(k->store)->id, root) : NULL;
+	uint64_t cut = 0;
+	int rc = ring ? keyd_root_derive(root, keys) : ERR_NOMEM;
+
+	if (rc == 0)
+		rc = keyd_store_load(k->store, keys, ring, &cut, &why);
+	secret_free(keys, sizeof(*keys));
+	if (cut)
+		log_event(LOG_LEVEL_WARN, NULL, "journal-tail-cut", "bytes=%" PRIu64, cut);
+	if (rc == 0) {
+		become_ready(k, ring, "unsealed");
+		return 0;
+	}
+	keyd_ring_free(ring);
+	log_event(LOG_LEVEL_ERROR, NULL, "store-failed", "error=\"%s\" why=\"%s\"", err_text(rc),
+		  why);
+	if (rc == ERR_DAMAGED || rc == ERR_DENIED)
+		enter(k, KEYPROTO_ERROR, why);
+	return rc;
+}
+
+/* All 256 shards of a new store. */
+static int make_keks(struct keyd_ring *ring)
+{
+	struct buf body;
+	int rc = 0;
+
+	buf_init(&body, KEYD_RECORD_BODY_MAX);
+	for (unsigned i = 0; rc == 0 && i < KEYD_RING_SHARDS; i++) {
+		buf_reset(&body);
+		rc = keyd_ring_make_kek(ring, i, 1, &body);
+		if (rc == 0)
+			rc = keyd_ring_apply(ring, KEYD_RECORD_KEK, buf_span(&body), 1);
+	}
+	buf_clear(&body);
+	return rc;
+}
+
+int keyd_create(struct keyd *k, const struct keyd_snapshot_head *head, const uint8_t root[32])
+{
+	struct keyd_root_keys *keys = secret_alloc(sizeof(*keys));
+	struct keyd_ring *ring = keys ? empty_ring(head->id, root) : NULL;
+	int rc = ring ? keyd_root_derive(root, keys) : ERR_NOMEM;
+
+	if (rc == 0)
+		rc = make_keks(ring);
+	if (rc == 0 && k->store)
+		rc = keyd_store_create(k->store, head, keys, ring);
+	secret_free(keys, sizeof(*keys));
+	if (rc < 0) {
+		keyd_ring_free(ring);
+		log_event(LOG_LEVEL_ERROR, NULL, "init-failed", "error=\"%s\"", err_text(rc));
+		return rc;
+	}
+	log_event(LOG_LEVEL_INFO, NULL, "initialised", "slots=%u", head->slot_count);
+	become_ready(k, ring, "initialised");
+	return 0;
+}
+
+/* Tries one configured secret on every stored slot of its method. */
+static int try_secret(const struct keyd *k, unsigned method, struct span secret, uint8_t root[32])
+{
+	const struct keyd_snapshot_head *head = keyd_store_head(k->store);
+	int rc = ERR_AUTH;
+
+	for (unsigned i = 0; rc < 0 && i < head->slot_count; i++)
+		if (head->slots[i].method == method)
+			rc = keyd_root_slot_open(&head->slots[i], head->id, secret, root);
+	return rc;
+}
+
+static int try_slot(const struct keyd *k, const struct keyd_conf_slot *slot, uint8_t root[32])
+{
+	struct buf secret;
+	uint8_t *key;
+	int rc;
+
+	if (slot->method == KEYPROTO_SLOT_FILE) {
+		key = secret_alloc(32);
+		rc = key ? keyd_root_file_read(slot->path, key) : ERR_NOMEM;
+		if (rc == 0)
+			rc = try_secret(k, KEYPROTO_SLOT_FILE, span_of(key, 32), root);
+		secret_free(key, 32);
+		return rc;
+	}
+	buf_init_wiped(&secret, KEYD_ROOT_SECRET_MAX);
+	rc = keyd_root_credential_read(slot->name, &secret);
+	if (rc == 0)
+		rc = try_secret(k, KEYPROTO_SLOT_CREDENTIAL, buf_span(&secret), root);
+	buf_clear(&secret);
+	return rc;
+}
+
+int keyd_open_slots(struct keyd *k, unsigned method)
+{
+	uint8_t *root = secret_alloc(32);
+	int rc = root ? ERR_AUTH : ERR_NOMEM;
+
+	for (size_t i = 0; root && rc < 0 && i < k->conf->slots.count; i++) {
+		const struct keyd_conf_slot *slot = keyd_conf_slot(k->conf, i);
+		if (slot->method == KEYPROTO_SLOT_PASSPHRASE ||
+		    (method && (unsigned)slot->method != method))
+			continue;
+		rc = try_slot(k, slot, root);
+		if (rc < 0)
+			log_event(LOG_LEVEL_WARN, NULL, "slot-failed",
+				  "slot=%zu method=%s error=\"%s\"", i,
+				  keyd_root_method_name((unsigned)slot->method), err_text(rc));
+	}
+	if (rc == 0)
+		rc = keyd_unlock(k, root);
+	else if (rc != ERR_NOMEM)
+		rc = ERR_AUTH;
+	secret_free(root, 32);
+	return rc;
+}
+
+void keyd_lock(struct keyd *k)
+{
+	keyd_ring_free(k->ring);
+	k->ring = NULL;
+	keyd_store_seal(k->store);
+	secret_wipe(k->scratch, sizeof(*k->scratch));
+	enter(k, KEYPROTO_LOCKED, "asked to lock");
+}
+
+/* What the journal cannot take any more, a snapshot can. */
+static int refresh_store(struct keyd *k)
+{
+	int rc = keyd_store_snapshot(k->store, k->ring);
+
+	if (rc < 0)
+		log_event(LOG_LEVEL_ERROR, NULL, "snapshot-failed", "when=running error=\"%s\"",
+			  err_text(rc));
+	else
+		log_event(LOG_LEVEL_INFO, NULL, "snapshot-written", "generation=%" PRIu64,
+			  keyd_store_head(k->store)->generation);
+	return rc;
+}
+
+int keyd_commit(struct keyd *k, unsigned type, struct span body)
+{
+	int rc;
+
+	if (k->store) {
+		if (keyd_store_wants_snapshot(k->store))
+			refresh_store(k);
+		rc = keyd_store_append(k->store, type, body);
+		if (rc < 0) {
+			log_event(LOG_LEVEL_ERROR, NULL, "journal-failed", "error=\"%s\"",
+				  err_text(rc));
+			return rc;
+		}
+	}
+	rc = keyd_ring_apply(k->ring, type, body, 1);
+	if (rc < 0)
+		log_event(LOG_LEVEL_ERROR, NULL, "apply-failed", "error=\"%s\"", err_text(rc));
+	return rc;
+}
+
+uint64_t keyd_generation(const struct keyd *k)
+{
+	const struct keyd_snapshot_head *head = k->store ? keyd_store_head(k->store) : NULL;
+
+	return head ? head->generation : 1;
+}
+
+const uint8_t *keyd_store_id(const struct keyd *k)
+{
+	static const uint8_t none[16];
+	const struct keyd_snapshot_head *head = k->store ? keyd_store_head(k->store) : NULL;
+
+	return head ? head->id : none;
+}

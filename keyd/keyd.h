@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyd - the daemon's context: pointers to its parts, and the one place where its state changes.
+ *
+ *              init                 unseal
+ *     EMPTY ---------> READY <---------------- LOCKED
+ *                        |  ----------------->
+ *                        |        lock
+ *     any  -- self-test or store fails --> ERROR (stays until a restart)
+ *
+ * Story:     keyd_new, keyd_start (self-tests, store, slots that open by themselves), then
+ *            sessions come and ask through keyd_op; keyd_free. Keys exist in memory only while
+ *            READY. Each change of state grows the epoch and is pushed to all sessions.
+ * Ownership: owns ring, store, pool and configuration.
+ * Thread:    the loop's. */
+#ifndef KEYD_KEYD_H
+#define KEYD_KEYD_H
+
+#include "core/list.h"
+#include "keyd/keyd_conf.h"
+#include "keyd/keyd_pool.h"
+#include "keyd/keyd_rate.h"
+#include "keyd/keyd_ring.h"
+#include "keyd/keyd_store.h"
+
+/* What the operations of one request work in: secret memory, wiped after use. */
+struct keyd_scratch {
+	uint8_t salts[KEYPROTO_BATCH_MAX][KEYPROTO_SALT];
+	uint8_t keys[KEYPROTO_BATCH_MAX][KEYPROTO_OBJECT_KEY];
+};
+
+struct keyd_counts {
+	uint64_t requests[KEYPROTO_EVENT + 1]; /* by operation */
+	uint64_t denied, bad_frames;
+};
+
+struct keyd {
+	struct evt_loop *loop; /* NULL in tests */
+	struct keyd_conf *conf;
+	struct keyd_pool *pool;	  /* NULL: long work is done in line (tests) */
+	struct keyd_store *store; /* NULL: nothing is kept (fuzzers), or it could not be opened */
+	struct keyd_ring *ring;	  /* NULL unless READY */
+	struct keyd_rate *rate;
+	struct keyd_scratch *scratch;
+	struct keyd_root_delay delay;
+	struct list sessions; /* struct keyd_session */
+	uint64_t session_count;
+	unsigned state; /* enum keyproto_state */
+	uint32_t epoch;
+	int opening;	 /* an INIT or UNSEAL is with the pool */
+	int tested;	 /* self-tests passed */
+	const char *why; /* what ERROR is about; static */
+	int64_t started; /* clock_mono */
+	struct keyd_counts counts;
+};
+
+/* Takes conf over on success. loop may be NULL. NULL: out of (locked) memory. */
+struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop);
+/* Takes a last snapshot, wipes, frees. Sessions must be gone. */
+void keyd_free(struct keyd *k);
+
+/* Self-tests, store, slots. 0: EMPTY, LOCKED, READY or ERROR; ERR_BUSY: another keyd has the
+ * store. */
+int keyd_start(struct keyd *k);
+/* Takes another configuration over: peers and limits. Sessions whose role is gone are ended by the
+ * caller. */
+void keyd_reload(struct keyd *k, struct keyd_conf *conf);
+
+/* root (32 bytes) becomes the ring of the store: READY, or ERROR with the store's fault. */
+int keyd_unlock(struct keyd *k, const uint8_t root[32]);
+/* A new store with these slots (already made for head->id and root): READY. */
+int keyd_create(struct keyd *k, const struct keyd_snapshot_head *head, const uint8_t root[32]);
+/* Tries slots of this method (0: all that need nobody) as configured. ERR_AUTH: none opened. */
+int keyd_open_slots(struct keyd *k, unsigned method);
+void keyd_lock(struct keyd *k);
+
+/* A record made by keyd_ring_make_*: journal, then ring. */
+int keyd_commit(struct keyd *k, unsigned type, struct span body);
+/* Generation that new wraps carry. */
+uint64_t keyd_generation(const struct keyd *k);
+/* Identity of the store: 16 bytes, zeros while EMPTY. */
+const uint8_t *keyd_store_id(const struct keyd *k);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/keyd_conf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#include "core/err.h"
+#include "keyproto/keyproto_msg.h"
+#include "sys/sys_priv.h"
+
+static const struct conf_choice methods[] = {{"file", KEYPROTO_SLOT_FILE},
+					     {"passphrase", KEYPROTO_SLOT_PASSPHRASE},
+					     {"credential", KEYPROTO_SLOT_CREDENTIAL},
+					     {NULL, 0}};
+
+static const char *check_socket(const char *value)
+{
+	return strlen(value) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
+									   : "path is too long";
+}
+
+static const char *check_mode(const char *value)
+{
+	size_t n = strspn(value, "01234567");
+
+	if (n != strlen(value) || n < 3 || n > 4 || strtoul(value, NULL, 8) > 0777)
+		return "not an octal mode such as 0660";
+	return NULL;
+}
+
+static const char *check_name(const char *value)
+{
+	size_t n = strlen(value);
+
+	if (n < 1 || n > 64 || value[0] == '.' || strchr(value, '/'))
+		return "not a name of a credential";
+	return NULL;
+}
+
+#define AT(member)    offsetof(struct keyd_conf, member)
+#define LIMIT(member) offsetof(struct keyd_conf_limits, member)
+
+static const struct conf_key slot_keys[] = {
+    {.name = "method",
+     .type = CONF_ENUM,
+     .offset = offsetof(struct keyd_conf_slot, method),
+     .required = 1,
+     .choices = methods,
+     .help = "what opens the slot"},
+    {.name = "path",
+     .type = CONF_PATH,
+     .offset = offsetof(struct keyd_conf_slot, path),
+     .help = "method file: where the 32-byte key lies; made by init"},
+    {.name = "name",
+     .type = CONF_STRING,
+     .offset = offsetof(struct keyd_conf_slot, name),
+     .check = check_name,
+     .help = "method credential: its name under $CREDENTIALS_DIRECTORY"},
+    {.name = NULL}};
+
+static const struct conf_key limit_keys[] = {
+    {.name = "derive_existing",
+     .type = CONF_INT,
+     .offset = LIMIT(derive_existing),
+     .fallback = "20000",
+     .min = 1,
+     .max = 10000000,
+     .help = "keys of existing objects a second, for each peer and customer"},
+    {.name = "derive_burst",
+     .type = CONF_INT,
+     .offset = LIMIT(derive_burst),
+     .fallback = "200000",
+     .min = 1,
+     .max = 100000000,
+     .help = "how many of them at once after a quiet time"},
+    {.name = "connections",
+     .type = CONF_INT,
+     .offset = LIMIT(connections),
+     .fallback = "1024",
+     .min = 1,
+     .max = 65536,
+     .help = "connections at one time, both sockets"},
+    {.name = NULL}};
+
+const struct conf_key keyd_conf_table[] = {
+    {.name = "state",
+     .type = CONF_PATH,
+     .offset = AT(state),
+     .fallback = SP_STATEDIR "/keyd",
+     .help = "directory of the store; private to keyd's user"},
+    {.name = "socket",
+     .type = CONF_PATH,
+     .offset = AT(socket),
+     .fallback = SP_RUNDIR "/keyd.sock",
+     .check = check_socket,
+     .help = "where relay and milter use keys"},
+    {.name = "admin_socket",
+     .type = CONF_PATH,
+     .offset = AT(admin_socket),
+     .fallback = SP_RUNDIR "/keyd-admin.sock",
+     .check = check_socket,
+     .help = "where officers, operators and auditors administer"},
+    {.name = "socket_mode",
+     .type = CONF_STRING,
+     .offset = AT(socket_mode),
+     .fallback = "0660",
+     .check = check_mode,
+     .help = "permission bits of both sockets"},
+    {.name = "user",
+     .type = CONF_STRING,
+     .offset = AT(user),
+     .fallback = "sealpost-keyd",
+     .help = "user to become when started as root"},
+    {.name = "slots",
+     .type = CONF_LIST,
+     .offset = AT(slots),
+     .required = 1,
+     .sub = slot_keys,
+     .item_size = sizeof(struct keyd_conf_slot),
+     .help = "what can open the root key, in the order in which it is tried"},
+    {.name = "peers",
+     .type = CONF_FREE_MAP,
+     .offset = AT(people),
+     .required = 1,
+     .help = "uid or user name: role, or list of roles"},
+    {.name = "limits",
+     .type = CONF_MAP,
+     .offset = AT(limits),
+     .sub = limit_keys,
+     .help = "protection against floods"},
+    {.name = NULL}};
+
+static int refuse(char err[CONF_ERR_MAX], const char *file, const char *key, const char *what)
+{
+	snprintf(err, CONF_ERR_MAX, "%s: %s: %s", file, key, what);
+	return ERR_CONFIG;
+}
+
+static int check_slots(const struct keyd_conf *c, const char *file, char err[CONF_ERR_MAX])
+{
+	if (c->slots.count < 1 || c->slots.count > KEYPROTO_SLOTS_MAX)
+		return refuse(err, file, "slots", "between 1 and 8 are needed");
+	for (size_t i = 0; i < c->slots.count; i++) {
+		const struct keyd_conf_slot *s = keyd_conf_slot(c, i);
+		if (s->method == KEYPROTO_SLOT_FILE ? !s->path : s->path != NULL)
+			return refuse(err, file, "slots",
+				      "a slot of method file, and no other, has a path");
+		if (s->method == KEYPROTO_SLOT_CREDENTIAL ? !s->name : s->name != NULL)
+			return refuse(err, file, "slots",
+				      "a slot of method credential, and no other, has a name");
+	}
+	return 0;
+}
+
+static int refuse_peer(char err[CONF_ERR_MAX], const char *file, const struct conf_pair *p,
+		       const char *what)
+{
+	snprintf(err, CONF_ERR_MAX, "%s:%d: peers.%s: %s", file, p->line, p->key, what);
+	return ERR_CONFIG;
+}
+
+static int resolve_peer(struct keyd_conf *c, const struct conf_pair *p, const char *file,
+			char err[CONF_ERR_MAX])
+{
+	struct keyd_conf_peer *peer = &c->peers[c->peer_count];
+	char *const *names = p->values.items;
+
+	if (sys_priv_uid(p->key, &peer->uid) < 0)
+		return refuse_peer(err, file, p, "no such user");
+	if (keyd_conf_roles(c, peer->uid))
+		return refuse_peer(err, file, p, "the same user twice");
+	for (size_t i = 0; i < p->values.count; i++) {
+		unsigned role = keyproto_role_of_name(span_str(names[i]));
+		if (!role)
+			return refuse_peer(err, file, p,
+					   "not a role: relay, milter, officer, "
+					   "operator, auditor");
+		peer->roles |= 1u << role;
+	}
+	if (!peer->roles)
+		return refuse_peer(err, file, p, "a role is missing");
+	c->peer_count++;
+	return 0;
+}
+
+static int finish(struct keyd_conf *c, const char *file, char err[CONF_ERR_MAX])
+{
+	const struct conf_pair *pairs = c->people.items;
+	int rc = check_slots(c, file, err);
+
+	c->mode = (unsigned)strtoul(c->socket_mode, NULL, 8);
+	c->peers = calloc(c->people.count + 1, sizeof(c->peers[0]));
+	if (!c->peers)
+		return ERR_NOMEM;
+	if (rc == 0 && !strcmp(c->socket, c->admin_socket))
+		rc = refuse(err, file, "admin_socket", "the same as socket");
+	for (size_t i = 0; rc == 0 && i < c->people.count; i++)
+		rc = resolve_peer(c, &pairs[i], file, err);
+	return rc;
+}
+
+static int settle(int rc, struct keyd_conf *c, const char *file, struct keyd_conf **out,
+		  char err[CONF_ERR_MAX])
+{
+	if (rc == 0) {
+		rc = finish(c, file, err);
+		if (rc < 0)
+			keyd_conf_free(c);
+	} else {
+		free(c); /* conf released what it had filled */
+	}
+	*out = rc == 0 ? c : NULL;
+	return rc;
+}
+
+int keyd_conf_load(const char *path, struct keyd_conf **out, char err[CONF_ERR_MAX])
+{
+	struct keyd_conf *c = calloc(1, sizeof(*c));
+
+	*out = NULL;
+	err[0] = '\0';
+	if (!c)
+		return ERR_NOMEM;
+	return settle(conf_load(path, keyd_conf_table, c, err), c, path, out, err);
+}
+
+int keyd_conf_parse(const char *name, struct span text, struct keyd_conf **out,
+		    char err[CONF_ERR_MAX])
+{
+	struct keyd_conf *c = calloc(1, sizeof(*c));
+
+	*out = NULL;
+	err[0] = '\0';
+	if (!c)
+		return ERR_NOMEM;
+	return settle(conf_parse(name, text, keyd_conf_table, c, err), c, name, out, err);
+}
+
+void keyd_conf_free(struct keyd_conf *c)
+{
+	if (!c)
+		return;
+	conf_free(keyd_conf_table, c);
+	free(c->peers);
+	free(c);
+}
+
+unsigned keyd_conf_roles(const struct keyd_conf *c, uid_t uid)
+{
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (c->peers[i].uid == uid)
+			return c->peers[i].roles;
+	return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyd_conf - keyd.yaml as a struct.
+ *
+ * Story:     read once at start and again at SIGHUP; what can change while keyd runs (peers,
+ *            limits) is taken from the new one, and a change of anything else is reported and
+ *            waits for a restart.
+ * Ownership: keyd_conf_load makes it, keyd_conf_free frees it. Immutable in between.
+ * Errors:    as conf_load: ERR_CONFIG or ERR_NOTFOUND with a text.
+ * Source:    sealpost-keyd.yaml(5).
+ * Thread:    any. */
+#ifndef KEYD_KEYD_CONF_H
+#define KEYD_KEYD_CONF_H
+
+#include <sys/types.h>
+
+#include "conf/conf_schema.h"
+
+struct keyd_conf_slot {
+	int method; /* enum keyproto_slot_method */
+	char *path; /* file */
+	char *name; /* credential */
+};
+
+struct keyd_conf_peer {
+	uid_t uid;
+	unsigned roles; /* bit 1 << enum keyproto_role */
+};
+
+struct keyd_conf_limits {
+	int64_t derive_existing, derive_burst, connections;
+};
+
+struct keyd_conf {
+	char *state, *socket, *admin_socket, *user, *socket_mode;
+	struct conf_list slots;	 /* struct keyd_conf_slot */
+	struct conf_list people; /* struct conf_pair: peers: as written */
+	struct keyd_conf_limits limits;
+	/* made from the above */
+	unsigned mode;
+	struct keyd_conf_peer *peers;
+	size_t peer_count;
+};
+
+extern const struct conf_key keyd_conf_table[];
+
+int keyd_conf_load(const char *path, struct keyd_conf **out, char err[CONF_ERR_MAX]);
+/* From memory: for tests. */
+int keyd_conf_parse(const char *name, struct span text, struct keyd_conf **out,
+		    char err[CONF_ERR_MAX]);
+void keyd_conf_free(struct keyd_conf *c);
+
+static inline const struct keyd_conf_slot *keyd_conf_slot(const struct keyd_conf *c, size_t i)
+{
+	return (const struct keyd_conf_slot *)c->slots.items + i;
+}
+/* Roles of a uid: 0 if it is nobody's. */
+unsigned keyd_conf_roles(const struct keyd_conf *c, uid_t uid);
+
+#endif

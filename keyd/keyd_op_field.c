@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Database fields and credentials: sealed and opened here, so that their keys stay here. */
+#include "keyd/keyd_op.h"
+
+#include "core/err.h"
+#include "seal/seal_field.h"
+#include "seal/seal_index.h"
+
+#define DATA_MAX (128 * 1024) /* beyond a frame: a reply that is too long is refused as a whole */
+
+/* Results of one batch: their bytes lie in data, one behind the other. */
+struct batch {
+	struct keyproto_fields m;
+	struct keyproto_result out[KEYPROTO_BATCH_MAX];
+	size_t ends[KEYPROTO_BATCH_MAX];
+	struct buf data;
+	int64_t customer;
+};
+
+/* Decodes, asks, finds the customer. */
+static int begin(struct keyd_op_call *call, struct batch *b)
+{
+	if (keyproto_fields_get(call->body, &b->m) < 0)
+		return KEYD_OP_MALFORMED;
+	if (keyd_op_allow(call, span_str(keyproto_purpose_name(b->m.purpose))) < 0)
+		return ERR_DENIED;
+	b->customer = keyd_op_customer(call, b->m.customer);
+	if (b->customer < 0)
+		return (int)b->customer;
+	buf_init_wiped(&b->data, DATA_MAX);
+	return 0;
+}
+
+/* Item i came out as rc; what it added to data is its result. */
+static void note(struct batch *b, unsigned i, int rc, size_t before)
+{
+	if (rc < 0) {
+		b->data.len = b->data.off + before;
+		b->data.failed = 0;
+	}
+	b->out[i].status = keyproto_status_of_err(rc);
+	b->ends[i] = buf_size(&b->data);
+}
+
+static int finish(struct keyd_op_call *call, struct batch *b, int rc)
+{
+	size_t from = 0;
+
+	for (unsigned i = 0; i < b->m.count; i++) {
+		b->out[i].data = span_sub(buf_span(&b->data), from, b->ends[i] - from);
+		from = b->ends[i];
+	}
+	if (rc == 0)
+		rc = keyproto_results_put(call->reply, b->out, b->m.count);
+	buf_clear(&b->data);
+	return rc < 0 ? rc : 0;
+}
+
+int keyd_op_field_seal(struct keyd_op_call *call)
+{
+	struct keyd_ring *ring = call->keyd->ring;
+	struct batch b;
+	const uint8_t *key = NULL;
+	uint32_t keyref;
+	int rc = begin(call, &b), one;
+
+	if (rc)
+		return rc;
+	keyref = keyd_ring_newest(ring, (uint32_t)b.customer);
+	rc = keyd_ring_subkey(ring, (uint32_t)b.customer, keyref, b.m.purpose, &key);
+	for (unsigned i = 0; i < b.m.count; i++) {
+		size_t before = buf_size(&b.data);
+		one = rc < 0 ? rc
+			     : seal_field_seal(key, keyref, b.m.items[i].aad, b.m.items[i].data,
+					       &b.data);
+		note(&b, i, one, before);
+	}
+	return finish(call, &b, rc);
+}
+
+/* One answer whatever is wrong with it: no oracle. */
+static int open_one(struct keyd_ring *ring, const struct batch *b, const struct keyproto_field *f,
+		    struct buf *out)
+{
+	const uint8_t *key;
+	int rc = keyd_ring_subkey(ring, (uint32_t)b->customer, seal_field_keyref(f->data),
+				  b->m.purpose, &key);
+
+	if (rc == 0)
+		rc = seal_field_open(key, f->aad, f->data, out);
+	return rc == ERR_NOTFOUND || rc == ERR_FORMAT ? ERR_AUTH : rc;
+}
+
+int keyd_op_field_open(struct keyd_op_call *call)
+{
+	struct batch b;
+	int rc = begin(call, &b);
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < b.m.count; i++) {
+		size_t before = buf_size(&b.data);
+		note(&b, i, open_one(call->keyd->ring, &b, &b.m.items[i], &b.data), before);
+	}
+	return finish(call, &b, 0);
+}
+
+int keyd_op_field_index(struct keyd_op_call *call)
+{
+	struct keyd_ring *ring = call->keyd->ring;
+	struct batch b;
+	const uint8_t *key = NULL;
+	uint8_t digest[32];
+	int rc = begin(call, &b), one;
+
+	if (rc)
+		return rc;
+	rc = keyd_ring_subkey(ring, (uint32_t)b.customer,
+			      keyd_ring_newest(ring, (uint32_t)b.customer), b.m.purpose, &key);
+	for (unsigned i = 0; i < b.m.count; i++) {
+		size_t before = buf_size(&b.data);
+		one = rc < 0 ? rc
+			     : seal_index(key, b.m.items[i].aad, b.m.items[i].data, digest,
+					  sizeof(digest));
+		if (one == 0)
+			one = buf_put(&b.data, digest, sizeof(digest));
+		note(&b, i, one, before);
+	}
+	return finish(call, &b, rc);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signing keys: made, listed, shown in public, used. RSA and new keys go to the pool. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/secret.h"
+#include "keyd/keyd_op.h"
+
+#define LIST_MAX (60 * 1024) /* of JSON in one reply */
+
+/* 1 if text could be what a JWT's signature is over: two base64url strings with a dot between.
+ * Nothing that TLS signs looks so (TLS 1.3 begins with spaces, 1.2 with random bytes, a
+ * certificate with 0x30). */
+static int like_jwt(struct span text)
+{
+	unsigned dots = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		uint8_t c = text.p[i];
+		dots += c == '.';
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '-' || c == '_' || c == '.'))
+			return 0;
+	}
+	return dots == 1;
+}
+
+/* What a key's purpose, the part of its label before the slash, forbids it to sign. */
+static int purpose_forbids(struct span label, struct span data)
+{
+	return label.n > 4 && memcmp(label.p, "tls/", 4) == 0 && like_jwt(data);
+}
+
+struct sign_job {
+	struct keyd_op_job job;
+	struct keyd_crypto_key *key;
+	unsigned alg;
+	int result; /* length of sig, or ERR_* */
+	uint8_t sig[KEYD_CRYPTO_SIG_MAX];
+	size_t n;
+	uint8_t data[];
+};
+
+static void sign_work(struct keyd_pool_job *job)
+{
+	struct sign_job *j = (struct sign_job *)job;
+
+	j->result = keyd_crypto_sign(j->key, j->alg, span_of(j->data, j->n), j->sig);
+}
+
+static int put_signature(struct buf *out, const uint8_t *sig, int n)
+{
+	return n < 0 ? n : keyproto_bytes_put(out, span_of(sig, (size_t)n));
+}
+
+static void sign_done(struct keyd_pool_job *job)
+{
+	struct sign_job *j = (struct sign_job *)job;
+	struct buf body;
+	int rc;
+
+	buf_init(&body, KEYD_CRYPTO_SIG_MAX + 16);
+	rc = put_signature(&body, j->sig, j->result);
+	keyd_op_job_answer(&j->job, rc, buf_span(&body));
+	buf_clear(&body);
+	keyd_crypto_free(j->key);
+	free(j);
+}
+
+static int sign_later(struct keyd_op_call *call, struct keyd_crypto_key *key,
+		      const struct keyproto_sign *m)
+{
+	struct sign_job *j = malloc(sizeof(*j) + m->data.n);
+
+	if (!j)
+		return ERR_NOMEM;
+	memset(j, 0, sizeof(*j));
+	j->job.pool.work = sign_work;
+	j->job.pool.done = sign_done;
+	j->key = keyd_crypto_ref(key);
+	j->alg = m->alg;
+	j->n = m->data.n;
+	if (m->data.n)
+		memcpy(j->data, m->data.p, m->data.n);
+	return keyd_op_job_start(&j->job, call);
+}
+
+int keyd_op_sign(struct keyd_op_call *call)
+{
+	struct keyd_crypto_key *key;
+	struct keyd_ring_info info;
+	struct keyproto_sign m;
+	uint8_t sig[KEYD_CRYPTO_SIG_MAX];
+	int rc;
+
+	if (keyproto_sign_get(call->body, &m) < 0)
+		return KEYD_OP_MALFORMED;
+	if (keyd_op_allow(call, m.label) < 0)
+		return ERR_DENIED;
+	rc = keyd_ring_key(call->keyd->ring, m.label, &info);
+	if (rc < 0)
+		return rc;
+	if (info.state == KEYD_RECORD_RETIRED || !keyd_crypto_may(info.type, m.alg) ||
+	    purpose_forbids(m.label, m.data)) {
+		keyd_session_denied(call->session, call->op);
+		return ERR_DENIED;
+	}
+	rc = keyd_ring_private(call->keyd->ring, m.label, &key);
+	if (rc < 0)
+		return rc;
+	rc = keyd_crypto_slow(info.type)
+		 ? sign_later(call, key, &m)
+		 : put_signature(call->reply, sig, keyd_crypto_sign(key, m.alg, m.data, sig));
+	keyd_crypto_free(key);
+	return rc;
+}
+
+static int put_public(struct buf *out, const struct keyd_ring_info *info)
+{
+	struct keyproto_public m = {(uint8_t)info->type, info->spki};
+
+	return keyproto_public_put(out, &m);
+}
+
+int keyd_op_key_public(struct keyd_op_call *call)
+{
+	struct keyd_ring_info info;
+	struct span label;
+	int rc;
+
+	if (keyproto_bytes_get(call->body, &label) < 0)
+		return KEYD_OP_MALFORMED;
+	if (keyd_op_allow(call, label) < 0)
+		return ERR_DENIED;
+	rc = keyd_ring_key(call->keyd->ring, label, &info);
+	return rc < 0 ? rc : put_public(call->reply, &info);
+}
+
+struct add_job {
+	struct keyd_op_job job;
+	unsigned type;
+	int result;
+	struct keyd_crypto_key *key;
+	size_t n;
+	uint8_t label[KEYPROTO_NAME_MAX];
+};
+
+static void add_work(struct keyd_pool_job *job)
+{
+	struct add_job *j = (struct add_job *)job;
+
+	j->result = keyd_crypto_generate(j->type, &j->key);
+}
+
+/* Back on the loop: keyd may have been locked meanwhile, and the label taken. */
+static int add_key(struct add_job *j, struct buf *reply)
+{
+	struct keyd *k = j->job.keyd;
+	struct span label = span_of(j->label, j->n);
+	struct keyd_ring_info info;
+	struct buf record;
+	int rc = j->result;
+
+	if (rc == 0 && k->state != KEYPROTO_READY)
+		rc = ERR_LOCKED;
+	buf_init(&record, KEYD_RECORD_BODY_MAX);
+	if (rc == 0)
+		rc = keyd_ring_make_key(k->ring, label, j->type, j->key, keyd_generation(k),
+					clock_wall(), &record);
+	if (rc == 0)
+		rc = keyd_commit(k, KEYD_RECORD_KEY, buf_span(&record));
+	if (rc == 0)
+		rc = keyd_ring_key(k->ring, label, &info);
+	if (rc == 0)
+		rc = put_public(reply, &info);
+	if (rc == 0)
+		log_event(LOG_LEVEL_INFO, NULL, "key-added", "label=%.*s type=%s", (int)label.n,
+			  (const char *)label.p, keyproto_keytype_name(j->type));
+	buf_clear(&record);
+	return rc;
+}
+
+static void add_done(struct keyd_pool_job *job)
+{
+	struct add_job *j = (struct add_job *)job;
+	struct buf reply;
+
+	buf_init(&reply, KEYD_CRYPTO_PKCS8_MAX);
+	j->result = add_key(j, &reply);
+	keyd_op_job_answer(&j->job, j->result, buf_span(&reply));
+	buf_clear(&reply);
+	keyd_crypto_free(j->key);
+	free(j);
+}
+
+int keyd_op_key_add(struct keyd_op_call *call)
+{
+	struct keyproto_key_add m;
+	struct keyd_ring_info info;
+	struct add_job *j;
+
+	if (keyproto_key_add_get(call->body, &m) < 0)
+		return KEYD_OP_MALFORMED;
+	if (keyd_op_allow(call, m.label) < 0)
+		return ERR_DENIED;
+	if (span_find(m.label, '/') < 1)
+		return ERR_FORMAT; /* a key without a purpose */
+	if (keyd_ring_key(call->keyd->ring, m.label, &info) == 0)
+		return ERR_EXISTS;
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return ERR_NOMEM;
+	j->job.pool.work = add_work;
+	j->job.pool.done = add_done;
+	j->type = m.type;
+	j->n = m.label.n;
+	memcpy(j->label, m.label.p, m.label.n);
+	return keyd_op_job_start(&j->job, call);
+}
+
+static int list_one(void *arg, const struct keyd_ring_info *info)
+{
+	struct buf *out = arg;
+
+	if (buf_size(out) > LIST_MAX)
+		return 1;
+	buf_putf(out, "%s{\"label\":\"%.*s\",\"type\":\"%s\",\"state\":\"%s\"}",
+		 buf_ptr(out)[buf_size(out) - 1] == '[' ? "" : ",", (int)info->label.n,
+		 (const char *)info->label.p, keyproto_keytype_name(info->type),
+		 keyd_record_state_name(info->state));
+	return 0;
+}
+
+void keyd_op_key_json(const struct keyd_ring *ring, struct buf *out)
+{
+	buf_put_str(out, "\"keys\":[");
+	if (ring)
+		keyd_ring_keys(ring, list_one, out);
+	buf_put_str(out, "]");
+}
+
+int keyd_op_key_list(struct keyd_op_call *call)
+{
+	struct buf json;
+	int rc;
+
+	if (call->body.n)
+		return KEYD_OP_MALFORMED;
+	buf_init(&json, LIST_MAX + 4096);
+	buf_put_str(&json, "{");
+	keyd_op_key_json(call->keyd->ring, &json);
+	buf_put_str(&json, "}");
+	rc = buf_failed(&json) ? buf_failed(&json) : buf_put_span(call->reply, buf_span(&json));
+	buf_clear(&json);
+	return rc;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* STATUS: everything about keyd that is no secret, as JSON. Its names are safe as they are. */
+#include "keyd/keyd_op.h"
+
+#include <inttypes.h>
+
+#include "core/clock.h"
+#include "core/hex.h"
+#include "core/secret.h"
+
+#define JSON_MAX (80 * 1024)
+
+static void put_slots(const struct keyd_snapshot_head *head, struct buf *out)
+{
+	for (unsigned i = 0; head && i < head->slot_count; i++)
+		buf_putf(out, "%s{\"method\":\"%s\",\"safe\":%s}", i ? "," : "",
+			 keyd_root_method_name(head->slots[i].method),
+			 keyd_root_method_safe(head->slots[i].method) ? "true" : "false");
+}
+
+static void put_warning(void *arg, const char *text)
+{
+	struct buf *out = arg;
+
+	buf_putf(out, "%s\"%s\"", buf_ptr(out)[buf_size(out) - 1] == '[' ? "" : ",", text);
+}
+
+static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *head,
+			 struct buf *out)
+{
+	if (k->why)
+		put_warning(out, k->why);
+	if (head)
+		keyd_root_warnings(head->slots, head->slot_count, put_warning, out);
+	if (k->store && k->ring && !keyd_store_writable(k->store))
+		put_warning(out,
+			    "the journal cannot be written: new customers and keys are refused");
+}
+
+static void put_requests(const struct keyd_counts *counts, struct buf *out)
+{
+	const char *comma = "";
+
+	for (unsigned op = 0; op < KEYPROTO_EVENT; op++) {
+		if (!keyproto_op_name(op))
+			continue;
+		buf_putf(out, "%s\"%s\":%" PRIu64, comma, keyproto_op_name(op),
+			 counts->requests[op]);
+		comma = ",";
+	}
+}
+
+int keyd_op_status(struct keyd_op_call *call)
+{
+	const struct keyd *k = call->keyd;
+	const struct keyd_snapshot_head *head = k->store ? keyd_store_head(k->store) : NULL;
+	struct keyd_ring_counts n = {0, 0, 0, 0, 0};
+	char id[HEX_SIZE(16)];
+	size_t used, taken;
+	struct buf out;
+	int rc;
+
+	if (call->body.n)
+		return KEYD_OP_MALFORMED;
+	if (k->ring)
+		keyd_ring_counts(k->ring, &n);
+	hex_encode(id, keyd_store_id(k), 16);
+	secret_usage(&used, &taken);
+	buf_init(&out, JSON_MAX);
+	buf_putf(&out,
+		 "{\"state\":\"%s\",\"store\":\"%s\",\"generation\":%" PRIu64
+		 ",\"uptime_s\":%" PRId64 ",\"customers\":%" PRIu32 ",\"deks\":%" PRIu32
+		 ",\"keks\":%" PRIu32 ",",
+		 keyproto_state_name(k->state), id, head ? head->generation : 0,
+		 (clock_mono() - k->started) / CLOCK_SEC, n.customers, n.deks, n.keks);
+	keyd_op_key_json(k->ring, &out);
+	buf_put_str(&out, ",\"slots\":[");
+	put_slots(head, &out);
+	buf_put_str(&out, "],\"warnings\":[");
+	put_warnings(k, head, &out);
+	buf_put_str(&out, "],\"requests\":{");
+	put_requests(&k->counts, &out);
+	buf_putf(&out,
+		 "},\"denied\":%" PRIu64 ",\"bad_frames\":%" PRIu64
+		 ",\"locked_bytes\":%zu,\"selftest\":\"%s\"}",
+		 k->counts.denied, k->counts.bad_frames, taken, k->tested ? "passed" : "failed");
+	rc = buf_failed(&out) ? buf_failed(&out) : buf_put_span(call->reply, buf_span(&out));
+	buf_clear(&out);
+	return rc;
+}

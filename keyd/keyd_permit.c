@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/keyd_permit.h"
+
+#include "keyproto/keyproto_msg.h"
+
+#define ROW(role, socket, op, subject)                                             \
+	{                                                                          \
+		KEYPROTO_ROLE_##role, KEYD_PERMIT_##socket, KEYPROTO_##op, subject \
+	}
+
+static const struct keyd_permit_row rows[] = {
+    /* relay: the keys of mail in flight, its own credentials, its TLS key */
+    ROW(RELAY, USE, HELLO, NULL),
+    ROW(RELAY, USE, STATUS, NULL),
+    ROW(RELAY, USE, DERIVE_NEW, "spool"),
+    ROW(RELAY, USE, DERIVE_EXISTING, "spool"),
+    ROW(RELAY, USE, SEAL_FIELDS, "field"),
+    ROW(RELAY, USE, SEAL_FIELDS, "cred"),
+    ROW(RELAY, USE, OPEN_FIELDS, "field"),
+    ROW(RELAY, USE, OPEN_FIELDS, "cred"),
+    ROW(RELAY, USE, BLIND_INDEX, "index"),
+    ROW(RELAY, USE, SIGN, "tls/*"),
+    ROW(RELAY, USE, PUBLIC_KEY, "*"),
+    /* milter: is this campaign header true? */
+    ROW(MILTER, USE, HELLO, NULL),
+    ROW(MILTER, USE, STATUS, NULL),
+    ROW(MILTER, USE, VERIFY_MAC, "campaign/*"),
+    /* officer: makes keys and customers, opens and locks */
+    ROW(OFFICER, ADMIN, HELLO, NULL),
+    ROW(OFFICER, ADMIN, STATUS, NULL),
+    ROW(OFFICER, ADMIN, INIT, NULL),
+    ROW(OFFICER, ADMIN, UNSEAL, NULL),
+    ROW(OFFICER, ADMIN, LOCK, NULL),
+    ROW(OFFICER, ADMIN, CUSTOMER_ADD, NULL),
+    ROW(OFFICER, ADMIN, KEY_ADD, "*"),
+    ROW(OFFICER, ADMIN, KEY_LIST, NULL),
+    ROW(OFFICER, ADMIN, PUBLIC_KEY, "*"),
+    ROW(OFFICER, ADMIN, SIGN, "tls/*"),
+    ROW(OFFICER, ADMIN, MAC, "campaign/*"),
+    /* operator: keeps it running */
+    ROW(OPERATOR, ADMIN, HELLO, NULL),
+    ROW(OPERATOR, ADMIN, STATUS, NULL),
+    ROW(OPERATOR, ADMIN, KEY_LIST, NULL),
+    ROW(OPERATOR, ADMIN, PUBLIC_KEY, "*"),
+    ROW(OPERATOR, ADMIN, LOCK, NULL),
+    ROW(OPERATOR, ADMIN, UNSEAL, NULL),
+    /* auditor: looks */
+    ROW(AUDITOR, ADMIN, HELLO, NULL),
+    ROW(AUDITOR, ADMIN, STATUS, NULL),
+    ROW(AUDITOR, ADMIN, KEY_LIST, NULL),
+};
+
+const struct keyd_permit_row *keyd_permit_row(unsigned i)
+{
+	return i < sizeof(rows) / sizeof(rows[0]) ? &rows[i] : NULL;
+}
+
+static int matches(const char *pattern, struct span subject)
+{
+	size_t n;
+
+	if (!pattern)
+		return subject.n == 0;
+	n = strlen(pattern);
+	if (n && pattern[n - 1] == '*')
+		return subject.n >= n && memcmp(subject.p, pattern, n - 1) == 0;
+	return span_equal(subject, span_of(pattern, n));
+}
+
+int keyd_permit(unsigned role, unsigned socket, unsigned op, struct span subject)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].role == role && rows[i].socket == socket && rows[i].op == op &&
+		    matches(rows[i].subject, subject))
+			return 1;
+	return 0;
+}
+
+int keyd_permit_any(unsigned role, unsigned socket, unsigned op)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].role == role && rows[i].socket == socket && rows[i].op == op)
+			return 1;
+	return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/keyd_pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "core/log.h"
+
+struct keyd_pool {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct keyd_pool_job *first, **last;
+	unsigned threads, heavy; /* running; of them with a heavy job */
+	int stop;
+	pthread_t ids[KEYD_POOL_THREADS];
+	struct evt_inbox *inbox;
+};
+
+static void deliver(void *arg, struct evt_msg *batch)
+{
+	(void)arg;
+	while (batch) {
+		struct evt_msg *next = batch->next;
+		struct keyd_pool_job *job = (struct keyd_pool_job *)batch;
+		job->done(job);
+		batch = next;
+	}
+}
+
+/* The first job that may start now, taken out; the lock is held. */
+static struct keyd_pool_job *take(struct keyd_pool *p)
+{
+	for (struct keyd_pool_job **at = &p->first; *at; at = &(*at)->next) {
+		struct keyd_pool_job *job = *at;
+		if (job->heavy && p->heavy + 1 >= KEYD_POOL_THREADS)
+			continue;
+		*at = job->next;
+		if (!job->next)
+			p->last = at;
+		p->heavy += (unsigned)job->heavy;
+		return job;
+	}
+	return NULL;
+}
+
+static void *serve(void *arg)
+{
+	struct keyd_pool *p = arg;
+	struct keyd_pool_job *job;
+
+	pthread_mutex_lock(&p->lock);
+	for (;;) {
+		job = take(p);
+		if (!job && p->stop && !p->first)
+			break;
+		if (!job) {
+			pthread_cond_wait(&p->wake, &p->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&p->lock);
+		int heavy = job->heavy; /* after the post the job is no longer ours */
+		job->work(job);
+		log_flush();
+		evt_inbox_post(p->inbox, &job->msg);
+		pthread_mutex_lock(&p->lock);
+		if (heavy) {
+			p->heavy--;
+			pthread_cond_broadcast(&p->wake);
+		}
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+struct keyd_pool *keyd_pool_new(struct evt_loop *loop)
+{
+	struct keyd_pool *p = calloc(1, sizeof(*p));
+	sigset_t all, old;
+
+	if (!p)
+		return NULL;
+	p->last = &p->first;
+	p->inbox = evt_inbox_new(loop, deliver, p);
+	if (!p->inbox) {
+		free(p);
+		return NULL;
+	}
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->wake, NULL);
+	/* Signals are the loop's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (p->threads < KEYD_POOL_THREADS &&
+	       pthread_create(&p->ids[p->threads], NULL, serve, p) == 0)
+		p->threads++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (p->threads < KEYD_POOL_THREADS) {
+		keyd_pool_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void keyd_pool_free(struct keyd_pool *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stop = 1;
+	pthread_cond_broadcast(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < p->threads; i++)
+		pthread_join(p->ids[i], NULL);
+	deliver(p, evt_inbox_wait(p->inbox, 0));
+	evt_inbox_free(p->inbox);
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+void keyd_pool_run(struct keyd_pool *p, struct keyd_pool_job *job)
+{
+	job->next = NULL;
+	if (!p) {
+		job->work(job);
+		job->done(job);
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	*p->last = job;
+	p->last = &job->next;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sealpost-keyd: holds the keys, and lets nobody see them. See sealpost-keyd(8). */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "keyd/keyd_listen.h"
+#include "sys/sys_notify.h"
+#include "sys/sys_priv.h"
+
+#define DESCRIPTORS_OWN 64 /* beside connections */
+
+struct program {
+	const char *conf_path;
+	struct evt_loop *loop;
+	struct keyd *keyd;
+	struct keyd_listen *listen;
+};
+
+static int usage(void)
+{
+	fputs("usage: sealpost-keyd [-n] [-c FILE] [-d TOPIC]\n", stderr);
+	return EXIT_USAGE;
+}
+
+static void on_stop(void *arg, int signo)
+{
+	struct program *p = arg;
+
+	log_event(LOG_LEVEL_INFO, NULL, "stopping", "signal=%d", signo);
+	sys_notify_stopping();
+	evt_loop_stop(p->loop);
+}
+
+/* A file that has become wrong changes nothing. */
+static void on_reload(void *arg, int signo)
+{
+	struct program *p = arg;
+	struct keyd_conf *conf;
+	char err[CONF_ERR_MAX];
+
+	(void)signo;
+	sys_notify_reloading();
+	if (keyd_conf_load(p->conf_path, &conf, err) < 0) {
+		log_event(LOG_LEVEL_ERROR, NULL, "config-refused", "error=\"%s\"", err);
+	} else {
+		keyd_reload(p->keyd, conf);
+		keyd_listen_recheck(p->listen);
+	}
+	sys_notify_ready();
+}
+
+/* Gives up what a holder of keys must not have. */
+static void confine(const struct keyd_conf *conf)
+{
+	struct rlimit files;
+	int rc = sys_priv_drop(conf->user);
+
+	if (rc < 0)
+		log_fatal(EXIT_CONFIG, "user-refused", "user=%s error=\"%s\"", conf->user,
+			  err_text(rc));
+	sys_priv_harden();
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		rlim_t want = (rlim_t)conf->limits.connections + DESCRIPTORS_OWN;
+		files.rlim_cur = want < files.rlim_max ? want : files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	rc = keyd_crypto_init();
+	if (rc < 0)
+		log_fatal(EXIT_ENVIRONMENT, "memory-not-locked", "error=\"%s\"", err_text(rc));
+}
+
+static void start(struct program *p, struct keyd_conf *conf)
+{
+	const char *path;
+	int rc;
+
+	p->loop = evt_loop_new();
+	p->keyd = p->loop ? keyd_new(conf, p->loop) : NULL;
+	if (!p->keyd)
+		log_fatal(EXIT_ENVIRONMENT, "memory-not-locked", "error=\"%s\"",
+			  err_text(ERR_NOMEM));
+	rc = keyd_start(p->keyd);
+	if (rc < 0)
+		log_fatal(EXIT_ENVIRONMENT, "store-busy", "state=%s error=\"%s\"", conf->state,
+			  err_text(rc));
+	rc = keyd_listen_open(p->keyd, &p->listen, &path);
+	if (rc < 0)
+		log_fatal(EXIT_ENVIRONMENT, "listen-failed", "path=%s error=\"%s\"", path,
+			  err_text(rc));
+	evt_loop_signal(p->loop, SIGTERM, on_stop, p);
+	evt_loop_signal(p->loop, SIGINT, on_stop, p);
+	evt_loop_signal(p->loop, SIGHUP, on_reload, p);
+	signal(SIGPIPE, SIG_IGN);
+	log_event(LOG_LEVEL_INFO, NULL, "started", "state=%s", keyproto_state_name(p->keyd->state));
+	log_flush();
+	sys_notify_ready();
+}
+
+int main(int argc, char **argv)
+{
+	struct program p = {.conf_path = SP_SYSCONFDIR "/keyd.yaml"};
+	struct keyd_conf *conf;
+	char err[CONF_ERR_MAX];
+	int check = 0, opt;
+
+	log_open("sealpost-keyd");
+	while ((opt = getopt(argc, argv, "c:nd:")) != -1) {
+		if (opt == 'c')
+			p.conf_path = optarg;
+		else if (opt == 'n')
+			check = 1;
+		else if (opt != 'd' || log_topic_add(optarg) < 0)
+			return usage();
+	}
+	if (optind != argc)
+		return usage();
+	if (keyd_conf_load(p.conf_path, &conf, err) < 0)
+		log_fatal(EXIT_CONFIG, "config-refused", "error=\"%s\"", *err ? err : p.conf_path);
+	if (check) {
+		keyd_conf_free(conf);
+		return 0;
+	}
+	confine(conf);
+	start(&p, conf);
+	evt_loop_run(p.loop);
+	keyd_listen_close(p.listen);
+	keyd_free(p.keyd);
+	evt_loop_free(p.loop);
+	log_event(LOG_LEVEL_INFO, NULL, "stopped", NULL);
+	log_flush();
+	return 0;
+}

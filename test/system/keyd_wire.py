@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""keyd's protocol spoken from Python with struct alone, byte for byte as sealpost-keyproto(7) has it: a second
+implementation, so that a mistake shared by both ends of the C code shows."""
+import json
+import socket
+import struct
+from collections import namedtuple
+
+OPS = {"hello": 1, "status": 2, "derive-new": 16, "derive-existing": 17, "seal-fields": 18, "open-fields": 19,
+       "blind-index": 20, "mac": 21, "verify-mac": 22, "sign": 23, "public-key": 24, "init": 32, "unseal": 33,
+       "lock": 34, "customer-add": 35, "key-add": 36, "key-list": 37, "event": 64}
+ROLES = {"relay": 1, "milter": 2, "officer": 3, "operator": 4, "auditor": 5}
+PURPOSES = {"spool": 1, "field": 2, "index": 3, "cred": 4, "asset": 5, "export": 6, "track": 7, "hmac": 8}
+ALGS = {"ES256": 1, "RS256": 2, "RS384": 3, "RS512": 4, "PS256": 5, "PS384": 6, "PS512": 7, "Ed25519": 8}
+TYPES = {"ec-p256": 1, "rsa-2048": 2, "ed25519": 3}
+METHODS = {"file": 1, "passphrase": 2, "credential": 3}
+STATES = {1: "empty", 2: "locked", 3: "ready", 4: "error"}
+(OK, E_DENIED, E_NOTFOUND, E_AUTH, E_LOCKED, E_BUSY, E_LIMIT, E_EXISTS, E_STATE, E_ARGUMENT, E_INTERNAL) = range(11)
+HEAD = struct.Struct(">HHIQII")
+
+Frame = namedtuple("Frame", "op request status epoch body")
+Derived = namedtuple("Derived", "status keyref salt key")
+
+
+class Refused(Exception):
+    def __init__(self, status):
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+def b8(data):
+    return struct.pack(">B", len(data)) + data
+
+
+def b16(data):
+    return struct.pack(">H", len(data)) + data
+
+
+def text(s):
+    return s if isinstance(s, bytes) else s.encode()
+
+
+def frame(op, request, body=b"", status=0, version=1, epoch=0):
+    return HEAD.pack(version, OPS.get(op, op), len(body), request, status, epoch) + body
+
+
+class Client:
+    def __init__(self, path, role=None, program="test", timeout=20):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(timeout)
+        self.sock.connect(path)
+        self.next = 1
+        self.pushes = []
+        self.rest = b""
+        if role:
+            self.hello(role, program)
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def send(self, op, body=b"", **more):
+        request, self.next = self.next, self.next + 1
+        self.sock.sendall(frame(op, request, body, **more))
+        return request
+
+    def read(self):
+        """The next frame; None when the connection has ended."""
+        while True:
+            if len(self.rest) >= HEAD.size:
+                version, op, n, request, status, epoch = HEAD.unpack_from(self.rest)
+                assert version == 1 and n <= 65536
+                if len(self.rest) >= HEAD.size + n:
+                    body, self.rest = self.rest[HEAD.size:HEAD.size + n], self.rest[HEAD.size + n:]
+                    return Frame(op, request, status, epoch, body)
+            try:
+                more = self.sock.recv(1 << 20)
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                return None
+            self.rest += more
+
+    def answer(self, request):
+        """The answer to one request; pushes that come before it are kept."""
+        while True:
+            f = self.read()
+            if f is None:
+                raise EOFError("keyd closed the connection")
+            if f.request == 0:
+                assert f.op == OPS["event"]
+                self.pushes.append(STATES[f.body[0]])
+                continue
+            assert f.request == request
+            return f
+
+    def call(self, op, body=b""):
+        f = self.answer(self.send(op, body))
+        assert f.op == OPS[op]
+        if f.status:
+            assert f.body == b""
+            raise Refused(f.status)
+        return f.body
+
+    def hello(self, role, program="test", versions=(1, 1)):
+        body = struct.pack(">HHB", *versions, ROLES[role]) + b8(text(program))
+        reply = self.call("hello", body)
+        version, state = struct.unpack_from(">HB", reply)
+        assert version == 1 and len(reply) == 19
+        self.state, self.store = STATES[state], reply[3:]
+        return self.state
+
+    def push(self):
+        """The next pushed state."""
+        if self.pushes:
+            return self.pushes.pop(0)
+        f = self.read()
+        assert f.request == 0 and f.op == OPS["event"]
+        return STATES[f.body[0]]
+
+    def status(self):
+        return json.loads(self.call("status"))
+
+    def init(self, *slots):
+        self.call("init", struct.pack(">H", len(slots)) + b"".join(slot(*s) for s in slots))
+
+    def unseal(self, method, secret=b""):
+        self.call("unseal", slot(method, secret))
+
+    def lock(self):
+        self.call("lock")
+
+    def customer_add(self, name):
+        self.call("customer-add", b16(text(name)))
+
+    def key_add(self, label, kind):
+        return public(self.call("key-add", b8(text(label)) + bytes([TYPES[kind]])))
+
+    def key_list(self):
+        return json.loads(self.call("key-list"))["keys"]
+
+    def public_key(self, label):
+        return public(self.call("public-key", b16(text(label))))
+
+    def sign(self, label, alg, data):
+        return bytes16(self.call("sign", b8(text(label)) + bytes([ALGS[alg]]) + b16(data)))
+
+    def derive_new(self, customer, contexts, purpose="spool"):
+        body = b8(text(customer)) + struct.pack(">BH", PURPOSES[purpose], len(contexts))
+        return derived(self.call("derive-new", body + b"".join(b8(c) for c in contexts)))
+
+    def derive_existing(self, items):
+        """items: (customer, purpose, keyref, salt, context)"""
+        body = struct.pack(">H", len(items))
+        for customer, purpose, keyref, salt, context in items:
+            body += b8(text(customer)) + struct.pack(">BI", PURPOSES[purpose], keyref) + salt + b8(context)
+        return derived(self.call("derive-existing", body))
+
+    def fields(self, op, customer, purpose, items):
+        """items: (aad, data); returns (status, data) of each."""
+        body = b8(text(customer)) + struct.pack(">BH", PURPOSES[purpose], len(items))
+        reply = self.call(op, body + b"".join(b16(aad) + b16(data) for aad, data in items))
+        count, at, out = struct.unpack_from(">H", reply)[0], 2, []
+        for _ in range(count):
+            status, n = struct.unpack_from(">IH", reply, at)
+            out.append((status, reply[at + 6:at + 6 + n]))
+            at += 6 + n
+        assert at == len(reply)
+        return out
+
+    def mac(self, customer, label, data):
+        return bytes16(self.call("mac", b8(text(customer)) + b8(text(label)) + b16(data) + b8(b"")))
+
+    def verify_mac(self, customer, label, data, mac):
+        self.call("verify-mac", b8(text(customer)) + b8(text(label)) + b16(data) + b8(mac))
+
+
+def slot(method, secret=b""):
+    return bytes([METHODS[method]]) + b16(text(secret))
+
+
+def bytes16(body):
+    n, = struct.unpack_from(">H", body)
+    assert len(body) == 2 + n
+    return body[2:]
+
+
+def public(body):
+    return {v: k for k, v in TYPES.items()}[body[0]], bytes16(body[1:])
+
+
+def derived(body):
+    count, at, out = struct.unpack_from(">H", body)[0], 2, []
+    for _ in range(count):
+        status, keyref = struct.unpack_from(">II", body, at)
+        at += 8
+        salt = key = None
+        if status == 0:
+            salt, key = body[at:at + 24], body[at + 24:at + 100]
+            at += 100
+        out.append(Derived(status, keyref, salt, key))
+    assert at == len(body)
+    return out
