@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* out_conn - one outgoing connection: out_session on an evt_conn, from the first address tried to QUIT.
+ *
+ * Story:  open tries the targets of a next hop one after the other (and one target again where a broken handshake allows
+ *         another hello) until a session is READY; then the owner's free_to_use is called. The owner gives it to a task;
+ *         the task sends a message (out_conn_send), hears ended or stale, writes down the outcome and gives
+ *         the connection back with out_conn_release: only then does it take the next message.
+ *         The body goes from the spool's opened stretches, dots doubled, straight into the output of the connection;
+ *         at most OUT_CONN_AHEAD bytes wait there. A stretch that cannot be opened, or an end that is not verified, closes the
+ *         connection without the dot.
+ * Ownership: the owner frees (out_conn_free) in failed and gone, or at its end.
+ * Thread: the worker's.
+ * Events: tls-fallback, starttls-injection. */
+#ifndef RELAY_OUT_OUT_CONN_H
+#define RELAY_OUT_OUT_CONN_H
+
+#include "core/list.h"
+#include "evt/evt_conn.h"
+#include "relay/out/out_hosts.h"
+#include "relay/out/out_session.h"
+#include "relay/out/out_tls.h"
+
+#define OUT_CONN_AHEAD (256u << 10)
+#define OUT_CONN_TARGETS 8 /* tried for one connection */
+#define OUT_CONN_BAD (60 * CLOCK_SEC) /* how long a target that failed is tried last */
+
+/* What is known of the peer: for log, trace and DSN. */
+struct out_conn_peer {
+	char host[OUT_MX_NAME]; /* MX host, or as the route names it */
+	char address[64];
+	unsigned port;
+	struct evt_conn_tls tls; /* version NULL: in clear */
+	const char *clear;	 /* then why: "route", "not-offered", "refused", "broken" */
+};
+
+struct out_conn;
+
+/* Somebody who wants to send one message. The functions are called on the loop, never within a call into out_conn
+ * or out_pool. */
+struct out_task {
+	struct list_link link; /* the pool's */
+	const struct out_task_fns *fns;
+};
+struct out_task_fns {
+	/* c is yours until released. */
+	void (*granted)(struct out_task *t, struct out_conn *c);
+	/* No connection can be had. */
+	void (*refused)(struct out_task *t, const struct queue_result *v);
+	/* The transaction is over; results are set. Release c. */
+	void (*ended)(struct out_task *t, struct out_conn *c);
+	/* The connection is gone before the server saw anything: ask for another. c is no longer yours. */
+	void (*stale)(struct out_task *t);
+};
+
+struct out_conn_setup {
+	struct relay *relay;
+	struct evt_loop *loop;
+	struct out_tls *tls;
+	const struct relay_conf *conf;
+	const struct out_route *route;
+	struct out_hosts *hosts; /* stays, with its targets, until free_to_use or failed */
+	uint64_t *seed;
+	void *owner;
+	void (*free_to_use)(struct out_conn *c); /* READY, without a task */
+	void (*failed)(struct out_conn *c, const struct queue_result *v); /* was never READY */
+	void (*gone)(struct out_conn *c); /* was READY once; closed, without a task */
+};
+
+struct out_conn {
+	struct list_link link; /* the owner's */
+	int known;	       /* the owner's: free_to_use was heard */
+	struct out_conn_setup setup;
+	struct evt_conn *evt; /* NULL: closed */
+	struct out_session session;
+	unsigned timer_seen;
+	int established, closed;
+	unsigned messages; /* begun on it */
+	struct out_conn_peer peer;
+	/* while it is being made */
+	uint8_t order[OUT_HOSTS_TARGETS];
+	unsigned at, tries;
+	enum out_tls_try tls_try;
+	int resumes; /* a session was offered in this handshake */
+	struct queue_result verdict;
+	/* at work */
+	struct out_task *task;
+	int settling; /* ended was told: whatever happens now, the task has its results */
+	struct spool_reader *reader;
+	struct evt_defer news; /* tells the task or the owner at the end of the turn */
+	unsigned untold;       /* of enum out_session_want: ENDED, STALE, READY, CLOSE */
+};
+
+/* NULL: out of memory. */
+struct out_conn *out_conn_open(const struct out_conn_setup *setup);
+/* Closes without a word; no callback follows. NULL is fine. */
+void out_conn_free(struct out_conn *c);
+
+/* 1: READY and without a task. */
+int out_conn_usable(const struct out_conn *c);
+/* Makes t its task and calls granted. */
+void out_conn_grant(struct out_conn *c, struct out_task *t);
+/* reader stands at the first byte; it is borrowed until ended or stale. */
+void out_conn_send(struct out_conn *c, const struct out_session_mail *m, struct spool_reader *reader);
+void out_conn_release(struct out_conn *c);
+
+/* Without a task: ends with QUIT after usec, or now (0). */
+void out_conn_idle(struct out_conn *c, int64_t usec);
+/* Breaks off whatever it does, as if the connection were lost; the callbacks follow. */
+void out_conn_abort(struct out_conn *c);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/out/out_hosts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "evt/evt_timer.h"
+#include "relay/out/out_addr.h"
+#include "relay/out/out_verdict.h"
+
+#define PATIENCE (30 * CLOCK_SEC)
+#define TTL_MIN (30 * CLOCK_SEC)
+#define TTL_MAX (3600 * CLOCK_SEC)
+
+struct host_query {
+	struct out_hosts_lookup *lookup;
+	struct out_dns_query *query;
+	uint8_t host, v6;
+};
+
+struct out_hosts_lookup {
+	struct out_dns *dns;
+	const struct relay_conf *conf;
+	struct out_route route;
+	out_hosts_fn fn;
+	void *arg;
+	struct evt_timer timer;
+	struct out_dns_query *mx;
+	struct out_mx_host mx_hosts[OUT_MX_HOSTS];
+	struct host_query queries[2 * OUT_MX_HOSTS];
+	unsigned query_count, open; /* open counts one for the starter while it asks */
+	unsigned unsure, refused, missing;
+	int done;    /* told; freed when the starter lets go */
+	int within;
+	uint32_t ttl;
+	struct out_hosts hosts;
+};
+
+static void lookup_free(struct out_hosts_lookup *k)
+{
+	evt_timer_clear(&k->timer);
+	out_dns_cancel(k->mx);
+	for (unsigned i = 0; i < k->query_count; i++)
+		out_dns_cancel(k->queries[i].query);
+	free(k);
+}
+
+static void tell(struct out_hosts_lookup *k, const struct queue_result *failure)
+{
+	int64_t ttl = k->ttl * CLOCK_SEC;
+
+	k->done = 1;
+	k->hosts.ttl = ttl < TTL_MIN ? TTL_MIN : ttl > TTL_MAX ? TTL_MAX : ttl;
+	k->fn(k->arg, &k->hosts, failure);
+	if (!k->within)
+		lookup_free(k);
+}
+
+static void tell_failure(struct out_hosts_lookup *k, int outcome, int reason, const char *enhanced,
+			 const char *text)
+{
+	struct queue_result v = {0};
+
+	if (k->route.named && outcome == SPOOL_BOUNCED) {
+		outcome = SPOOL_DEFERRED;
+		reason = QUEUE_DNS;
+		enhanced = "4.4.4";
+	}
+	out_verdict_ours(&v, outcome, reason, enhanced, text);
+	tell(k, &v);
+}
+
+static void on_timer(void *arg)
+{
+	tell_failure(arg, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3", "name lookup took too long");
+}
+
+/* All hosts have been heard of. */
+static void conclude(struct out_hosts_lookup *k)
+{
+	if (k->hosts.count)
+		tell(k, NULL);
+	else if (k->unsure)
+		tell_failure(k, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3", "name lookup failed for now");
+	else if (k->refused)
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_POLICY, "5.4.4",
+			     "mail host has only addresses that are not allowed");
+	else if (k->route.mx)
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4", "mail host has no address");
+	else
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4", "next hop has no address");
+}
+
+static void add_target(struct out_hosts_lookup *k, const uint8_t *bytes, int v6, uint8_t host)
+{
+	struct out_hosts_target *t = &k->hosts.targets[k->hosts.count];
+	struct sockaddr_storage a;
+
+	out_addr_make(&a, bytes, v6, k->route.port);
+	if (!k->route.named && !out_addr_allowed(k->conf, &a)) {
+		k->refused++;
+		log_event(LOG_LEVEL_WARN, NULL, "mx-address-refused", "host=%s kind=%s",
+			  k->hosts.names[host], out_addr_special(&a));
+		return;
+	}
+	if (k->hosts.count == OUT_HOSTS_TARGETS)
+		return;
+	t->address = a;
+	t->rank = (struct out_mx_rank){.preference = k->mx_hosts[host].preference,
+				       .host = host, .family = v6 != 0};
+	k->hosts.count++;
+}
+
+static void let_go(struct out_hosts_lookup *k)
+{
+	if (--k->open == 0)
+		conclude(k);
+}
+
+static void on_addresses(void *arg, int result, const struct out_dnsmsg *msg, int secure)
+{
+	struct host_query *q = arg;
+	struct out_hosts_lookup *k = q->lookup;
+
+	(void)secure;
+	q->query = NULL;
+	if (result == ERR_NOTFOUND)
+		k->missing++;
+	else if (result < 0)
+		k->unsure++;
+	if (result == 0 && msg->count && msg->ttl < k->ttl)
+		k->ttl = msg->ttl;
+	for (unsigned i = 0; result == 0 && i < msg->count; i++)
+		add_target(k, msg->addresses[i], q->v6, q->host);
+	let_go(k);
+}
+
+static void ask_hosts(struct out_hosts_lookup *k, unsigned count)
+{
+	k->open = 1;
+	k->hosts.name_count = count;
+	for (unsigned i = 0; i < count; i++)
+		memcpy(k->hosts.names[i], k->mx_hosts[i].name, OUT_MX_NAME);
+	for (unsigned i = 0; i < 2 * count; i++) {
+		struct host_query *q = &k->queries[k->query_count++];
+		*q = (struct host_query){.lookup = k, .host = (uint8_t)(i / 2), .v6 = i & 1};
+		k->open++;
+		q->query = out_dns_ask(k->dns, k->hosts.names[q->host],
+				       q->v6 ? OUT_DNSMSG_AAAA : OUT_DNSMSG_A, on_addresses, q);
+	}
+	let_go(k);
+}
+
+static void ask_itself(struct out_hosts_lookup *k)
+{
+	k->mx_hosts[0].preference = 0;
+	memcpy(k->mx_hosts[0].name, k->route.host, OUT_MX_NAME);
+	ask_hosts(k, 1);
+}
+
+static void choose(struct out_hosts_lookup *k, const struct out_dnsmsg *msg)
+{
+	struct out_mx_host all[OUT_DNSMSG_RECORDS];
+	size_t count = msg->count;
+
+	memcpy(all, msg->mx, sizeof(all[0]) * count);
+	switch (out_mx_choose(all, &count, k->conf->hostname)) {
+	case OUT_MX_OK:
+		memcpy(k->mx_hosts, all, sizeof(all[0]) * count);
+		ask_hosts(k, (unsigned)count);
+		break;
+	case OUT_MX_NULL:
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.1.10", "domain takes no mail (null MX)");
+		break;
+	case OUT_MX_LOOP:
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.6",
+			     "mail for the domain would come back here");
+		break;
+	case OUT_MX_NONE:
+		ask_itself(k);
+		break;
+	}
+}
+
+static void on_mx(void *arg, int result, const struct out_dnsmsg *msg, int secure)
+{
+	struct out_hosts_lookup *k = arg;
+
+	(void)secure;
+	k->mx = NULL;
+	if (result == ERR_NOTFOUND) {
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2", "domain does not exist");
+	} else if (result < 0) {
+		tell_failure(k, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3",
+			     result == ERR_AUTH ? "name lookup failed DNSSEC validation"
+						: "name lookup failed for now");
+	} else if (msg->count == 0 && msg->void_records) {
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4", "MX records name no host");
+	} else {
+		if (msg->count)
+			k->ttl = msg->ttl;
+		choose(k, msg);
+	}
+}
+
+static void take_literal(struct out_hosts_lookup *k)
+{
+	struct sockaddr_storage a;
+
+	memcpy(k->hosts.names[0], k->route.host, OUT_MX_NAME);
+	k->hosts.name_count = 1;
+	if (out_addr_parse(&a, k->route.host, k->route.port) < 0) {
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2", "not an address");
+		return;
+	}
+	if (!k->route.named && !out_addr_allowed(k->conf, &a)) {
+		log_event(LOG_LEVEL_WARN, NULL, "mx-address-refused", "host=literal kind=%s",
+			  out_addr_special(&a));
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_POLICY, "5.4.4", "address is not allowed");
+		return;
+	}
+	k->hosts.count = 1;
+	k->hosts.targets[0].address = a;
+	tell(k, NULL);
+}
+
+struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns, const struct relay_conf *conf,
+					const struct out_route *route, out_hosts_fn fn, void *arg)
+{
+	static const struct queue_result short_of_memory = {
+	    .outcome = SPOOL_DEFERRED, .reason = QUEUE_LOCAL, .reply = "4.3.0 out of memory"};
+	struct out_hosts_lookup *k = calloc(1, sizeof(*k));
+
+	if (!k) {
+		fn(arg, NULL, &short_of_memory);
+		return NULL;
+	}
+	k->dns = dns;
+	k->conf = conf;
+	k->route = *route;
+	k->fn = fn;
+	k->arg = arg;
+	k->ttl = UINT32_MAX;
+	k->within = 1;
+	evt_timer_init(&k->timer, l, on_timer, k);
+	evt_timer_set(&k->timer, PATIENCE);
+	if (route->literal) {
+		take_literal(k);
+	} else if (route->mx) {
+		k->mx = out_dns_ask(dns, route->host, OUT_DNSMSG_MX, on_mx, k);
+	} else {
+		ask_itself(k);
+	}
+	k->within = 0;
+	if (!k->done)
+		return k;
+	lookup_free(k);
+	return NULL;
+}
+
+void out_hosts_inherit(struct out_hosts *fresh, const struct out_hosts *old)
+{
+	for (unsigned i = 0; i < fresh->count; i++)
+		for (unsigned j = 0; j < old->count; j++)
+			if (!memcmp(&fresh->targets[i].address, &old->targets[j].address,
+				    sizeof(fresh->targets[i].address)))
+				fresh->targets[i].memory = old->targets[j].memory;
+}
+
+void out_hosts_cancel(struct out_hosts_lookup *k)
+{
+	if (k)
+		lookup_free(k);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* out_hosts - from a route to addresses that can be connected to.
+ *
+ * Story:     a literal or numeric next hop is its own answer; a named host is asked for A and AAAA; a domain for MX first,
+ *            then the hosts' A and AAAA all at once. Addresses that an MX host must not have are dropped
+ *            (out_addr; event=mx-address-refused). The answer is a set of targets, or a verdict:
+ *
+ *              domain does not exist           bounced 5.1.2      null MX                    bounced 5.1.10
+ *              MX is ourselves                 bounced 5.4.6      no host has an address     bounced 5.4.4
+ *              only refused addresses          bounced 5.4.4      no answer, bogus, 30 s     deferred 4.4.3
+ *
+ *            A name that the administrator wrote into a route never bounces mail: deferred 4.4.4.
+ * Ownership: the answer is valid during the callback.
+ * Thread:    the worker's.
+ * Source:    RFC 5321 5.1, RFC 7505; outbound.private_ok. */
+#ifndef RELAY_OUT_OUT_HOSTS_H
+#define RELAY_OUT_OUT_HOSTS_H
+
+#include "relay/out/out_dns.h"
+#include "relay/out/out_mx.h"
+#include "relay/out/out_route.h"
+#include "relay/queue/queue.h"
+
+#define OUT_HOSTS_TARGETS 32
+
+struct out_hosts_target {
+	struct sockaddr_storage address; /* with port */
+	struct out_mx_rank rank;	 /* rank.host: index in names */
+	struct {			 /* what connections learned; written by out_conn */
+		int64_t bad_until;	 /* mono usec */
+		int64_t tls_until;
+		uint8_t tls_try; /* enum out_tls_try: begin with this until tls_until */
+	} memory;
+};
+struct out_hosts {
+	unsigned count;
+	struct out_hosts_target targets[OUT_HOSTS_TARGETS];
+	unsigned name_count;
+	char names[OUT_MX_HOSTS][OUT_MX_NAME];
+	int64_t ttl; /* usec the answer may be used for */
+};
+
+struct out_hosts_lookup;
+/* failure is NULL if there are targets. */
+typedef void (*out_hosts_fn)(void *arg, const struct out_hosts *h, const struct queue_result *failure);
+
+/* fn once, perhaps within the call; then, and when memory is short, NULL is returned. conf must stay. */
+struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns, const struct relay_conf *conf,
+					const struct out_route *route, out_hosts_fn fn, void *arg);
+void out_hosts_cancel(struct out_hosts_lookup *k);
+/* Hands the memory of addresses on to the answer that replaces an old one. */
+void out_hosts_inherit(struct out_hosts *fresh, const struct out_hosts *old);
+
+#endif

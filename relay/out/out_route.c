@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/out/out_route.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "core/num.h"
+
+static int is_address(const char *host)
+{
+	uint8_t bytes[16];
+
+	return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+/* "[192.0.2.1]" or "[IPv6:2001:db8::1]" */
+static int take_literal(const char *destination, struct out_route *out)
+{
+	struct span s = span_sub(span_str(destination), 1, strlen(destination) - 2);
+
+	if (destination[strlen(destination) - 1] != ']')
+		return ERR_FORMAT;
+	if (span_equal_nocase(span_sub(s, 0, 5), SPAN_LIT("IPv6:")))
+		s = span_sub(s, 5, s.n);
+	if (span_copy_str(out->host, sizeof(out->host), s) < 0 || !is_address(out->host))
+		return ERR_FORMAT;
+	out->mx = 0;
+	out->literal = 1;
+	return 0;
+}
+
+/* "host:port", "[2001:db8::1]:25" */
+static int take_next_hop(const char *to, struct out_route *out)
+{
+	const char *colon = strrchr(to, ':');
+	struct span host;
+	uint64_t port;
+
+	if (!colon || num_parse_u64(span_str(colon + 1), &port) < 0 || !port || port > 65535)
+		return ERR_FORMAT;
+	host = span_of(to, (size_t)(colon - to));
+	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+		host = span_sub(host, 1, host.n - 2);
+	if (!host.n || span_copy_str(out->host, sizeof(out->host), host) < 0)
+		return ERR_FORMAT;
+	out->mx = 0;
+	out->literal = is_address(out->host);
+	out->port = (uint16_t)port;
+	out->named = 1;
+	return 0;
+}
+
+static int take_destination(const char *destination, struct out_route *out)
+{
+	if (destination[0] == '[')
+		return take_literal(destination, out);
+	out->mx = 1;
+	out->literal = 0;
+	return span_copy_str(out->host, sizeof(out->host), span_str(destination));
+}
+
+int out_route_find(const struct relay_conf *c, const char *destination, struct out_route *out)
+{
+	const struct relay_route *r = relay_conf_route(c, span_str(destination));
+	int err;
+
+	if (!destination[0])
+		return ERR_FORMAT;
+	out->named = 0;
+	out->port = (uint16_t)c->outbound.port;
+	out->tls = r ? r->tls : RELAY_TLS_OPPORTUNISTIC;
+	if (r && strcmp(r->to, "mx"))
+		err = take_next_hop(r->to, out);
+	else
+		err = take_destination(destination, out);
+	if (err < 0)
+		return ERR_FORMAT;
+	snprintf(out->key, sizeof(out->key), "%s:%s:%u:%d",
+		 out->mx ? "mx" : out->named ? "to" : "ip", out->host, out->port, out->tls);
+	return 0;
+}
