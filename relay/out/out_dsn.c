@@ -9,7 +9,7 @@
 #include "core/id.h"
 #include "relay/out/out_verdict.h"
 
-enum { FOLD_AT = 76, ADDRESS_ROOM = 6 * 320 + 1 };
+enum { FOLD_AT = 76, ADDRESS_ROOM = 960 /* with its field name within a line of 998 */ };
 
 static int is_ascii(const char *s)
 {
