@@ -54,6 +54,7 @@ static int64_t now(const struct out_job *job)
 	return evt_loop_now(job->jobs->worker->loop);
 }
 
+/* events: dsn-queued dsn-failed delivery-doubt message-damaged outcome-unwritten expired-unreadable */
 static void log_job(const struct out_job *job, enum log_level level, const char *event, const char *what)
 {
 	char id[ID_TEXT_SIZE];

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "relay/out/out_verdict.h"
 
+/* events: delivered deferred bounced expired */
 static const char *const outcomes[] = {[SPOOL_DELIVERED] = "delivered",
 				       [SPOOL_DEFERRED] = "deferred",
 				       [SPOOL_BOUNCED] = "bounced",
