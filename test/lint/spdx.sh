@@ -9,8 +9,8 @@ cd "$root"
 {
 	ls configure.ac Makefile.am bootstrap run-demo run-tests .ci/run 2>/dev/null || :
 	find lib keyd relay milter cli etc man test debian -type f \
-		\( -name '*.[ch]' -o -name '*.inc' -o -name '*.sh' -o -name '*.py' -o -name '*.scn' \
-		-o -name '*.[1-8]' -o -name '*.yaml' -o -name '*.service' -o -name '*.js' \
+		\( -name '*.[ch]' -o -name '*.inc' -o -name '*.sh' -o -name '*.py' \
+		-o -name '*.[1-8]' -o -name '*.yaml' -o -name '*.service.in' -o -name '*.conf' -o -name '*.js' \
 		-o -name '*.css' -o -name '*.html' -o -path debian/rules \) \
 		! -path 'test/fuzz/corpus/*' ! -path 'debian/sealpost-*/*' ! -path 'debian/tmp/*' \
 		! -path 'debian/.debhelper/*' 2>/dev/null || :
