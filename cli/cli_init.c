@@ -2,10 +2,12 @@
 /* sealpost init: from nothing to a set that starts. */
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,6 +19,7 @@
 #include "core/err.h"
 #include "core/secret.h"
 #include "sys/sys_file.h"
+#include "sys/sys_priv.h"
 
 #define KEYD_START_TRIES 100 /* of 50 ms */
 
@@ -25,7 +28,10 @@ struct init {
 	char hostname[256];
 	const char *passphrase_file;
 	int with_passphrase;
+	const char *user; /* NULL: whoever starts the daemons; under a prefix as root: whom they become */
+	uid_t uid;	  /* of the daemons */
 	pid_t keyd; /* started by us; 0: it ran already */
+	int keyd_log; /* what it said: shown only if something goes wrong */
 };
 
 /* The three files; @WORD@ is replaced. Under a prefix everything runs as one user, so that user has all roles:
@@ -38,13 +44,16 @@ static const char keyd_prefix[] =
     "slots:\n"
     "  - {method: file, path: root.key}   # for tests and demos: status calls it unsafe\n"
     "@PASSPHRASE_SLOT@"
+    "@USER@"
     "peers:\n"
-    "  \"@UID@\": [relay, milter, officer, operator, auditor]\n";
+    "  \"@UID@\": [relay, milter, officer, operator, auditor]\n"
+    "@ROOT@";
 static const char relay_prefix[] =
     "# Every key, with its meaning: sealpost-relay.yaml(5)\n"
     "hostname: @HOSTNAME@\n"
     "state: @PREFIX@/relay\n"
     "keyd: @PREFIX@/run/keyd.sock\n"
+    "@USER@"
     "workers: auto\n"
     "listen:\n"
     "  - {address: \"127.0.0.1:2525\", mode: smarthost, customer: default}\n"
@@ -61,6 +70,7 @@ static const char milter_prefix[] = "# Every key, with its meaning: sealpost-mil
 				    "listen: \"inet:8891@127.0.0.1\"\n"
 				    "keyd: @PREFIX@/run/keyd.sock\n"
 				    "api: @PREFIX@/run/api.sock\n"
+				    "@USER@"
 				    "customer: default\n";
 static const char keyd_system[] = "# Every key, with its meaning: sealpost-keyd.yaml(5)\n"
 				  "state: " SP_STATEDIR "/keyd\n"
@@ -86,20 +96,26 @@ static const char milter_system[] = "# Every key, with its meaning: sealpost-mil
 /* Appends template with its @WORD@s replaced. */
 static void expand(const struct init *in, const char *template, struct buf *out)
 {
-	char uid[16];
+	static const char root[] = "  root: [officer, operator, auditor]\n";
+	char uid[16], user[300] = "";
 	const struct {
 		const char *word, *value;
 	} words[] = {{"@PREFIX@", in->c->prefix ? in->c->prefix : ""},
 		     {"@HOSTNAME@", in->hostname},
 		     {"@UID@", uid},
+		     {"@USER@", user},
+		     {"@ROOT@", in->user ? root : ""},
 		     {"@PASSPHRASE_SLOT@", in->with_passphrase ? "  - {method: passphrase}\n" : ""}};
+	const size_t count = sizeof(words) / sizeof(words[0]);
 	size_t i;
 
-	snprintf(uid, sizeof(uid), "%u", (unsigned)getuid());
+	snprintf(uid, sizeof(uid), "%u", (unsigned)in->uid);
+	if (in->user)
+		snprintf(user, sizeof(user), "user: %s\n", in->user);
 	while (*template) {
-		for (i = 0; i < 4 && strncmp(template, words[i].word, strlen(words[i].word)); i++)
+		for (i = 0; i < count && strncmp(template, words[i].word, strlen(words[i].word)); i++)
 			;
-		if (i < 4) {
+		if (i < count) {
 			buf_put_str(out, words[i].value);
 			template += strlen(words[i].word);
 		} else {
@@ -135,8 +151,28 @@ static int make_dirs(const struct init *in)
 	for (int i = 0; in->c->prefix && rc == 0 && i < 3; i++) {
 		snprintf(path, sizeof(path), "%s/%s", in->c->conf_dir, names[i]);
 		rc = sys_file_mkdir(path, i == 0 ? 0755 : 0700);
+		if (rc == 0 && in->user && chown(path, in->uid, (gid_t)-1) < 0)
+			rc = err_from_errno(errno);
 	}
 	return rc < 0 ? cli_fail(EXIT_ENVIRONMENT, "%s: %s", in->c->conf_dir, err_text(rc)) : 0;
+}
+
+/* Daemons that give up root must still be able to enter the prefix. */
+static int check_passage(const struct init *in)
+{
+	int status;
+	pid_t pid = in->user ? fork() : 0;
+
+	if (!in->user)
+		return 0;
+	if (pid == 0)
+		_exit(setgroups(0, NULL) < 0 || setgid(in->uid) < 0 || setuid(in->uid) < 0 ||
+		      chdir(in->c->conf_dir) < 0);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
+		return cli_fail(EXIT_ENVIRONMENT,
+				"%s: user %s, as whom the daemons run, cannot enter it: choose a folder that others may pass through",
+				in->c->conf_dir, in->user);
+	return 0;
 }
 
 static int write_files(const struct init *in)
@@ -144,6 +180,8 @@ static int write_files(const struct init *in)
 	const int pre = in->c->prefix != NULL;
 	int rc = make_dirs(in);
 
+	if (rc == 0)
+		rc = check_passage(in);
 	if (rc == 0)
 		rc = write_file(in, "keyd.yaml", pre ? keyd_prefix : keyd_system);
 	if (rc == 0)
@@ -166,6 +204,7 @@ static struct keyproto_client_sync *reach_keyd(struct init *in)
 		fflush(stdout);
 		in->keyd = fork();
 		if (in->keyd == 0) {
+			dup2(in->keyd_log, STDERR_FILENO);
 			execl(program, program, "-c", file, (char *)NULL);
 			fprintf(stderr, "sealpost: cannot run %s\n", program);
 			_exit(EXIT_ENVIRONMENT);
@@ -181,6 +220,15 @@ static struct keyproto_client_sync *reach_keyd(struct init *in)
 		}
 	}
 	return cli_keyd(in->c, KEYPROTO_ROLE_OFFICER);
+}
+
+static void show_keyd_log(const struct init *in)
+{
+	char text[4096];
+	ssize_t n;
+
+	for (off_t at = 0; (n = pread(in->keyd_log, text, sizeof(text), at)) > 0; at += n)
+		fwrite(text, 1, (size_t)n, stderr);
 }
 
 static void stop_keyd(struct init *in)
@@ -271,12 +319,16 @@ static int run(struct init *in)
 	if (rc)
 		return rc;
 	printf("Files       %s/{keyd,relay,milter}.yaml\n", in->c->conf_dir);
+	in->keyd_log = memfd_create("keyd-log", MFD_CLOEXEC);
 	k = reach_keyd(in);
 	rc = k ? make_keys(in, k) : EXIT_ENVIRONMENT;
 	keyproto_client_sync_free(k);
 	stop_keyd(in);
 	if (rc == 0)
 		print_next(in);
+	else
+		show_keyd_log(in);
+	close(in->keyd_log);
 	return rc;
 }
 
@@ -294,11 +346,27 @@ static int find_hostname(struct init *in, const char *given)
 	return in->hostname[0] ? 0 : cli_fail(EXIT_USAGE, "--hostname: must not be empty");
 }
 
+/* Root's daemons under a prefix become somebody else; anybody else's stay who they are. */
+static int find_user(struct init *in)
+{
+	in->uid = getuid();
+	if (in->c->prefix && in->uid == 0 && !in->user)
+		in->user = "nobody";
+	if (!in->user)
+		return 0;
+	if (!in->c->prefix || getuid() != 0)
+		return cli_fail(EXIT_USAGE, "--user: only for root, under a prefix");
+	if (sys_priv_uid(in->user, &in->uid) < 0 || in->uid == 0)
+		return cli_fail(EXIT_USAGE, "--user: no such user, or root");
+	return 0;
+}
+
 int cli_init(struct cli *c, int argc, char **argv)
 {
 	static const struct option options[] = {{"hostname", required_argument, NULL, 'h'},
 						{"passphrase-file", required_argument, NULL, 'f'},
 						{"prefix", required_argument, NULL, 'p'},
+						{"user", required_argument, NULL, 'u'},
 						{NULL, 0, NULL, 0}};
 	struct init in = {.c = c};
 	const char *hostname = NULL;
@@ -310,6 +378,8 @@ int cli_init(struct cli *c, int argc, char **argv)
 			hostname = optarg;
 		} else if (opt == 'f') {
 			in.passphrase_file = optarg;
+		} else if (opt == 'u') {
+			in.user = optarg;
 		} else if (opt == 'p') { /* "sealpost init --prefix DIR" reads well, too */
 			c->prefix = optarg;
 		} else {
@@ -329,7 +399,9 @@ int cli_init(struct cli *c, int argc, char **argv)
 		snprintf(c->run_dir, sizeof(c->run_dir), "%s/run", full);
 	}
 	in.with_passphrase = !c->prefix || in.passphrase_file;
-	rc = find_hostname(&in, hostname);
+	rc = find_user(&in);
+	if (rc == 0)
+		rc = find_hostname(&in, hostname);
 	if (rc == 0)
 		rc = run(&in);
 	free(full);

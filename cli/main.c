@@ -11,7 +11,7 @@
 #include "core/log.h"
 
 static const struct cli_command commands[] = {
-    {"init", cli_init, "init [--hostname NAME] [--passphrase-file FILE]",
+    {"init", cli_init, "init [--hostname NAME] [--passphrase-file FILE] [--user NAME]",
      "write configuration, make keys, certificate and the first customer"},
     {"status", cli_status, "status [--json]", "what runs, what waits, what is wrong"},
     {"queue", cli_queue, "queue list [--limit N] | show ID | retry ID | retry --all | delete ID",
