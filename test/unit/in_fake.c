@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/in_fake.h"
+#include "test/unit/in_fake.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -36,7 +36,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/num.h"
-#include "unit/in_fake.h"
+#include "test/unit/in_fake.h"
 
 #define TEXT_MAX (1 << 20)
 #define LOG_MAX 4000
