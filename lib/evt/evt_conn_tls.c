@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "core/log.h"
 
+#define READ_BUFFER 33280 /* two records: half the calls for a body, and held only while bytes wait in it */
 #define ABANDON_TRIES 16
 
 static const long MODES = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
@@ -56,6 +57,7 @@ static int prepare(struct evt_conn *c, SSL_CTX *ctx)
 	SSL_set_mode(c->ssl, MODES);
 	/* Without it OpenSSL reads head and body of each record with a call of its own. */
 	SSL_set_read_ahead(c->ssl, 1);
+	SSL_set_default_read_buffer_len(c->ssl, READ_BUFFER);
 	/* Only a side with a private key has anything to wait for. */
 	if (EVT_ASYNC_POSSIBLE && SSL_CTX_get0_certificate(ctx))
 		SSL_set_mode(c->ssl, SSL_MODE_ASYNC);

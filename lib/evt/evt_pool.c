@@ -5,52 +5,54 @@
 
 #include "core/secret.h"
 
-static void class_clear(struct evt_pool_class *c, size_t size)
+static void wipe_and_free(uint8_t *data, size_t size)
 {
-	while (c->count > 0) {
-		uint8_t *piece = c->piece[--c->count];
-		secret_wipe(piece, size);
-		free(piece);
-	}
+	secret_wipe(data, size);
+	free(data);
 }
 
 void evt_pool_clear(struct evt_pool *p)
 {
-	class_clear(&p->small, EVT_POOL_SMALL);
-	class_clear(&p->large, EVT_POOL_LARGE);
+	while (p->small_count > 0)
+		wipe_and_free(p->small[--p->small_count], EVT_POOL_SMALL);
+	while (p->large_count > 0)
+		wipe_and_free(p->large[--p->large_count], EVT_POOL_LARGE);
 }
 
-static struct evt_pool_class *class_of(struct evt_pool *p, size_t size)
+static uint8_t *take(struct evt_pool *p, size_t size)
 {
-	return size == EVT_POOL_SMALL ? &p->small : size == EVT_POOL_LARGE ? &p->large : NULL;
+	if (size == EVT_POOL_SMALL && p->small_count > 0)
+		return p->small[--p->small_count];
+	if (size == EVT_POOL_LARGE && p->large_count > 0)
+		return p->large[--p->large_count];
+	return malloc(size);
 }
 
 /* Takes back memory of cap bytes; the kept pieces stay as they are, like the buffers of any socket. */
 static void give(struct evt_pool *p, uint8_t *data, size_t cap, int secret)
 {
-	struct evt_pool_class *c = class_of(p, cap);
-	int keep = c && c->count < EVT_POOL_KEEP;
-
-	if (secret || !keep)
+	if (cap == EVT_POOL_SMALL && p->small_count < EVT_POOL_KEEP_SMALL)
+		p->small[p->small_count++] = data;
+	else if (cap == EVT_POOL_LARGE && p->large_count < EVT_POOL_KEEP_LARGE)
+		p->large[p->large_count++] = data;
+	else {
+		wipe_and_free(data, cap);
+		return;
+	}
+	if (secret)
 		secret_wipe(data, cap);
-	if (keep)
-		c->piece[c->count++] = data;
-	else
-		free(data);
 }
 
 uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n, int secret)
 {
 	size_t used = buf_size(b), size;
-	struct evt_pool_class *c;
 	uint8_t *piece;
 
 	if (b->len + n <= b->cap || n > b->max - used || used + n > EVT_POOL_LARGE ||
 	    b->cap >= EVT_POOL_LARGE || (used + n <= b->cap && used <= b->cap / 2))
 		return buf_reserve(b, n); /* it fits, or never will, or is beyond us */
 	size = used + n <= EVT_POOL_SMALL ? EVT_POOL_SMALL : EVT_POOL_LARGE;
-	c = class_of(p, size);
-	piece = c->count ? c->piece[--c->count] : malloc(size);
+	piece = take(p, size);
 	if (!piece)
 		return buf_reserve(b, n); /* perhaps less will do */
 	if (used)

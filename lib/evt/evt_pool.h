@@ -5,7 +5,8 @@
  *            when the buf is empty again. So an idle connection holds nothing, and a busy one never
  *            asks the allocator.
  * Ownership: a piece is ordinary malloc memory: a buf may also free it or grow out of it.
- * Limits:    KEEP pieces of each size are kept; what comes back beyond that is wiped and freed.
+ * Limits:    as many pieces of each size are kept as are stated here; what comes back beyond that is wiped
+ *            and freed.
  * Thread:    the loop's. */
 #ifndef EVT_EVT_POOL_H
 #define EVT_EVT_POOL_H
@@ -14,15 +15,13 @@
 
 #define EVT_POOL_SMALL (16u << 10)  /* one TLS record, one batch of replies */
 #define EVT_POOL_LARGE (128u << 10) /* a body on its way out */
-#define EVT_POOL_KEEP 32
-
-struct evt_pool_class {
-	unsigned count;
-	uint8_t *piece[EVT_POOL_KEEP];
-};
+#define EVT_POOL_KEEP_SMALL 128
+#define EVT_POOL_KEEP_LARGE 16
 
 struct evt_pool {
-	struct evt_pool_class small, large;
+	unsigned small_count, large_count;
+	uint8_t *small[EVT_POOL_KEEP_SMALL];
+	uint8_t *large[EVT_POOL_KEEP_LARGE];
 };
 
 void evt_pool_clear(struct evt_pool *p);

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -140,10 +141,11 @@ static int connect_tcp(unsigned port)
 	return fd;
 }
 
-static void accepted_descriptors_do_not_block_and_close_on_exec(void **state)
+static void accepted_descriptors_do_not_block_nor_delay_and_close_on_exec(void **state)
 {
 	struct evt_listen *li = listen_any(0, 0);
-	int fd[3];
+	int fd[3], on = 0;
+	socklen_t len = sizeof(on);
 	char text[64];
 
 	(void)state;
@@ -154,6 +156,8 @@ static void accepted_descriptors_do_not_block_and_close_on_exec(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_true(fcntl(accepted[i], F_GETFL) & O_NONBLOCK);
 		assert_true(fcntl(accepted[i], F_GETFD) & FD_CLOEXEC);
+		assert_int_equal(getsockopt(accepted[i], IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
+		assert_true(on);
 		close(fd[i]);
 	}
 	evt_listen_format(text, &last_peer);
@@ -303,7 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(addresses_are_read_and_written_back),
-	    T(accepted_descriptors_do_not_block_and_close_on_exec),
+	    T(accepted_descriptors_do_not_block_nor_delay_and_close_on_exec),
 	    T(a_port_is_shared_only_by_those_who_agree),
 	    T(a_unix_socket_has_its_mode_and_goes_when_closed),
 	    T(a_live_unix_socket_is_not_replaced_and_a_dead_one_is),
