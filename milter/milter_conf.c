@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "milter/milter_conf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/num.h"
+#include "keyproto/keyproto_msg.h"
+
+#define SECOND INT64_C(1000000)
+#define SUN_PATH_MAX 107
+
+/* What libmilter would only find out when it opens the socket. */
+static const char *check_listen(const char *v)
+{
+	const char *colon = strchr(v, ':'), *at;
+	uint64_t port;
+	size_t kind;
+
+	if (!colon)
+		return "must be inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH";
+	kind = (size_t)(colon - v);
+	if ((kind == 4 && !strncmp(v, "unix", 4)) || (kind == 5 && !strncmp(v, "local", 5))) {
+		if (colon[1] != '/')
+			return "needs an absolute path behind unix:";
+		return strlen(colon + 1) <= SUN_PATH_MAX ? NULL : "has a path too long for a socket";
+	}
+	if (!(kind == 4 && !strncmp(v, "inet", 4)) && !(kind == 5 && !strncmp(v, "inet6", 5)))
+		return "must be inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH";
+	at = strchr(colon, '@');
+	if (num_parse_u64(span_of(colon + 1, at ? (size_t)(at - colon) - 1 : strlen(colon + 1)),
+			  &port) != 0 ||
+	    port < 1 || port > 65535)
+		return "must have a port from 1 to 65535 behind inet:";
+	/* Without a host libmilter would listen on every address. */
+	return at && at[1] ? NULL : "needs a host: inet:PORT@HOST";
+}
+
+static int parse_mode(const char *v, unsigned *mode)
+{
+	char *end;
+	unsigned long m = strtoul(v, &end, 8);
+
+	if (strlen(v) < 3 || strlen(v) > 4 || *end || m > 0777 || (m & 0600) != 0600)
+		return ERR_FORMAT;
+	*mode = (unsigned)m;
+	return 0;
+}
+
+static const char *check_mode(const char *v)
+{
+	unsigned mode;
+
+	return parse_mode(v, &mode) == 0 ? NULL : "must be an octal mode such as \"0660\"";
+}
+
+static const char *check_name(const char *v)
+{
+	return keyproto_name_ok(span_str(v)) ? NULL : "must be 1 to 64 of a-z 0-9 . _ / -";
+}
+
+static const char *check_rule(void *item)
+{
+	return milter_rule_finish(item);
+}
+
+#define AT(member) offsetof(struct milter_conf, member)
+#define RULE(member) offsetof(struct milter_rule, member)
+
+static const struct conf_key rule_keys[] = {
+    {.name = "auth", .type = CONF_STRING, .offset = RULE(auth),
+     .help = "SASL login of the client, exactly."},
+    {.name = "client", .type = CONF_STRING, .offset = RULE(client),
+     .check = milter_rule_check_client, .help = "Network the client comes from."},
+    {.name = "sender", .type = CONF_STRING, .offset = RULE(sender),
+     .check = milter_rule_check_sender,
+     .help = "Domain of the envelope sender; .example.org for what is below it."},
+    {.name = "customer", .type = CONF_STRING, .offset = RULE(customer), .required = 1,
+     .check = check_name, .help = "Customer whose message it then is."},
+    {0}};
+
+static const struct conf_key keys[] = {
+    {.name = "listen", .type = CONF_STRING, .offset = AT(listen),
+     .fallback = "inet:8891@127.0.0.1", .check = check_listen,
+     .help = "Where the MTA connects: inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH."},
+    {.name = "socket_mode", .type = CONF_STRING, .offset = AT(mode_text), .fallback = "0660",
+     .check = check_mode, .help = "Mode of a Unix socket, octal."},
+    {.name = "user", .type = CONF_STRING, .offset = AT(user), .fallback = "sealpost-milter",
+     .help = "User to become when started as root."},
+    {.name = "keyd", .type = CONF_PATH, .offset = AT(keyd), .fallback = SP_RUNDIR "/keyd.sock",
+     .help = "Socket of sealpost-keyd(8)."},
+    {.name = "keyd_timeout", .type = CONF_DURATION, .offset = AT(keyd_timeout), .fallback = "5s",
+     .min = SECOND, .max = 60 * SECOND,
+     .help = "How long an answer of keyd may take before mail is deferred."},
+    {.name = "api", .type = CONF_PATH, .offset = AT(api), .fallback = SP_RUNDIR "/api.sock",
+     .help = "Local API socket of sealpost-relay(8). Accepted; not used in this version."},
+    {.name = "customer", .type = CONF_STRING, .offset = AT(customer), .fallback = "default",
+     .check = check_name, .help = "Customer of a message that no rule names."},
+    {.name = "customers", .type = CONF_LIST, .offset = AT(customers), .sub = rule_keys,
+     .item_size = sizeof(struct milter_rule), .check_item = check_rule,
+     .help = "Rules that name the customer of a message; the first that holds counts."},
+    {0}};
+
+const struct conf_key *milter_conf_table(void)
+{
+	return keys;
+}
+
+struct milter_conf *milter_conf_load(const char *path, char err[CONF_ERR_MAX])
+{
+	struct milter_conf *c = calloc(1, sizeof(*c));
+
+	if (!c || !(c->path = strdup(path))) {
+		free(c);
+		snprintf(err, CONF_ERR_MAX, "%s: out of memory", path);
+		return NULL;
+	}
+	atomic_init(&c->refs, 1);
+	if (conf_load(path, keys, c, err) < 0) {
+		free(c->path);
+		free(c);
+		return NULL;
+	}
+	parse_mode(c->mode_text, &c->mode); /* checked by the table */
+	return c;
+}
+
+struct milter_conf *milter_conf_ref(struct milter_conf *c)
+{
+	atomic_fetch_add(&c->refs, 1);
+	return c;
+}
+
+void milter_conf_unref(struct milter_conf *c)
+{
+	if (!c || atomic_fetch_sub(&c->refs, 1) != 1)
+		return;
+	conf_free(keys, c);
+	free(c->path);
+	free(c);
+}
+
+const char *milter_conf_socket(const struct milter_conf *c)
+{
+	return strncmp(c->listen, "inet", 4) ? strchr(c->listen, ':') + 1 : NULL;
+}
+
+const char *milter_conf_fixed(const struct milter_conf *a, const struct milter_conf *b)
+{
+	if (strcmp(a->listen, b->listen))
+		return "listen";
+	if (a->mode != b->mode)
+		return "socket_mode";
+	if (strcmp(a->user, b->user))
+		return "user";
+	if (strcmp(a->keyd, b->keyd))
+		return "keyd";
+	return a->keyd_timeout != b->keyd_timeout ? "keyd_timeout" : NULL;
+}
