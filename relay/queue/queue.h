@@ -70,7 +70,7 @@ struct queue_job {
 	char destination[256];	     /* domain, or "[literal]" */
 	int64_t created;
 	uint16_t attempts;	     /* before this one */
-	uint16_t count;
+	uint16_t count;		     /* 1..100; OPEN: 0 */
 	uint16_t *recipients;	     /* indexes into the envelope; owned by the job */
 	/* answer */
 	struct queue_result *results; /* one per recipient of the job, allocated by the queue with the job */
@@ -78,7 +78,11 @@ struct queue_job {
 	int err;		       /* QUEUE_OPEN: ERR_* */
 	void *group;		       /* the queue's own */
 };
-/* (any) Gives the job back with its results. DELIVERED, BOUNCED and EXPIRED must be in the spool log already. */
+/* (any) Gives the job back with its results. DELIVERED, BOUNCED and EXPIRED must be in the spool log already; DEFERRED
+ * is written there by the queue. A job whose results are all DEFERRED with KEYD or RETRY (or LOCAL, while relay stops)
+ * was not tried: it counts no attempt and is handed out again as soon as that makes sense. Failures with CONNECT, DNS,
+ * TLS or GREETING are the destination's own, and so are three in a row with LOST, TIMEOUT or PROTOCOL, unless others
+ * got through meanwhile: the destination then rests, is probed with one job, and opens to all with its success. */
 void queue_job_done(struct queue *q, struct queue_job *j);
 
 /* --- looking and acting (any): the answer is posted to reply (control's inbox). */
@@ -108,10 +112,12 @@ struct queue_ask {
 	unsigned limit;		/* LIST: 1..1000 */
 	struct evt_inbox *reply;
 	void *arg;
+	void (*run)(struct relay_msg *m, void *receiver); /* the queue's own: msg.run meanwhile */
 	/* answer */
 	int err;
-	uint64_t affected;
-	struct queue_item *items; /* LIST, SHOW (one per destination); owned by the ask */
+	uint64_t affected;	/* recipients */
+	struct queue_item *items; /* LIST, SHOW: one per destination and 100 recipients; owned by the ask. LIST gives
+				   * messages whole, so there may be more than limit. destination "": not opened yet */
 	unsigned count;
 	int more;
 	struct queue_numbers numbers;
@@ -125,8 +131,10 @@ struct queue *queue_new(struct relay *r, void (*run_job)(struct relay_msg *m, vo
 int queue_start(struct queue *q);
 /* (any) keyd came or went: 1 = hand out jobs. */
 void queue_set_open(struct queue *q, int open);
-/* Stops handing out, waits until the thread has ended. Jobs in workers' hands stay queued in the log. */
+/* Stops handing out, waits until the thread has ended. Jobs in workers' hands stay queued in the log. The spool must
+ * still run: what was posted to it is waited for. */
 void queue_stop(struct queue *q);
+/* When the workers have ended: jobs they still hold are freed. */
 void queue_free(struct queue *q);
 
 #endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "relay/queue/queue_priv.h"
+
+struct queue_message *queue_message_new(struct queue *q, uint64_t id)
+{
+	struct queue_message *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->id = id;
+	if (queue_index_add(&q->index, id, m) < 0) {
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+unsigned queue_message_recipients(const struct queue_message *m)
+{
+	unsigned n = m->opened || !m->u.found ? 0 : m->u.found->count;
+
+	for (const struct queue_group *g = m->groups; g; g = g->next)
+		n += g->count;
+	return n;
+}
+
+void queue_message_drop_fresh(struct queue_message *m)
+{
+	if (m->opened && m->u.fresh) {
+		spool_fresh_free(m->u.fresh);
+		m->u.fresh = NULL;
+	}
+}
+
+void queue_message_drop_all_fresh(struct queue *q)
+{
+	struct queue_message *m;
+
+	for (uint64_t id = 0; (m = queue_index_above(&q->index, id)); id = m->id)
+		queue_message_drop_fresh(m);
+}
+
+void queue_message_free(struct queue *q, struct queue_message *m)
+{
+	while (m->groups) {
+		struct queue_group *g = m->groups;
+		if (!g->next) { /* frees the message too */
+			queue_group_done(q, g);
+			return;
+		}
+		queue_group_done(q, g);
+	}
+	if (m->opened)
+		queue_message_drop_fresh(m);
+	else if (m->u.found)
+		queue_found_free(q, m->u.found);
+	q->bytes -= m->size;
+	queue_key_customer_unref(q, m->customer);
+	queue_index_remove(&q->index, m->id);
+	free(m);
+}

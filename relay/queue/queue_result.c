@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "core/num.h"
+#include "relay/queue/queue_priv.h"
+
+#define UNTRIED_PAUSE CLOCK_SEC /* before a job that could not be tried is handed out again */
+
+/* --- what a reason says about the destination */
+
+enum verdict {
+	NOTHING, /* about the destination */
+	SPOKE,	 /* it answers: it is alive */
+	SOFT,	 /* perhaps this message, perhaps the destination */
+	HARD,	 /* nobody gets through now */
+};
+static const uint8_t verdict_of[] = {
+    [QUEUE_CONNECT] = HARD,  [QUEUE_DNS] = HARD,       [QUEUE_TLS] = HARD,
+    [QUEUE_GREETING] = HARD, [QUEUE_SENDER] = SPOKE,   [QUEUE_RECIPIENT] = SPOKE,
+    [QUEUE_DATA] = SPOKE,    [QUEUE_LOST] = SOFT,      [QUEUE_TIMEOUT] = SOFT,
+    [QUEUE_PROTOCOL] = SOFT, [QUEUE_POLICY] = NOTHING,
+};
+
+static enum verdict verdict(const struct queue_task *t)
+{
+	enum verdict v = NOTHING;
+
+	for (unsigned i = 0; i < t->job.count; i++) {
+		const struct queue_result *r = &t->job.results[i];
+		enum verdict one = NOTHING;
+		if (r->outcome == SPOOL_DELIVERED)
+			return SPOKE;
+		if (r->reason < sizeof(verdict_of))
+			one = verdict_of[r->reason];
+		if (one == SPOKE)
+			return SPOKE;
+		/* what is final was no failure to get through, whatever kept it */
+		if (r->outcome == SPOOL_DEFERRED && one > v)
+			v = one;
+	}
+	return v;
+}
+
+/* --- the destination's door */
+
+static void say_door(const struct queue_dest *d, uint64_t id, int64_t pause)
+{
+	char text[ID_TEXT_SIZE], in[24];
+
+	id_format(text, id);
+	num_format_duration(in, pause);
+	log_event(LOG_LEVEL_INFO, text, "destination-backoff",
+		  "reason=\"%s\" code=%u failures=%u next-in=%s waiting=%u",
+		  queue_reason_text(d->reason), d->code, d->failures, in, d->ready_recipients);
+}
+
+/* Who waits for a closed door may grow too old there, and needs no keys at hand meanwhile. */
+static void review_ready(struct queue *q, struct queue_dest *d)
+{
+	struct list_link *l = d->ready.head.next, *next;
+
+	for (; l != &d->ready.head; l = next) {
+		struct queue_group *g = list_entry(l, struct queue_group, at.link);
+		next = l->next;
+		queue_message_drop_fresh(g->message);
+		if (g->expired || queue_age(q, g->message) >= q->retry.expire) {
+			g->reason = d->reason;
+			g->code = d->code;
+			queue_group_expire(q, g);
+		}
+	}
+}
+
+static void close_door(struct queue *q, struct queue_dest *d, const struct queue_task *t)
+{
+	int64_t pause;
+
+	if (d->failures < UINT16_MAX)
+		d->failures++;
+	d->epoch++;
+	d->soft = 0;
+	d->door = QUEUE_DOOR_BACKOFF;
+	pause = queue_retry_pause(&q->retry, d->failures, d->hash);
+	queue_sched_remove(&q->backoffs, &d->timer);
+	queue_sched_add(&q->backoffs, q->now + pause, &d->timer);
+	say_door(d, t->job.id, pause);
+	review_ready(q, d);
+}
+
+static void open_door(struct queue *q, struct queue_dest *d, uint64_t id)
+{
+	int was_proven = d->last_good && q->now - d->last_good < QUEUE_PROVEN;
+	int was_open = d->door == QUEUE_DOOR_OPEN;
+	char text[ID_TEXT_SIZE];
+
+	d->goods++;
+	d->last_good = q->now;
+	d->failures = 0;
+	d->soft = 0;
+	if (!was_open) {
+		d->door = QUEUE_DOOR_OPEN;
+		queue_sched_remove(&q->backoffs, &d->timer);
+		id_format(text, id);
+		log_event(LOG_LEVEL_INFO, text, "destination-open", "waiting=%u",
+			  d->ready_recipients);
+	}
+	if (!was_open || !was_proven)
+		queue_dispatch_proven(q, d);
+}
+
+static const struct queue_result *first_deferred(const struct queue_task *t)
+{
+	for (unsigned i = 0; i < t->job.count; i++)
+		if (t->job.results[i].outcome == SPOOL_DEFERRED)
+			return &t->job.results[i];
+	return NULL;
+}
+
+/* Returns 1 if the job failed with its destination, so that it waits with it. */
+static int judge(struct queue *q, struct queue_dest *d, const struct queue_task *t)
+{
+	enum verdict v = verdict(t);
+	const struct queue_result *r = first_deferred(t);
+
+	if (v == SPOKE)
+		open_door(q, d, t->job.id);
+	if (v < SOFT || !r)
+		return 0;
+	if (d->epoch != t->epoch) /* this failure is known: others came back before */
+		return d->door != QUEUE_DOOR_OPEN && v == HARD;
+	if (d->goods != t->goods) /* others got through meanwhile */
+		return 0;
+	if (v == SOFT && !t->probe && ++d->soft < QUEUE_SOFT_MAX)
+		return 0;
+	d->reason = r->reason;
+	d->code = r->code;
+	close_door(q, d, t);
+	return 1;
+}
+
+/* --- the recipients */
+
+/* Keeps what is not final. Results are in the order of the group's recipients. */
+static void keep_deferred(struct queue *q, struct queue_group *g, const struct queue_task *t)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < g->count; i++)
+		if (!spool_outcome_final(t->job.results[i].outcome)) {
+			t->job.results[kept] = t->job.results[i];
+			g->recipients[kept++] = g->recipients[i];
+		}
+	q->active -= g->count - kept;
+	q->recipients -= g->count - kept;
+	g->count = (uint16_t)kept;
+}
+
+/* A result nobody filled in, or of a kind that is not for workers, is a deferral of ours. */
+static void complete(struct queue_task *t)
+{
+	for (unsigned i = 0; i < t->job.count; i++) {
+		struct queue_result *r = &t->job.results[i];
+		if (!spool_outcome_final(r->outcome) && r->outcome != SPOOL_DEFERRED) {
+			r->outcome = SPOOL_DEFERRED;
+			r->reason = QUEUE_LOCAL;
+		}
+	}
+}
+
+/* The job was given back as it was: no attempt, no news. */
+static int untried(const struct queue *q, const struct queue_group *g, const struct queue_task *t)
+{
+	for (unsigned i = 0; i < g->count; i++) {
+		uint8_t reason = t->job.results[i].reason;
+		if (reason != QUEUE_KEYD && reason != QUEUE_RETRY &&
+		    !(reason == QUEUE_LOCAL && atomic_load(&q->relay->stopping)))
+			return 0;
+	}
+	return 1;
+}
+
+static void put_back(struct queue *q, struct queue_group *g, const struct queue_task *t)
+{
+	if (t->job.results[0].reason == QUEUE_KEYD)
+		g->reason = QUEUE_KEYD;
+	if (q->open &&
+	    !q->stopping) /* keyd is there for us, but was not for the worker: no hurry */
+		queue_group_wait(q, g, UNTRIED_PAUSE);
+	else if (g->expired)
+		queue_group_expire(q, g);
+	else
+		queue_group_ready(q, g, 1);
+}
+
+static void say_deferred(const struct queue_group *g, int64_t pause)
+{
+	char text[ID_TEXT_SIZE], in[24];
+
+	id_format(text, g->message->id);
+	num_format_duration(in, pause);
+	log_event(LOG_LEVEL_INFO, text, "deferred",
+		  "reason=\"%s\" code=%u attempts=%u recipients=%u next-in=%s",
+		  queue_reason_text(g->reason), g->code, g->attempts, g->count, in);
+}
+
+/* Tells the log when the recipients are tried next; a loss of that costs an early attempt after a
+ * restart. */
+static void record_deferred(struct queue *q, const struct queue_group *g,
+			    const struct queue_task *t, int64_t next)
+{
+	struct spool_state states[QUEUE_GROUP_MAX];
+
+	for (unsigned i = 0; i < g->count; i++)
+		states[i] = (struct spool_state){.recipient = g->recipients[i],
+						 .outcome = SPOOL_DEFERRED,
+						 .reason = t->job.results[i].reason,
+						 .code = t->job.results[i].code,
+						 .attempts = g->attempts,
+						 .next = next};
+	queue_post_state(q, g->message->id, states, g->count, NULL, NULL);
+}
+
+/* Where a group goes whose attempt has failed. Returns the pause, or QUEUE_RETRY_NEVER. */
+static int64_t place_deferred(struct queue *q, struct queue_group *g, int with_dest)
+{
+	int64_t pause =
+	    queue_retry_next(&q->retry, g->attempts, g->message->id, queue_age(q, g->message));
+
+	if (g->expired) { /* the sender could not be told: again, as with any attempt */
+		pause = queue_retry_pause(&q->retry, g->attempts, g->message->id);
+		queue_group_wait(q, g, pause);
+	} else if (pause == QUEUE_RETRY_NEVER) {
+		queue_group_expire(q, g);
+	} else if (with_dest && g->dest->door != QUEUE_DOOR_OPEN) {
+		queue_group_ready(q, g, 0);
+		pause = queue_group_next(q, g) - q->wall;
+	} else {
+		queue_group_wait(q, g, pause);
+	}
+	return pause;
+}
+
+static void defer(struct queue *q, struct queue_group *g, struct queue_task *t, int with_dest)
+{
+	int64_t pause;
+
+	if (g->attempts < UINT16_MAX)
+		g->attempts++;
+	g->reason = t->job.results[0].reason;
+	g->code = t->job.results[0].code;
+	t->job.results[0].reply[sizeof(t->job.results[0].reply) - 1] = '\0';
+	queue_group_reply(q, g, t->job.results[0].reply);
+	relay_count(q->relay, deferrals, g->count);
+	pause = place_deferred(q, g, with_dest);
+	if (pause == QUEUE_RETRY_NEVER)
+		return;
+	say_deferred(g, pause);
+	record_deferred(q, g, t, q->wall + pause);
+}
+
+static void group_back(struct queue *q, struct queue_task *t)
+{
+	struct queue_group *g = t->job.group;
+	struct queue_dest *d = g->dest;
+	struct queue_message *m = g->message;
+	int with_dest = 0;
+
+	complete(t);
+	if (t->job.kind == QUEUE_DELIVER) {
+		queue_dispatch_returned(q, t, d);
+		with_dest = judge(q, d, t);
+	} else {
+		q->expiring_out--;
+	}
+	keep_deferred(q, g, t);
+	if (g->count == 0) {
+		queue_group_done(q, g);
+	} else if (m->deleted) {
+		g->at.task = NULL;
+		queue_group_leave(q, g);
+		queue_result_delete(q, m, NULL, NULL);
+	} else if (untried(q, g, t)) {
+		put_back(q, g, t);
+	} else {
+		defer(q, g, t, with_dest);
+	}
+	queue_dispatch_wake(q, d);
+}
+
+/* Back after the end: nothing is done with it, but its group must not think it is still out. */
+static void forget(struct queue_task *t)
+{
+	struct queue_group *g = t->job.group;
+
+	if (t->job.kind == QUEUE_OPEN)
+		t->found->task = NULL;
+	else
+		g->at.task = NULL;
+	if (t->job.opened) {
+		spool_envelope_clear(t->job.opened);
+		free(t->job.opened);
+	}
+	queue_dispatch_task_free(t);
+}
+
+void queue_result(struct relay_msg *msg, void *queue)
+{
+	struct queue *q = queue;
+	struct queue_task *t = (struct queue_task *)msg;
+
+	if (q->ended) {
+		forget(t);
+		return;
+	}
+	q->out--;
+	q->hands[t->job.worker].out--;
+	if (t->job.kind == QUEUE_OPEN)
+		queue_found_back(q, t);
+	else
+		group_back(q, t);
+	queue_dispatch_task_back(q, t);
+}
+
+/* --- deleting */
+
+struct deletion {
+	uint64_t id;
+	queue_state_fn then;
+	void *arg;
+};
+
+/* The log has it (or not): forget the groups, or put them back. */
+static void deleted(struct queue *q, int result, void *arg)
+{
+	struct deletion *del = arg;
+	struct queue_message *m = queue_index_find(&q->index, del->id);
+	struct queue_group *g = m ? m->groups : NULL, *next;
+	int last = 0;
+
+	if (m && !m->opened && m->u.found && !m->u.found->task) {
+		if (result == 0)
+			queue_message_free(q, m);
+		else
+			queue_found_again(q, m->u.found, CLOCK_SEC);
+	}
+	for (; g && !last; g = next) {
+		next = g->next;
+		last = !next; /* the message may go with its last group */
+		if (g->where != QUEUE_DELETING)
+			continue;
+		if (result == 0)
+			queue_group_done(q, g);
+		else if (g->expired)
+			queue_group_expire(q, g);
+		else
+			queue_group_wait(q, g, CLOCK_SEC);
+	}
+	if (result < 0 && (m = queue_index_find(&q->index, del->id)))
+		m->deleted = 0;
+	if (del->then)
+		del->then(q, result, del->arg);
+	free(del);
+}
+
+static void add_states(struct spool_state *states, unsigned *n, const uint16_t *recipients,
+		       unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		states[(*n)++] =
+		    (struct spool_state){.recipient = recipients[i], .outcome = SPOOL_DELETED};
+}
+
+/* Takes what can be deleted now out of its place; the states say which recipients that is. */
+static unsigned gather(struct queue *q, struct queue_message *m, struct spool_state *states)
+{
+	struct queue_found *f = m->opened ? NULL : m->u.found;
+	unsigned n = 0;
+
+	if (f && !f->task) {
+		queue_found_leave(q, f);
+		for (unsigned i = 0; i < f->count; i++)
+			add_states(states, &n, &f->states[i].recipient, 1);
+	}
+	for (struct queue_group *g = m->groups; g; g = g->next)
+		if (g->where != QUEUE_OUT && g->where != QUEUE_DELETING) {
+			queue_group_leave(q, g);
+			g->where = QUEUE_DELETING;
+			add_states(states, &n, g->recipients, g->count);
+		}
+	return n;
+}
+
+void queue_result_delete(struct queue *q, struct queue_message *m, queue_state_fn then, void *arg)
+{
+	unsigned all = queue_message_recipients(m), n;
+	struct spool_state *states = malloc((all ? all : 1) * sizeof(*states));
+	struct deletion *del = malloc(sizeof(*del));
+
+	if (states && del) {
+		*del = (struct deletion){m->id, then, arg};
+		m->deleted = 1; /* what is with workers follows when it is back */
+		n = gather(q, m, states);
+		queue_post_state(q, m->id, states, n, deleted, del);
+	} else {
+		free(del);
+		if (then)
+			then(q, ERR_NOMEM, arg);
+	}
+	free(states);
+}
