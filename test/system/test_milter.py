@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import stat
 import subprocess
@@ -16,6 +17,7 @@ import time
 
 import pytest
 
+import harness
 import milter_mta as mm
 
 BUILD = os.environ.get("SEALPOST_BUILD") or os.path.abspath(
@@ -502,3 +504,49 @@ def test_miltertest_agrees(milter, place):
         f.write(MILTERTEST % milter.port)
     r = subprocess.run(["miltertest", "-s", script], capture_output=True, text=True, timeout=20)
     assert r.returncode == 0, r.stdout + r.stderr + milter.text()
+
+
+def through_postfix(port, raw, sender="a@shop.example"):
+    with smtplib.SMTP("127.0.0.1", port) as s:
+        s.ehlo()
+        code, text = s.mail(sender)
+        if code == 250:
+            s.rcpt("b@example.test")
+            code, text = s.data(raw)
+        return code, text.decode()
+
+
+@pytest.mark.skipif(not harness.Postfix.available(), reason="needs root and Postfix")
+def test_postfix_changes_the_headers_that_it_is_asked_to_and_no_other(milter, keyd):
+    d = harness.scratch("milter")
+    sink = harness.Sink(os.path.join(d, "sink"), tls=False, keep=True).start()
+    postfix = harness.Postfix(os.path.join(d, "postfix"), relayhost=f"[127.0.0.1]:{sink.port}",
+                              smtpd_milters=f"inet:127.0.0.1:{milter.port}", milter_default_action="tempfail",
+                              milter_protocol="6").start()
+    value = campaign().replace("; n=", ";\r\n\tn=")
+    raw = ("From: a@shop.example\r\nX-Sealpost-Trace: one\r\nSubject:   three blanks\r\n folded\r\n"
+           "X-Sealpost-Trace : a blank before the colon\r\nx-sealpost-trace: two\r\n\tfolded\r\n"
+           f"Message-ID: <1@shop.example>\r\nX-DoPosta-Campaign: {value}\r\nX-SEALPOST-Foo:three\r\n"
+           "Date: Sun, 22 Nov 2026 07:40:43 +0000\r\n\r\nX-Sealpost-Trace: in the body\r\n")
+    try:
+        assert through_postfix(postfix.port, raw)[0] == 250
+        code, text = through_postfix(postfix.port, raw.replace("cmp_01", "cmp_02"))
+        assert code == 550 and text.startswith("5.7.1 Campaign refused, report ")
+        keyd.stop()
+        code, text = through_postfix(postfix.port, raw)
+        assert code == 451 and text.startswith("4.7.1 ")
+        sink.wait_for(1)
+        (message, _, _), = sink.kept()
+        m = re.fullmatch(r"Received: [^\r]*\r\n(?:\t[^\r]*\r\n)*"
+                         r"X-Sealpost-Trace: v=1; customer=shop; id=([0-9a-z]{13})\r\n"
+                         r"From: a@shop\.example\r\nSubject:   three blanks\r\n folded\r\n"
+                         r"Message-ID: <1@shop\.example>\r\nDate: Sun, 22 Nov 2026 07:40:43 \+0000\r\n"
+                         r"\r\nX-Sealpost-Trace: in the body\r\n", message.decode())
+        assert m, message
+        passed, = milter.events("message-passed")
+        assert passed["id"] == m[1]
+        assert f"{passed['queue']}: " in postfix.log()
+    finally:
+        postfix.stop()
+        sink.stop()
+        shutil.rmtree(d, ignore_errors=True)
