@@ -74,7 +74,8 @@ void evt_conn_close(struct evt_conn *c)
 	c->dead = 1;
 	c->fn = NULL;
 	if (evt_async_running()) {
-		/* Within a job of some handshake, perhaps our own: an SSL can be neither resumed nor freed. */
+		/* Within a job of some handshake, perhaps our own: an SSL can be neither resumed
+		 * nor freed. */
 		event_del(&c->read);
 		if (c->write)
 			event_del(c->write);

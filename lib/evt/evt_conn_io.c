@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes in and out. One system call reads what came, one writes what was gathered; only a short count or
- * EAGAIN asks the kernel for more. */
+/* Bytes in and out. One system call reads what came, one writes what was gathered; only a short
+ * count or EAGAIN asks the kernel for more. */
 #include "evt/evt_conn_own.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 
 #include "core/err.h"
 
-#define READ_SIZE 16384	  /* one TLS record */
-#define READ_LEAST 4096	  /* less room than this is not worth a read */
-#define READ_TURN 65536	  /* then the others have their turn */
+#define READ_SIZE     16384 /* one TLS record */
+#define READ_LEAST    4096  /* less room than this is not worth a read */
+#define READ_TURN     65536 /* then the others have their turn */
 #define LINGER_ROUNDS 16
 
 int evt_conn_want_read(struct evt_conn *c)
@@ -142,7 +142,8 @@ static size_t room_to_read(struct evt_conn *c)
 	return room < free_now ? room : free_now;
 }
 
-/* Reads until there is no more, or enough for one DATA. Returns bytes added; *last says how it ended. */
+/* Reads until there is no more, or enough for one DATA. Returns bytes added; *last says how it
+ * ended. */
 static size_t fill(struct evt_conn *c, struct attempt *last)
 {
 	size_t got = 0;
@@ -152,7 +153,8 @@ static size_t fill(struct evt_conn *c, struct attempt *last)
 		uint8_t *dst = evt_pool_reserve(&c->loop->pool, &c->in, room, c->secret);
 		if (!dst) {
 			c->in.failed = 0;
-			*last = (struct attempt){0, EVT_CONN_FAILED, ERR_NOMEM, NULL, "out of memory"};
+			*last =
+			    (struct attempt){0, EVT_CONN_FAILED, ERR_NOMEM, NULL, "out of memory"};
 			break;
 		}
 		*last = read_once(c, dst, room);
@@ -209,7 +211,8 @@ void evt_conn_read(struct evt_conn *c)
 			return;
 		}
 		if (last.n == 0 && last.why != EVT_CONN_AGAIN_READ) {
-			/* An end behind the data: it is told next, unless the owner stops reading. */
+			/* An end behind the data: it is told next, unless the owner stops reading.
+			 */
 			c->reread = 1;
 			evt_conn_schedule(c);
 			return;
@@ -290,7 +293,8 @@ void evt_conn_flush(struct evt_conn *c)
 	evt_pool_return(&c->loop->pool, &c->out, c->secret);
 }
 
-/* Throws away what the peer still sends. 1: it sent something; 0: nothing there; -1: it has ended. */
+/* Throws away what the peer still sends. 1: it sent something; 0: nothing there; -1: it has ended.
+ */
 static int discard(struct evt_conn *c)
 {
 	char waste[4096];
@@ -314,7 +318,8 @@ void evt_conn_farewell(struct evt_conn *c)
 	buf_reset(&c->in);
 	if (c->ssl && SSL_shutdown(c->ssl) < 0)
 		ERR_clear_error();
-	/* Closing over bytes that were not read sends a reset, which may overtake our last words. */
+	/* Closing over bytes that were not read sends a reset, which may overtake our last words.
+	 */
 	found = discard(c);
 	if (found < 0 || (found == 0 && !unread) || shutdown(c->fd, SHUT_WR) < 0) {
 		evt_conn_close(c);

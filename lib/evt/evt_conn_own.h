@@ -5,13 +5,14 @@
  *
  *   CONNECTING --> OPEN --> STARTTLS --> HANDSHAKE --> OPEN (ssl set)
  *                   |        what was written leaves in clear
- *                   +--> finishing: output leaves --> LINGERING: the peer's last bytes are thrown away
+ *                   +--> finishing: output leaves --> LINGERING: the peer's last bytes are ignored
  *   any --> BROKEN: ERROR is told, only closing is left
  *
- * Rules:  the owner's fn is called only from emit, and emit only from the loop's callbacks, all of which stand
- *         between evt_conn_enter and evt_conn_leave; after each emit that fails nothing of c may be used.
- *         What the owner's calls cause is noted in flags and done by evt_conn_work at the end of the turn.
- *         Reading is switched off lazily: by the first event that comes while it is not wanted. */
+ * Rules:  the owner's fn is called only from emit, and emit only from the loop's callbacks, all of
+ *         which stand between evt_conn_enter and evt_conn_leave; after each emit that fails nothing
+ *         of c may be used. What the owner's calls cause is noted in flags and done by
+ *         evt_conn_work at the end of the turn. Reading is switched off lazily: by the first event
+ *         that comes while it is not wanted. */
 #ifndef EVT_EVT_CONN_OWN_H
 #define EVT_EVT_CONN_OWN_H
 

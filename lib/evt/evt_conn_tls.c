@@ -10,11 +10,12 @@
 #include "core/err.h"
 #include "core/log.h"
 
-#define READ_BUFFER 33280 /* two records: half the calls for a body, and held only while bytes wait in it */
+#define READ_BUFFER \
+	33280 /* two records: half the calls for a body, and held only while bytes wait in it */
 #define ABANDON_TRIES 16
 
-static const long MODES = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-			  SSL_MODE_RELEASE_BUFFERS;
+static const long MODES =
+    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS;
 
 enum evt_conn_why evt_conn_ssl_why(struct evt_conn *c, int result, int *err, const char **reason)
 {
@@ -127,7 +128,8 @@ void evt_conn_begin(struct evt_conn *c)
 		return;
 	}
 	c->state = EVT_CONN_HANDSHAKE;
-	/* A server waits for the first message; trying to read it now would be a call for nothing. */
+	/* A server waits for the first message; trying to read it now would be a call for nothing.
+	 */
 	if (SSL_is_server(c->ssl))
 		evt_conn_want_read(c);
 	else
@@ -166,7 +168,8 @@ static void failed(struct evt_conn *c, int result, int errnum)
 	if (certificate)
 		evt_conn_fail_tls(c, ERR_TLS, "certificate", X509_verify_cert_error_string(code));
 	else if (err == ERR_CLOSED)
-		evt_conn_fail(c, err, errno ? evt_conn_errno_text(errno) : "closed in the handshake");
+		evt_conn_fail(c, err,
+			      errno ? evt_conn_errno_text(errno) : "closed in the handshake");
 	else
 		evt_conn_fail_tls(c, err, "handshake", reason ? reason : "failed");
 }
@@ -206,7 +209,8 @@ void evt_conn_abandon(struct evt_conn *c)
 		SSL_do_handshake(c->ssl);
 		evt_async_end();
 	}
-	/* Whoever waits has been told to give up, each time: he must not wait for something else. */
+	/* Whoever waits has been told to give up, each time: he must not wait for something else.
+	 */
 	log_assert(!c->async.paused);
 	ERR_clear_error();
 }
@@ -217,7 +221,7 @@ static const char *group_name(int nid)
 		int nid;
 		const char *name;
 	} groups[] = {
-	    {NID_X25519, "x25519"},	{NID_X9_62_prime256v1, "secp256r1"},
+	    {NID_X25519, "x25519"},	  {NID_X9_62_prime256v1, "secp256r1"},
 	    {NID_secp384r1, "secp384r1"}, {NID_secp521r1, "secp521r1"},
 	    {NID_X448, "x448"},
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Senders push onto a list with one compare-and-exchange; the receiver takes the whole list with one
- * exchange and turns it round. Nothing is ever popped singly, so there is no ABA. */
+/* Senders push onto a list with one compare-and-exchange; the receiver takes the whole list with
+ * one exchange and turns it round. Nothing is ever popped singly, so there is no ABA. */
 #include "evt/evt_inbox.h"
 
 #include <errno.h>
@@ -69,7 +69,8 @@ static void push(struct evt_inbox *in, struct evt_msg *newest, struct evt_msg *o
 		oldest->next = head;
 	while (!atomic_compare_exchange_weak_explicit(&in->head, &head, newest,
 						      memory_order_seq_cst, memory_order_relaxed));
-	/* Whoever found messages there has a predecessor who woke, or is about to wake, the receiver. */
+	/* Whoever found messages there has a predecessor who woke, or is about to wake, the
+	 * receiver. */
 	if (!head)
 		wake(in);
 }
@@ -151,7 +152,8 @@ struct evt_msg *evt_inbox_wait(struct evt_inbox *in, int64_t usec)
 			break;
 		ts.tv_sec = left / CLOCK_SEC;
 		ts.tv_nsec = left % CLOCK_SEC * 1000;
-		syscall(SYS_futex, &in->asleep, FUTEX_WAIT_PRIVATE, 1, usec < 0 ? NULL : &ts, NULL, 0);
+		syscall(SYS_futex, &in->asleep, FUTEX_WAIT_PRIVATE, 1, usec < 0 ? NULL : &ts, NULL,
+			0);
 		if ((batch = take(in)) != NULL)
 			break;
 		if (usec > 0 && (left = until - real_now()) <= 0)

@@ -17,10 +17,10 @@
 #include "core/num.h"
 #include "evt/evt_timer.h"
 
-#define BACKLOG 4096
+#define BACKLOG		 4096
 #define ACCEPTS_PER_TURN 32
-#define PAUSE_USEC 100000
-#define QUIET_USEC (60 * CLOCK_SEC)
+#define PAUSE_USEC	 100000
+#define QUIET_USEC	 (60 * CLOCK_SEC)
 
 struct evt_listen {
 	struct evt_loop *loop;
@@ -252,7 +252,8 @@ struct evt_listen *evt_listen_unix(struct evt_loop *l, const char *path, unsigne
 	if (*err < 0)
 		return NULL;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* bind gives the file the socket's own mode less the umask; chmod then adds what the umask took. */
+	/* bind gives the file the socket's own mode less the umask; chmod then adds what the umask
+	 * took. */
 	if (fd < 0 || fchmod(fd, mode & 0777) < 0 ||
 	    bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
 		*err = bind_error(errno);

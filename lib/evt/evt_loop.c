@@ -166,7 +166,8 @@ static int set_tick(struct evt_loop *l, int64_t until, int exact)
 	return 0;
 }
 
-/* Sleeps until something happens, at most usec (<0: no limit), and runs callbacks of descriptors. */
+/* Sleeps until something happens, at most usec (<0: no limit), and runs callbacks of descriptors.
+ */
 static int sleep_and_dispatch(struct evt_loop *l, int64_t usec)
 {
 	int64_t until = usec < 0 ? INT64_MAX : l->now + usec;

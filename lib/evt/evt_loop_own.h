@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evt_loop_own - the inside of a loop, for the sources of evt only.
  *
- * Story:  timers lie in a heap of their own instead of in libevent's, so that they follow core/clock and
- *         that moving one is a store; libevent knows a single timer, the tick, which ends the sleep when
- *         the first of ours may be due.
- * Sleep:  a poster stores its message, then reads asleep; the loop stores asleep, then looks for messages.
- *         Both in one total order (seq_cst), so one of them sees the other. */
+ * Story:  timers lie in a heap of their own instead of in libevent's, so that they follow
+ *         core/clock and that moving one is a store; libevent knows a single timer, the tick, which
+ *         ends the sleep when the first of ours may be due.
+ * Sleep:  a poster stores its message, then reads asleep; the loop stores asleep, then looks for
+ *         messages. Both in one total order (seq_cst), so one of them sees the other. */
 #ifndef EVT_EVT_LOOP_OWN_H
 #define EVT_EVT_LOOP_OWN_H
 

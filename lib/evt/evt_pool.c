@@ -28,7 +28,8 @@ static uint8_t *take(struct evt_pool *p, size_t size)
 	return malloc(size);
 }
 
-/* Takes back memory of cap bytes; the kept pieces stay as they are, like the buffers of any socket. */
+/* Takes back memory of cap bytes; the kept pieces stay as they are, like the buffers of any socket.
+ */
 static void give(struct evt_pool *p, uint8_t *data, size_t cap, int secret)
 {
 	if (cap == EVT_POOL_SMALL && p->small_count < EVT_POOL_KEEP_SMALL)

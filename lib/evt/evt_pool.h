@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evt_pool - memory that connections of one loop lend each other for the length of a turn.
  *
- * Story:     a connection that reads or writes takes a piece from here into its buf and gives it back
- *            when the buf is empty again. So an idle connection holds nothing, and a busy one never
- *            asks the allocator.
+ * Story:     a connection that reads or writes takes a piece from here into its buf and gives it
+ *            back when the buf is empty again. So an idle connection holds nothing, and a busy one
+ *            never asks the allocator.
  * Ownership: a piece is ordinary malloc memory: a buf may also free it or grow out of it.
- * Limits:    as many pieces of each size are kept as are stated here; what comes back beyond that is wiped
- *            and freed.
+ * Limits:    as many pieces of each size are kept as are stated here; what comes back beyond that
+ *            is wiped and freed.
  * Thread:    the loop's. */
 #ifndef EVT_EVT_POOL_H
 #define EVT_EVT_POOL_H
@@ -26,7 +26,8 @@ struct evt_pool {
 
 void evt_pool_clear(struct evt_pool *p);
 
-/* As buf_reserve, but memory comes from the pool if b has too little. secret: what b gives back is wiped. */
+/* As buf_reserve, but memory comes from the pool if b has too little. secret: what b gives back is
+ * wiped. */
 uint8_t *evt_pool_reserve(struct evt_pool *p, struct buf *b, size_t n, int secret);
 /* Takes b's memory back if b is empty. */
 void evt_pool_return(struct evt_pool *p, struct buf *b, int secret);

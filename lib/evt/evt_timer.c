@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A binary heap ordered by when a timer has to be looked at. A timer that was moved later stays where it
- * is; when its old time comes it sinks to its new one. */
+/* A binary heap ordered by when a timer has to be looked at. A timer that was moved later stays
+ * where it is; when its old time comes it sinks to its new one. */
 #include "evt/evt_timer.h"
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include <openssl/err.h>
 
 /* TLS 1.2: AEAD with forward secrecy only; 1.3 has nothing else. */
-#define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
+#define CIPHERS_12    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
 #define GROUPS_SERVER "X25519:P-256"
 #define GROUPS_CLIENT "X25519:P-256:P-384"
 

@@ -13,7 +13,8 @@ int sys_peer_uid(int fd, uid_t *uid, gid_t *gid)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return err_from_errno(errno);
-	/* A socket that is not a connected Unix socket answers "nobody known" instead of an error. */
+	/* A socket that is not a connected Unix socket answers "nobody known" instead of an error.
+	 */
 	if (len != sizeof(peer) || peer.uid == (uid_t)-1)
 		return ERR_NOTFOUND;
 	*uid = peer.uid;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sys_peer - who is at the other end of a Unix socket (SO_PEERCRED: as it was at connect). Any thread. */
+/* sys_peer - who is at the other end of a Unix socket (SO_PEERCRED: as it was at connect). Any
+ * thread. */
 #ifndef SYS_SYS_PEER_H
 #define SYS_SYS_PEER_H
 

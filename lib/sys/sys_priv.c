@@ -26,8 +26,8 @@ void sys_priv_harden(void)
 	}
 }
 
-/* Looks a user up. A number without an entry in the user database is fine: its group is then the same
- * number. */
+/* Looks a user up. A number without an entry in the user database is fine: its group is then the
+ * same number. */
 static int look_up(const char *user, uid_t *uid, gid_t *gid)
 {
 	char room[16384];

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sys_priv - what a daemon does first: give up root, keep its memory to itself. Main thread, start-up. */
+/* sys_priv - what a daemon does first: give up root, keep its memory to itself. Main thread,
+ * start-up. */
 #ifndef SYS_SYS_PRIV_H
 #define SYS_SYS_PRIV_H
 
 #include <sys/types.h>
 
-/* No core files, not dumpable (so /proc/PID is closed to others), no new privileges, umask 077, memlock
- * limit raised to the hard limit. */
+/* No core files, not dumpable (so /proc/PID is closed to others), no new privileges, umask 077,
+ * memlock limit raised to the hard limit. */
 void sys_priv_harden(void);
 /* As root: becomes user (name or number) with its own group and no other. Not root: nothing to do.
- * ERR_NOTFOUND, ERR_DENIED (also when user is root). Call sys_priv_harden after it (setuid resets dumpable). */
+ * ERR_NOTFOUND, ERR_DENIED (also when user is root). Call sys_priv_harden after it (setuid resets
+ * dumpable). */
 int sys_priv_drop(const char *user);
 /* uid of a name or a decimal number. ERR_NOTFOUND. */
 int sys_priv_uid(const char *user, uid_t *uid);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_evt - what a turn of the frame costs: echoes over loopback in clear and under TLS, both sides in this
- * process, and messages between two threads. Usage:
+/* bench_evt - what a turn of the frame costs: echoes over loopback in clear and under TLS, both
+ * sides in this process, and messages between two threads. Usage:
  * bench_evt [all|echo-clear|echo-tls|handshake|inbox] [ROUNDS] [BYTES] */
 #include <pthread.h>
 #include <stdio.h>

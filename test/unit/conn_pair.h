@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conn_pair - two ends of a connection on one loop, for tests of evt_conn: each writes down what happens
- * to it, one letter an event, and gathers what it is sent.
+/* conn_pair - two ends of a connection on one loop, for tests of evt_conn: each writes down what
+ * happens to it, one letter an event, and gathers what it is sent.
  *
  * Letters: C connected, T TLS, D data, R drained, E end, O timeout, X error. */
 #ifndef TEST_UNIT_CONN_PAIR_H

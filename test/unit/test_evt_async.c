@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The certificate callback stands for a signature that keyd computes: it runs inside the job, and waits. */
+/* The certificate callback stands for a signature that keyd computes: it runs inside the job, and
+ * waits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

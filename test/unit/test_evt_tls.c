@@ -202,6 +202,23 @@ static void what_is_written_after_starttls_never_leaves_in_clear(void **state)
 	close(fd);
 }
 
+static void finishing_before_the_handshake_sends_only_what_belongs_before_it(void **state)
+{
+	int fd = conn_pair_open_half(&p, 4096);
+	char text[64];
+
+	(void)state;
+	conn_side_say(&p.a, "220 go\r\n");
+	assert_int_equal(evt_conn_tls_accept(p.a.c, server), 0);
+	conn_side_say(&p.a, "secret");
+	evt_conn_finish(p.a.c);
+	p.a.c = NULL;
+	conn_pair_settle(&p);
+	assert_int_equal(recv(fd, text, sizeof(text), 0), 8);
+	assert_int_equal(recv(fd, text, sizeof(text), 0), 0);
+	close(fd);
+}
+
 /* Leaves what follows the first line, as a session does with pipelined commands. */
 static void offer_after_first_line(struct conn_side *s, enum evt_conn_event ev)
 {
@@ -347,6 +364,28 @@ static void an_opportunistic_client_takes_any_certificate_and_says_so(void **sta
 	assert_string_equal(p.a.trail, "T");
 	evt_conn_tls_info(p.a.c, &info);
 	assert_int_equal(info.verified, 0);
+}
+
+static void an_opportunistic_client_with_trust_says_whether_the_peer_verifies(void **state)
+{
+	struct evt_conn_tls info;
+	SSL_CTX *ctx = evt_tls_client(ca, 0, &why);
+
+	(void)state;
+	conn_pair_open(&p, 4096);
+	handshake(ctx, NULL);
+	evt_conn_tls_info(p.a.c, &info);
+	assert_int_equal(info.verified, 1);
+	conn_pair_close(&p);
+	conn_pair_open(&p, 4096);
+	assert_int_equal(evt_conn_tls_accept(p.b.c, server), 0);
+	assert_int_equal(evt_conn_tls_connect(p.a.c, ctx, "mail.example.test", NULL), 0);
+	conn_pair_settle(&p);
+	assert_string_equal(p.a.trail, "T");
+	evt_conn_tls_info(p.a.c, &info);
+	assert_int_equal(info.verified, 0);
+	assert_int_equal(info.verify_code, X509_V_ERR_HOSTNAME_MISMATCH);
+	SSL_CTX_free(ctx);
 }
 
 static void resume_under(int version)
@@ -517,6 +556,7 @@ int main(void)
 	    T(tls_1_1_is_not_spoken),
 	    T(starttls_in_the_middle_carries_on_encrypted),
 	    T(what_is_written_after_starttls_never_leaves_in_clear),
+	    T(finishing_before_the_handshake_sends_only_what_belongs_before_it),
 	    T(bytes_injected_behind_starttls_are_an_error),
 	    T(injected_bytes_that_come_later_spoil_the_handshake),
 	    T(an_end_without_close_notify_is_an_error_not_an_end),
@@ -527,6 +567,7 @@ int main(void)
 	    T(an_address_is_verified_as_an_address_and_not_sent_as_a_name),
 	    T(a_verifying_client_needs_a_name),
 	    T(an_opportunistic_client_takes_any_certificate_and_says_so),
+	    T(an_opportunistic_client_with_trust_says_whether_the_peer_verifies),
 	    T(a_session_resumes_under_tls_1_3),
 	    T(a_session_resumes_under_tls_1_2),
 	    T(a_large_body_arrives_intact_and_drains_once),
