@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/spool/spool_live.h"
+
+#include <stdlib.h>
+
+#include "core/err.h"
+
+#define CHUNK	    1024u /* entries: 64 KiB */
+#define BUCKETS_MIN 64u
+
+_Static_assert(sizeof(struct spool_entry) == 64, "one entry is one cache line");
+
+static uint32_t hash(uint64_t id)
+{
+	return (uint32_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
+
+int spool_live_init(struct spool_live *l)
+{
+	memset(l, 0, sizeof(*l));
+	l->buckets = calloc(BUCKETS_MIN, sizeof(*l->buckets));
+	if (!l->buckets)
+		return ERR_NOMEM;
+	l->bucket_count = l->bucket_room = l->base = BUCKETS_MIN;
+	return 0;
+}
+
+struct spool_entry *spool_live_slot(const struct spool_live *l, uint32_t slot)
+{
+	struct spool_entry *e = &l->chunks[slot / CHUNK][slot % CHUNK];
+
+	return e->id ? e : NULL;
+}
+
+static struct spool_entry *entry(const struct spool_live *l, uint32_t slot)
+{
+	return &l->chunks[slot / CHUNK][slot % CHUNK];
+}
+
+static void drop_memory(struct spool_entry *e)
+{
+	free(e->segments);
+	if (e->recipients > 1)
+		free(e->many);
+}
+
+void spool_live_clear(struct spool_live *l)
+{
+	for (uint32_t i = 0; i < l->slots; i++)
+		if (entry(l, i)->id)
+			drop_memory(entry(l, i));
+	for (uint32_t i = 0; i < l->chunk_count; i++)
+		free(l->chunks[i]);
+	free(l->chunks);
+	free(l->buckets);
+	memset(l, 0, sizeof(*l));
+}
+
+/* base buckets exist twice up to split: those below it have been divided by one more bit. */
+static uint32_t *bucket(const struct spool_live *l, uint64_t id)
+{
+	uint32_t h = hash(id), at = h & (l->base - 1);
+
+	return &l->buckets[at < l->split ? h & (2 * l->base - 1) : at];
+}
+
+/* Divides one bucket. Without memory chains just grow longer. */
+static void grow(struct spool_live *l)
+{
+	uint32_t chain, low = 0, high = 0;
+
+	if (l->bucket_count == l->bucket_room) {
+		uint32_t *more = realloc(l->buckets, 2 * (size_t)l->bucket_room * sizeof(*more));
+		if (!more)
+			return;
+		l->buckets = more;
+		l->bucket_room *= 2;
+	}
+	chain = l->buckets[l->split];
+	while (chain) {
+		struct spool_entry *e = entry(l, chain - 1);
+		uint32_t *to = hash(e->id) & l->base ? &high : &low, next = e->next;
+		e->next = *to;
+		*to = chain;
+		chain = next;
+	}
+	l->buckets[l->split] = low;
+	l->buckets[l->bucket_count++] = high;
+	if (++l->split == l->base) {
+		l->base *= 2;
+		l->split = 0;
+	}
+}
+
+struct spool_entry *spool_live_find(const struct spool_live *l, uint64_t id)
+{
+	for (uint32_t at = *bucket(l, id); at; at = entry(l, at - 1)->next)
+		if (entry(l, at - 1)->id == id)
+			return entry(l, at - 1);
+	return NULL;
+}
+
+uint32_t spool_live_index(const struct spool_live *l, const struct spool_entry *e)
+{
+	uint32_t at = *bucket(l, e->id);
+
+	while (entry(l, at - 1) != e)
+		at = entry(l, at - 1)->next;
+	return at - 1;
+}
+
+static int add_chunk(struct spool_live *l)
+{
+	if (l->chunk_count == l->chunk_room) {
+		uint32_t room = l->chunk_room ? 2 * l->chunk_room : 16;
+		struct spool_entry **more = realloc(l->chunks, room * sizeof(*more));
+		if (!more)
+			return ERR_NOMEM;
+		l->chunks = more;
+		l->chunk_room = room;
+	}
+	l->chunks[l->chunk_count] = aligned_alloc(64, CHUNK * sizeof(struct spool_entry));
+	if (!l->chunks[l->chunk_count])
+		return ERR_NOMEM;
+	l->chunk_count++;
+	return 0;
+}
+
+struct spool_entry *spool_live_add(struct spool_live *l, uint64_t id)
+{
+	struct spool_entry *e;
+	uint32_t slot, *head;
+
+	if (l->free) {
+		slot = l->free - 1;
+		l->free = entry(l, slot)->next;
+	} else {
+		if (l->slots == UINT32_MAX ||
+		    (l->slots == l->chunk_count * CHUNK && add_chunk(l) < 0))
+			return NULL;
+		slot = l->slots++;
+	}
+	e = entry(l, slot);
+	memset(e, 0, sizeof(*e));
+	e->id = id;
+	head = bucket(l, id);
+	e->next = *head;
+	*head = slot + 1;
+	if (++l->count > l->bucket_count)
+		grow(l);
+	return e;
+}
+
+/* The memory of a great queue goes back once that is empty. */
+static void shrink(struct spool_live *l)
+{
+	struct spool_live fresh;
+
+	if (l->chunk_count <= 16 || spool_live_init(&fresh) < 0)
+		return;
+	spool_live_clear(l);
+	*l = fresh;
+}
+
+void spool_live_remove(struct spool_live *l, struct spool_entry *e)
+{
+	uint32_t *link = bucket(l, e->id), slot;
+
+	while (entry(l, *link - 1) != e)
+		link = &entry(l, *link - 1)->next;
+	slot = *link;
+	*link = e->next;
+	if (e->at.segment)
+		l->committed--;
+	drop_memory(e);
+	e->id = 0;
+	e->next = l->free;
+	l->free = slot;
+	if (--l->count == 0)
+		shrink(l);
+}
+
+int spool_live_expect(struct spool_entry *e, uint16_t recipients)
+{
+	struct spool_state *many = NULL;
+
+	if (recipients > 1) {
+		many = calloc(recipients, sizeof(*many));
+		if (!many)
+			return ERR_NOMEM;
+	}
+	if (e->recipients > 1)
+		free(e->many);
+	memset(&e->one, 0, sizeof(e->one));
+	if (recipients > 1)
+		e->many = many;
+	e->recipients = e->remaining = recipients;
+	return 0;
+}
+
+int spool_live_segment(struct spool_entry *e, uint32_t segment)
+{
+	uint32_t *more;
+
+	for (unsigned i = e->segment_count; i-- > 0;)
+		if (e->segments[i] == segment)
+			return 0;
+	if (e->segment_count == UINT16_MAX)
+		return ERR_NOMEM;
+	/* as a power of two */
+	if ((e->segment_count & (e->segment_count - 1)) == 0) {
+		more = realloc(e->segments,
+			       (e->segment_count ? 2u * e->segment_count : 1u) * sizeof(*more));
+		if (!more)
+			return ERR_NOMEM;
+		e->segments = more;
+	}
+	e->segments[e->segment_count++] = segment;
+	return 1;
+}
+
+void spool_live_commit(struct spool_live *l, struct spool_entry *e, struct spool_place at,
+		       int64_t created)
+{
+	if (!e->at.segment)
+		l->committed++;
+	e->at = at;
+	e->created = created;
+}
+
+int spool_live_apply(struct spool_entry *e, const struct spool_state *st)
+{
+	struct spool_state *known;
+
+	if (st->recipient >= e->recipients)
+		return 0;
+	known = e->recipients == 1 ? &e->one : &e->many[st->recipient];
+	if (spool_outcome_final(known->outcome))
+		return 0;
+	*known = *st;
+	if (spool_outcome_final(st->outcome))
+		e->remaining--;
+	return e->remaining == 0;
+}
