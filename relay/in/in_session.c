@@ -345,7 +345,7 @@ void in_session_stop(struct in_session *s)
 
 int in_session_waits(const struct in_session *s)
 {
-	return is_in(s, IN_STATE_BIT(BEGIN) | IN_STATE_BIT(COMMIT));
+	return s->state == IN_STATE_COMMIT;
 }
 
 void in_session_clear(struct in_session *s)

@@ -107,7 +107,7 @@ void in_session_lost(struct in_session *s, const char *why);
 /* Graceful stop: 421 at the next command boundary. */
 void in_session_stop(struct in_session *s);
 
-/* 1 while it waits for an answer of its host (a peer that only half-closed still wants to hear it). */
+/* 1 while the answer to a message is due: a peer that has only half-closed still wants to hear it. */
 int in_session_waits(const struct in_session *s);
 
 /* Ends it at once if it is not over, logs the end if it is worth a line, frees what it holds. */

@@ -177,6 +177,7 @@ static void answer_commit(struct in_fake *f)
 void in_fake_run(struct in_fake *f)
 {
 	for (;;) {
+		int before = f->handshake;
 		size_t used;
 
 		if (f->pending && !f->hold)
@@ -188,6 +189,8 @@ void in_fake_run(struct in_fake *f)
 		used = in_session_input(&f->s, buf_span(&f->in));
 		log_assert(used <= buf_size(&f->in));
 		buf_drain(&f->in, used);
+		/* A handshake is never begun over bytes that came in clear. */
+		log_assert(before || !f->handshake || !buf_size(&f->in));
 		take_replies(f);
 		if (!used && (!f->pending || f->hold))
 			return;
