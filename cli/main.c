@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sealpost: the administrator's command. See sealpost(8). */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,7 @@ int main(int argc, char **argv)
 	struct cli c = {.prefix = getenv("SEALPOST_PREFIX"), .self = argv[0]};
 	int opt;
 
+	signal(SIGPIPE, SIG_IGN); /* a daemon that hangs up is told of, not died of */
 	log_open("sealpost");
 	while ((opt = getopt_long(argc, argv, "+hV", options, NULL)) != -1) {
 		switch (opt) {

@@ -78,6 +78,10 @@ static int build(struct relay_worker *w, const char **why)
 			   : NULL;
 	w->keys = w->keyd ? keys_object_new(w->loop, w->keyd) : NULL;
 	w->out = w->keys ? out_worker_new(w) : NULL;
+	if (w->keys && !w->out) {
+		*why = "delivery"; /* out_worker said which part */
+		err = ERR_CONFIG;
+	}
 	if (w->out) {
 		want_customers(w, conf);
 		w->in = in_listen_new(w, conf, &err, why);

@@ -179,13 +179,33 @@ static int may_use(struct relay *r, int fd)
 	return yes;
 }
 
+/* 403 without hearing the request; a peer whose socket is full gets nothing. */
+static void refuse_peer(int fd)
+{
+	static const char problem[] = "{\"type\":\"about:blank\",\"status\":403,"
+				      "\"detail\":\"your user may not use relay's local API: see api.users\"}";
+	struct buf out;
+
+	buf_init(&out, 1024);
+	http_request_put_response(&out, 403, "application/problem+json", sizeof(problem) - 1, 1);
+	buf_put_str(&out, problem);
+	if (send(fd, buf_ptr(&out), buf_size(&out), MSG_NOSIGNAL) < 0)
+		log_debug("api", NULL, "api-denied", "unsaid=1");
+	buf_clear(&out);
+	close(fd);
+}
+
 static void on_accept(void *arg, int fd, const struct sockaddr_storage *peer)
 {
 	struct api_server *a = arg;
 	struct api_conn *ac;
 
 	(void)peer;
-	ac = a->conn_count < CONNS_MAX && may_use(a->relay, fd) ? calloc(1, sizeof(*ac)) : NULL;
+	if (!may_use(a->relay, fd)) {
+		refuse_peer(fd);
+		return;
+	}
+	ac = a->conn_count < CONNS_MAX ? calloc(1, sizeof(*ac)) : NULL;
 	if (!ac) {
 		close(fd);
 		return;

@@ -157,11 +157,11 @@ struct out_dns *out_dns_new(struct evt_loop *l, const struct relay_conf *c, cons
 	if (!d->ctx)
 		goto fail;
 	ub_ctx_debugout(d->ctx, NULL); /* its messages hold names */
-	*why = "dns.servers";
-	if (set_servers(d->ctx, c) < 0)
-		goto fail;
-	*why = "dns.trust_anchor";
+	*why = "dns.trust_anchor: no usable anchor file";
 	if (set_anchor(d->ctx, c) < 0)
+		goto fail;
+	*why = "dns.servers: refused by the resolver";
+	if (set_servers(d->ctx, c) < 0) /* last: adding a zone ends the time of settings */
 		goto fail;
 	return d;
 fail:

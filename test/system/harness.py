@@ -192,6 +192,7 @@ class Sealpost:
         self.milter = Process([program("sealpost-milter"), "-c", self.path("milter.yaml")],
                               os.path.join(self.logs, "milter.log"), self.uid,
                               ready=lambda: connects(self.milter_port))
+        self.write("relay.yaml", self.read("relay.yaml").replace("127.0.0.1:2525", f"127.0.0.1:{self.smtp_port}"))
         self.write("milter.yaml", self.read("milter.yaml").replace("8891", str(self.milter_port)))
 
     def path(self, *parts):
@@ -278,7 +279,9 @@ class Sealpost:
         """Every file the daemons could have written."""
         for base, _, names in os.walk(self.dir):
             for name in names:
-                yield os.path.join(base, name)
+                path = os.path.join(base, name)
+                if os.path.isfile(path):  # not sockets
+                    yield path
 
 
 def find_bytes(paths, patterns):

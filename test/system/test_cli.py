@@ -80,7 +80,7 @@ def test_strangers_get_nothing_from_the_local_api_nor_from_keyd(sealpost):
     sealpost.start("keyd", "relay")
     stranger = sealpost.uid + 1
     r = sealpost.cli("queue", "list", uid=stranger)
-    assert r.returncode == 75
+    assert r.returncode == 75 and "may not use" in r.stderr
     assert sealpost.relay.events("api-denied")
     r = sealpost.cli("key", "list", uid=stranger)
     assert r.returncode == 75
