@@ -14,7 +14,7 @@ static const uint8_t classes[128] = {
     [' '] = QTEXT,
     ['!'] = ATEXT | QTEXT,
     ['#' ... '\''] = ATEXT | QTEXT,
-    ['('... ')'] = QTEXT,
+    ['(' ... ')'] = QTEXT,
     ['*' ... '+'] = ATEXT | QTEXT,
     [','] = QTEXT,
     ['-'] = ATEXT | QTEXT,
@@ -41,7 +41,10 @@ static const uint8_t classes[128] = {
 static size_t utf8_char(struct span s)
 {
 	uint8_t a = s.p[0], low = 0x80, high = 0xbf;
-	size_t n = a >= 0xc2 && a <= 0xdf ? 2 : a >= 0xe0 && a <= 0xef ? 3 : a >= 0xf0 && a <= 0xf4 ? 4 : 0;
+	size_t n = a >= 0xc2 && a <= 0xdf   ? 2
+		   : a >= 0xe0 && a <= 0xef ? 3
+		   : a >= 0xf0 && a <= 0xf4 ? 4
+					    : 0;
 
 	if (n == 0 || s.n < n)
 		return 0;
@@ -121,7 +124,8 @@ static int domain_name(struct span s, int utf8_ok)
 		size_t n;
 
 		from = i;
-		while ((n = char_of(s, i, LETDIG, utf8_ok)) || (i < s.n && s.p[i] == '-' && i > from))
+		while ((n = char_of(s, i, LETDIG, utf8_ok)) ||
+		       (i < s.n && s.p[i] == '-' && i > from))
 			i += n ? n : 1;
 		if (i == from || s.p[i - 1] == '-')
 			return ERR_FORMAT;

@@ -14,7 +14,7 @@
 #define SMTP_ADDR_MAX 320 /* local@domain as a string, with NUL */
 
 struct smtp_addr {
-	struct span local;  /* as written, quotes included; empty for <> and with <postmaster> the whole */
+	struct span local;  /* as written, quotes included; empty for <>, the whole for <postmaster> */
 	struct span domain; /* without "@"; literal with brackets; empty for <> and <postmaster> */
 	int utf8;	    /* holds non-ASCII octets (valid UTF-8) */
 };

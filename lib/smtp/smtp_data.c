@@ -5,9 +5,10 @@
 #include <emmintrin.h>
 #endif
 
-/* Both directions look at 64 bytes at a time: one bit per byte tells where CR, LF, NUL and "." stand, and a
- * few operations on those words show that nothing in the block needs a closer look - which is so for nearly
- * every block of nearly every message. The others go through the byte-wise machine. */
+/* Both directions look at 64 bytes at a time: one bit per byte tells where CR, LF, NUL and "."
+ * stand, and a few operations on those words show that nothing in the block needs a closer look -
+ * which is so for nearly every block of nearly every message. The others go through the byte-wise
+ * machine. */
 #define BLOCK 64
 
 struct marks {
@@ -238,8 +239,8 @@ size_t smtp_data_out_copy(struct smtp_data_out *d, struct span in, uint8_t *dst)
 			start = in.p[i - 1] == '\n';
 			continue;
 		}
-		/* A dot behind a bare LF is doubled as well: nothing we send can end early, however a
-		 * lax receiver reads it. */
+		/* A dot behind a bare LF is doubled as well: nothing we send can end early, however
+		 * a lax receiver reads it. */
 		stop = in.n - i > BLOCK ? i + BLOCK : in.n;
 		for (; i < stop; i++) {
 			if (start && in.p[i] == '.')

@@ -14,7 +14,13 @@
 
 #define SMTP_DATA_LINE_MAX 1000 /* octets with CRLF */
 
-enum smtp_data_fault { SMTP_DATA_OK, SMTP_DATA_BARE_LF, SMTP_DATA_BARE_CR, SMTP_DATA_NUL, SMTP_DATA_LONG_LINE };
+enum smtp_data_fault {
+	SMTP_DATA_OK,
+	SMTP_DATA_BARE_LF,
+	SMTP_DATA_BARE_CR,
+	SMTP_DATA_NUL,
+	SMTP_DATA_LONG_LINE
+};
 
 struct smtp_data_in {
 	int state;

@@ -127,7 +127,9 @@ static enum in_reply fault_reply(enum smtp_data_fault f)
 static char *keep_tls(struct in_session *s)
 {
 	char text[128];
-	int n = s->tls.version ? snprintf(text, sizeof(text), "%s %s", s->tls.version, s->tls.cipher) : 0;
+	int n = s->tls.version
+		    ? snprintf(text, sizeof(text), "%s %s", s->tls.version, s->tls.cipher)
+		    : 0;
 
 	return in_tx_keep(&s->tx, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
@@ -145,7 +147,8 @@ static void finish(struct in_session *s)
 	struct in_tx *tx = &s->tx;
 	struct spool_envelope *e = &tx->envelope;
 
-	/* A fault is the client's and lasting: it goes before whatever else went wrong on the way. */
+	/* A fault is the client's and lasting: it goes before whatever else went wrong on the way.
+	 */
 	if (tx->data.fault || tx->refusal) {
 		end(s, tx->data.fault ? fault_reply(tx->data.fault) : tx->refusal, NULL);
 		return;

@@ -31,7 +31,8 @@ void in_cmd_ehlo(struct in_session *s, struct span args)
 	if (!greet(s, args, 1))
 		return;
 	tls = !s->tls.version && s->host->tls_ready(s->arg) != ERR_UNSUPPORTED;
-	snprintf(text, sizeof(text), "%s\nPIPELINING\nSIZE %llu%s\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES",
+	snprintf(text, sizeof(text),
+		 "%s\nPIPELINING\nSIZE %llu%s\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES",
 		 s->conf->hostname, (unsigned long long)s->conf->limits.message_size,
 		 tls ? "\nSTARTTLS" : "");
 	in_session_say_param(s, IN_REPLY_HELO, text);

@@ -15,8 +15,9 @@ static enum in_reply take_param(const struct smtp_param *p, struct wishes *w)
 {
 	switch (p->id) {
 	case SMTP_PARAM_SIZE:
-		return p->has_value && smtp_param_size(p->value, &w->size) == 0 ? IN_REPLY_NONE
-										: IN_REPLY_BAD_PARAMETER;
+		return p->has_value && smtp_param_size(p->value, &w->size) == 0
+			   ? IN_REPLY_NONE
+			   : IN_REPLY_BAD_PARAMETER;
 	case SMTP_PARAM_BODY:
 		w->body = p->has_value ? smtp_param_body(p->value) : ERR_FORMAT;
 		if (w->body < 0)
@@ -88,7 +89,8 @@ void in_cmd_mail(struct in_session *s, struct span args)
 	}
 	tx->began = clock_mono();
 	tx->utf8_asked = w.utf8;
-	tx->envelope.flags = (w.utf8 ? SPOOL_UTF8 : 0) | (w.body == SMTP_BODY_8BITMIME ? SPOOL_8BIT : 0);
+	tx->envelope.flags =
+	    (w.utf8 ? SPOOL_UTF8 : 0) | (w.body == SMTP_BODY_8BITMIME ? SPOOL_8BIT : 0);
 	in_state_set(s, IN_STATE_MAIL, "sender");
 	in_session_say(s, IN_REPLY_SENDER_OK);
 }

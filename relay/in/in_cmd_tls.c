@@ -2,7 +2,8 @@
 #include "core/err.h"
 #include "relay/in/in_cmd.h"
 
-/* The handshake itself begins in in_session_input, when it is certain that nothing stands behind the command. */
+/* The handshake itself begins in in_session_input, when it is certain that nothing stands behind
+ * the command. */
 void in_cmd_starttls(struct in_session *s, struct span args)
 {
 	int err = s->host->tls_ready(s->arg);

@@ -17,11 +17,11 @@
 #include "relay/spool/spool_log.h"
 #include "relay/spool/spool_message.h"
 
-#define IN_MAX (64u << 10)
+#define IN_MAX	   (64u << 10)
 #define UNSENT_MAX (64u << 10) /* replies a client has not read before we stop reading him */
 #define UNSENT_LOW (16u << 10)
-#define OUT_KEEP 1024	       /* memory for replies that a session holds on to */
-#define ADD_AGAIN CLOCK_SEC
+#define OUT_KEEP   1024 /* memory for replies that a session holds on to */
+#define ADD_AGAIN  CLOCK_SEC
 
 struct in_conn {
 	struct list_link link;
@@ -34,11 +34,11 @@ struct in_conn {
 	struct sockaddr_storage peer;
 	struct spool_writer *sw; /* message under way */
 	struct keys_object_wait wait;
-	uint64_t ticket;	 /* of the answer that is awaited */
+	uint64_t ticket; /* of the answer that is awaited */
 	const struct spool_envelope *committing;
-	struct spool_place at;	    /* committed, but the queue had no memory */
+	struct spool_place at; /* committed, but the queue had no memory */
 	struct evt_timer add_again;
-	unsigned counted : 1;	    /* in in_clients and sessions_open */
+	unsigned counted : 1; /* in in_clients and sessions_open */
 	unsigned eof : 1, no_room : 1, unread : 1;
 	unsigned want_tls : 1, broken : 1, closing : 1;
 	struct in_session s;
@@ -225,8 +225,8 @@ static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
 	spool_writer_commit(sw, e, committed, c);
 }
 
-static const struct in_session_host host = {ready, begin, room, body, commit, abort_message, tls_ready,
-					    start_tls, timer, close_session};
+static const struct in_session_host host = {
+    ready, begin, room, body, commit, abort_message, tls_ready, start_tls, timer, close_session};
 
 /* --- the connection */
 
@@ -379,11 +379,13 @@ static void event(void *arg, struct evt_conn *conn, enum evt_conn_event ev)
 	process(c);
 }
 
-static void describe_peer(struct in_conn *c, const struct relay_listen *listen, struct in_peer *peer)
+static void describe_peer(struct in_conn *c, const struct relay_listen *listen,
+			  struct in_peer *peer)
 {
 	memset(peer, 0, sizeof(*peer));
 	evt_listen_format(peer->address, &c->peer);
-	peer->trusted = relay_conf_net_match(c->conf->trusted_nets, c->conf->trusted_count, &c->peer);
+	peer->trusted =
+	    relay_conf_net_match(c->conf->trusted_nets, c->conf->trusted_count, &c->peer);
 	peer->mode = listen->mode;
 	peer->customer = listen->customer;
 }

@@ -28,8 +28,8 @@ void in_hops_feed(struct in_hops *h, struct span s)
 		ptrdiff_t lf;
 
 		if (h->at != OTHER) {
-			/* A line that is too short for a match goes on to the next by way of OTHER: its
-			 * CR does not match, its LF is found below. */
+			/* A line that is too short for a match goes on to the next by way of OTHER:
+			 * its CR does not match, its LF is found below. */
 			look(h, s.p[0]);
 			s = span_sub(s, 1, s.n);
 			continue;

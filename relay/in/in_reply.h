@@ -44,7 +44,8 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(TOO_MANY_RECIPIENTS, 452, "4.5.3", IN_R,                                                 \
 	  "Too many recipients, send to the rest in another transaction")                          \
 	X(TLS_AWAY, 454, "4.7.0", 0, "TLS is not available now, try again later")                  \
-	X(BAD_LINE_END, 500, "5.5.2", IN_E | IN_C, "A line ends in CR LF and holds no other CR, LF or NUL, closing") \
+	X(BAD_LINE_END, 500, "5.5.2", IN_E | IN_C,                                                 \
+	  "A line ends in CR LF and holds no other CR, LF or NUL, closing")                        \
 	X(LONG_LINE, 500, "5.5.2", IN_E, "Command line too long")                                  \
 	X(UNKNOWN, 500, "5.5.1", IN_E, "Command not known")                                        \
 	X(BAD_HELO, 501, "5.5.4", IN_E, "Give your host name or address literal")                  \
@@ -66,7 +67,8 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(NO_TLS_NOW, 503, "5.5.1", IN_E, "Not within a transaction")                              \
 	X(TLS_FIRST, 530, "5.7.0", IN_E, "Say STARTTLS first")                                     \
 	X(NO_ROUTE, 550, "5.1.2", IN_R, "No route to this domain")                                 \
-	X(RELAY_REFUSED, 550, "5.7.1", IN_E | IN_R, "Relay refused: your address is not trusted here") \
+	X(RELAY_REFUSED, 550, "5.7.1", IN_E | IN_R,                                                \
+	  "Relay refused: your address is not trusted here")                                       \
 	X(TOO_BIG, 552, "5.3.4", IN_R, "Message too big, the limit is SIZE in the answer to EHLO") \
 	X(UTF8_SENDER, 553, "5.6.7", IN_R, "Sender address needs the SMTPUTF8 parameter")          \
 	X(UTF8_RECIPIENT, 553, "5.6.7", IN_R, "Recipient address needs SMTPUTF8 with MAIL")        \

@@ -10,14 +10,14 @@
 #include "smtp/smtp_line.h"
 #include "smtp/smtp_reply.h"
 
-#define LOOK_MAX 1024		 /* what is looked at; each verb has its own limit below that */
-#define SKIP_MAX (64u << 10)	 /* octets of an over-long line before we hang up */
-#define OUT_MAX (32u << 10)	 /* replies gathered before they have to leave */
-#define OUT_PAUSE (16u << 10)
-#define BEGIN_WAIT (30 * CLOCK_SEC)
+#define LOOK_MAX       1024	   /* what is looked at; each verb has its own limit below that */
+#define SKIP_MAX       (64u << 10) /* octets of an over-long line before we hang up */
+#define OUT_MAX	       (32u << 10) /* replies gathered before they have to leave */
+#define OUT_PAUSE      (16u << 10)
+#define BEGIN_WAIT     (30 * CLOCK_SEC)
 #define HANDSHAKE_WAIT (60 * CLOCK_SEC)
 
-#define OPEN_STATES                                                                                \
+#define OPEN_STATES \
 	(IN_STATE_BIT(GREET) | IN_STATE_BIT(READY) | IN_STATE_BIT(MAIL) | IN_STATE_BIT(RCPT))
 
 static int is_in(const struct in_session *s, unsigned states)
@@ -105,7 +105,8 @@ void in_session_say_param(struct in_session *s, enum in_reply r, const char *par
 		log_refusal(s, row);
 	if (row->flags & IN_REPLY_ERROR) {
 		s->errors_all++;
-		if (++s->errors >= (unsigned)s->conf->limits.errors && !(row->flags & IN_REPLY_CLOSE)) {
+		if (++s->errors >= (unsigned)s->conf->limits.errors &&
+		    !(row->flags & IN_REPLY_CLOSE)) {
 			row = in_reply_row(IN_REPLY_TOO_MANY_ERRORS);
 			param = s->conf->hostname;
 		}
@@ -191,7 +192,8 @@ static void run(struct in_session *s, struct span line)
 	else
 		bad = judge(s, cmd, line.n + 2, args);
 	if (log_topic("in"))
-		log_debug("in", s->name, "command", "verb=%s octets=%zu", smtp_verb_name(verb), line.n + 2);
+		log_debug("in", s->name, "command", "verb=%s octets=%zu", smtp_verb_name(verb),
+			  line.n + 2);
 	if (bad != IN_REPLY_NONE)
 		in_session_say(s, bad);
 	else
@@ -239,7 +241,8 @@ static size_t command(struct in_session *s, struct span in)
 	return (size_t)n;
 }
 
-/* STARTTLS was said. Whatever came behind it in clear was put there by somebody on the way (CVE-2011-0411). */
+/* STARTTLS was said. Whatever came behind it in clear was put there by somebody on the way
+ * (CVE-2011-0411). */
 static void begin_tls(struct in_session *s, size_t behind)
 {
 	if (behind)
@@ -330,7 +333,8 @@ void in_session_timeout(struct in_session *s)
 
 void in_session_lost(struct in_session *s, const char *why)
 {
-	s->lost = why; /* a message that is being committed cannot be called back: its answer is awaited */
+	s->lost = why; /* a message that is being committed cannot be called back: its answer is
+			  awaited */
 	settle(s);
 }
 

@@ -26,11 +26,12 @@
 struct in_session_host {
 	/* At MAIL: 0 if a message could be taken now, or ERR_AWAY, ERR_LOCKED, ERR_NOSPACE. */
 	int (*ready)(void *arg);
-	/* At DATA: begins a message. 0 and *id; IN_SESSION_LATER; ERR_AWAY, ERR_LOCKED, ERR_BUSY, ERR_NOSPACE. */
+	/* At DATA: begins a message. 0 and *id; IN_SESSION_LATER; or ERR_AWAY, ERR_LOCKED,
+	 * ERR_BUSY, ERR_NOSPACE. */
 	int (*begin)(void *arg, uint64_t ticket, uint64_t *id);
-	/* 1 if body takes bytes now; else 0, and the host calls in_session_input again when it does. */
+	/* 1 if body takes bytes now; else 0, and the host feeds again when it does. */
 	int (*room)(void *arg);
-	/* Bytes of the message, in order. 0 or ERR_*; then the message is lost and abort follows. */
+	/* Bytes of the message, in order. 0 or ERR_*: the message is lost, abort follows. */
 	int (*body)(void *arg, struct span s);
 	/* The message is whole; e lives until the answer. in_session_committed tells the result. */
 	void (*commit)(void *arg, uint64_t ticket, const struct spool_envelope *e);

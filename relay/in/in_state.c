@@ -18,8 +18,8 @@ const char *in_state_name(enum in_state s)
 void in_state_set(struct in_session *s, enum in_state to, const char *why)
 {
 	if (log_topic("in"))
-		log_debug("in", s->name, "session-state", "from=%s to=%s why=%s", in_state_name(s->state),
-			  in_state_name(to), why);
+		log_debug("in", s->name, "session-state", "from=%s to=%s why=%s",
+			  in_state_name(s->state), in_state_name(to), why);
 	s->state = to;
 	s->ticket++; /* whoever still has an answer for the old state comes too late */
 }

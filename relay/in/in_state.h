@@ -3,20 +3,27 @@
  *
  * Two lives: the session (from GREET on) and the transaction within it (MAIL to the answer after the data).
  *
- *   CONNECT --TLS done (implicit)----.            .--------- EHLO, HELO, RSET --------.
- *      | greeting                    v            v                                   |
- *      '--------------------------> GREET --EHLO--> READY --MAIL--> MAIL --RCPT--> RCPT --.
- *                                    ^              |  ^                 ^          |     | RCPT
- *                  TLS done          |     STARTTLS |  |                 |     DATA |     v
- *               (all forgotten)      '---- TLS <----'  |                 '----------|---- RCPT
- *                                                      |                            v
- *                          answered, or refused        '<--no key, no space---- BEGIN
- *                                                      |                            | 354
- *                                                      |<--message refused-- DATA <-'
- *                                                      |                       | CRLF.CRLF
- *                                                      '<--250 or 4xx------ COMMIT
+ *   CONNECT -----> GREET <--------- TLS        TLS done: all that was said is forgotten
+ *      greeting      | EHLO, HELO    ^
+ *                    v               | STARTTLS
+ *             .--> READY ------------'
+ *             |      | MAIL
+ *             |      v
+ *             |<-- MAIL                        back to READY: EHLO, HELO, RSET
+ *             |      | RCPT
+ *             |      v
+ *             |<-- RCPT (more RCPT)            EHLO, HELO, RSET
+ *             |      | DATA
+ *             |      v
+ *             |<-- BEGIN                       451, 452: no key, no space
+ *             |      | 354
+ *             |      v
+ *             |<-- DATA                        554, 552, 45x after CRLF.CRLF: message refused
+ *             |      | CRLF.CRLF
+ *             |      v
+ *             '--- COMMIT                      250, or 45x
  *
- *   any state --QUIT, timeout, shutdown, end of stream, breach--> CLOSED
+ *   any state --QUIT, timeout, shutdown, end of stream, breach of rules--> CLOSED
  *
  * BEGIN, COMMIT and TLS wait for somebody else: commands that have arrived meanwhile stay where they are. */
 #ifndef RELAY_IN_IN_STATE_H

@@ -25,11 +25,12 @@ size_t in_trace_format(char dst[IN_TRACE_MAX], const struct in_trace *t)
 	n = (size_t)snprintf(dst, IN_TRACE_MAX, "Received: from %s ([%s%s])\r\n", t->helo,
 			     strchr(t->address, ':') ? "IPv6:" : "", t->address);
 	if (t->tls_version)
-		n += (size_t)snprintf(dst + n, IN_TRACE_MAX - n,
-				      "\t(using %s with cipher %s (%d bits)%s%s)\r\n", t->tls_version,
-				      t->tls_cipher, t->tls_bits, t->tls_group ? " group " : "",
-				      t->tls_group ? t->tls_group : "");
-	n += (size_t)snprintf(dst + n, IN_TRACE_MAX - n, "\tby %s (Sealpost) with %s id %s;\r\n\t%s\r\n",
-			      t->hostname, protocol(t), t->id, date);
+		n += (size_t)snprintf(
+		    dst + n, IN_TRACE_MAX - n, "\t(using %s with cipher %s (%d bits)%s%s)\r\n",
+		    t->tls_version, t->tls_cipher, t->tls_bits, t->tls_group ? " group " : "",
+		    t->tls_group ? t->tls_group : "");
+	n += (size_t)snprintf(dst + n, IN_TRACE_MAX - n,
+			      "\tby %s (Sealpost) with %s id %s;\r\n\t%s\r\n", t->hostname,
+			      protocol(t), t->id, date);
 	return n;
 }

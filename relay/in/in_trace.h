@@ -15,7 +15,8 @@
 struct in_trace {
 	const char *helo, *address, *hostname;
 	const char *id;
-	const char *tls_version, *tls_cipher, *tls_group; /* version NULL: in clear; group may be NULL */
+	const char *tls_version; /* NULL: in clear */
+	const char *tls_cipher, *tls_group; /* group may be NULL */
 	int tls_bits;
 	int esmtp; /* EHLO, not HELO */
 	int utf8;  /* SMTPUTF8 was asked for */

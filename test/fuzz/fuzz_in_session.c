@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An inbound session with a fake host: whatever the client sends, and however it is cut into pieces, the replies and what
- * is stored must be the same. The first byte turns knobs of the host, the second gives the size of the pieces. */
+/* An inbound session with a fake host: whatever the client sends, and however it is cut into
+ * pieces, the replies and what is stored must be the same. The first byte turns knobs of the host,
+ * the second gives the size of the pieces. */
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -10,7 +11,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { UNTRUSTED = 1, TLS = 2, NARROW = 4, COMMIT_FAILS = 8, DISK_FULL = 16, NO_KEY = 32, SUBMISSION = 64 };
+enum {
+	UNTRUSTED = 1,
+	TLS = 2,
+	NARROW = 4,
+	COMMIT_FAILS = 8,
+	DISK_FULL = 16,
+	NO_KEY = 32,
+	SUBMISSION = 64
+};
 
 static struct in_fake whole, pieces;
 
@@ -71,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(span_equal(buf_span(&whole.replies), buf_span(&pieces.replies)));
 	must(whole.closed == pieces.closed && whole.committed == pieces.committed);
 	must(whole.begun == pieces.begun);
-	must(!strcmp(whole.sender, pieces.sender) && whole.flags == pieces.flags && whole.size == pieces.size);
+	must(!strcmp(whole.sender, pieces.sender) && whole.flags == pieces.flags &&
+	     whole.size == pieces.size);
 	must(whole.recipient_count == pieces.recipient_count);
 	if (whole.begun == whole.committed)
 		must(span_equal(buf_span(&whole.body), buf_span(&pieces.body)));

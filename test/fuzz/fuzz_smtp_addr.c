@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses: whatever is accepted lies inside the input, keeps its limits and reads the same again when written
- * out. The first byte gives the flags. */
+/* Addresses: whatever is accepted lies inside the input, keeps its limits and reads the same again
+ * when written out. The first byte gives the flags. */
 #include <stdio.h>
 #include <stdlib.h>
 

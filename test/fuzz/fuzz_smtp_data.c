@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data of DATA against a second, plain implementation, with arbitrary split points; and what was decoded is
- * stuffed again and must decode to itself. The first two bytes steer the splits. */
+/* The data of DATA against a second, plain implementation, with arbitrary split points; and what
+ * was decoded is stuffed again and must decode to itself. The first two bytes steer the splits. */
 #include <stdlib.h>
 
 #include "core/buf.h"

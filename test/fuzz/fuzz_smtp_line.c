@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines, verbs and parameters: the stream is read at once and again in pieces, and both must agree. The first
- * byte gives the line limit, the second the size of the pieces. */
+/* Lines, verbs and parameters: the stream is read at once and again in pieces, and both must agree.
+ * The first byte gives the line limit, the second the size of the pieces. */
 #include <stdlib.h>
 
 #include "core/buf.h"
@@ -33,7 +33,8 @@ static void look_inside(struct span line)
 	}
 }
 
-/* Reads lines as a server does, seeing at most step more bytes at a time; what it saw goes to trace. */
+/* Reads lines as a server does, seeing at most step more bytes at a time; what it saw goes to
+ * trace. */
 static void read_all(struct span in, size_t max, size_t step, struct buf *trace)
 {
 	size_t at = 0, seen = 0;

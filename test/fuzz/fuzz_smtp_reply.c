@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replies of a peer: read at once and in pieces, both must agree; texts are terminated, bounded and free of control
- * characters. The first byte gives the size of the pieces. */
+/* Replies of a peer: read at once and in pieces, both must agree; texts are terminated, bounded and
+ * free of control characters. The first byte gives the size of the pieces. */
 #include <stdlib.h>
 
 #include "core/err.h"

@@ -60,7 +60,8 @@ static void remember(struct in_fake *f, const struct spool_envelope *e)
 	snprintf(f->client, sizeof(f->client), "%s", e->client);
 	snprintf(f->tls_text, sizeof(f->tls_text), "%s", e->tls);
 	for (unsigned i = 0; i < e->count; i++)
-		snprintf(f->recipients[i], sizeof(f->recipients[i]), "%s", e->recipients[i].address);
+		snprintf(f->recipients[i], sizeof(f->recipients[i]), "%s",
+			 e->recipients[i].address);
 	f->recipient_count = e->count;
 	f->flags = e->flags;
 	f->size = e->size;
@@ -116,8 +117,8 @@ static void close_session(void *arg)
 	f->closed = 1;
 }
 
-static const struct in_session_host host = {ready, begin, room, body, commit, abort_message, tls_ready,
-					    start_tls, timer, close_session};
+static const struct in_session_host host = {
+    ready, begin, room, body, commit, abort_message, tls_ready, start_tls, timer, close_session};
 
 void in_fake_init(struct in_fake *f)
 {
@@ -132,7 +133,8 @@ void in_fake_init(struct in_fake *f)
 	f->conf.limits.recipients = 100;
 	f->conf.limits.errors = 20;
 	f->conf.limits.idle = 300 * CLOCK_SEC;
-	f->routes[0] = (struct relay_route){(char *)".example.org", (char *)"mx", RELAY_TLS_ENCRYPT};
+	f->routes[0] =
+	    (struct relay_route){(char *)".example.org", (char *)"mx", RELAY_TLS_ENCRYPT};
 	f->routes[1] = (struct relay_route){(char *)"*", (char *)"mx", RELAY_TLS_OPPORTUNISTIC};
 	f->conf.routes.items = f->routes;
 	f->conf.routes.count = 2;
@@ -182,7 +184,8 @@ void in_fake_run(struct in_fake *f)
 
 		if (f->pending && !f->hold)
 			answer_commit(f);
-		if (f->handshake && buf_size(&f->in) && !f->closed) { /* as evt_conn: not a handshake */
+		if (f->handshake && buf_size(&f->in) &&
+		    !f->closed) { /* as evt_conn: not a handshake */
 			in_session_lost(&f->s, "tls-failed");
 			take_replies(f);
 		}

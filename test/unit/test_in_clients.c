@@ -20,9 +20,10 @@ static struct sockaddr_storage at(const char *text)
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&a;
 
 	a.ss_family = strchr(text, ':') ? AF_INET6 : AF_INET;
-	assert_int_equal(inet_pton(a.ss_family, text,
-				   a.ss_family == AF_INET6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr),
-			 1);
+	assert_int_equal(
+	    inet_pton(a.ss_family, text,
+		      a.ss_family == AF_INET6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr),
+	    1);
 	return a;
 }
 

@@ -24,7 +24,7 @@
 #include "test/unit/conn_pair.h"
 #include "test/unit/pki.h"
 
-#define CLIENTS 8
+#define CLIENTS	 8
 #define GREETING "220 relay.example.test ESMTP Sealpost\r\n"
 
 /* --- the parts around: what they answer, and what they were asked */
@@ -71,7 +71,8 @@ int spool_log_ready(const struct spool_log *s)
 	return world.disk;
 }
 
-int spool_writer_begin(struct relay_worker *w, const char *customer, struct spool_writer **out, uint64_t *id)
+int spool_writer_begin(struct relay_worker *w, const char *customer, struct spool_writer **out,
+		       uint64_t *id)
 {
 	(void)w;
 	assert_string_equal(customer, "acme");
@@ -102,8 +103,8 @@ int spool_writer_room(struct spool_writer *sw, void (*room)(void *arg), void *ar
 	return 0;
 }
 
-void spool_writer_commit(struct spool_writer *sw, const struct spool_envelope *e, spool_writer_done_fn done,
-			 void *arg)
+void spool_writer_commit(struct spool_writer *sw, const struct spool_envelope *e,
+			 spool_writer_done_fn done, void *arg)
 {
 	assert_true(world.open);
 	assert_int_equal(e->size, buf_size(&sw->body));
@@ -222,7 +223,8 @@ static int setup(void **state)
 	memset(&conf, 0, sizeof(conf));
 	conf.hostname = (char *)"relay.example.test";
 	conf.tls.key = (char *)"keyd:tls/relay";
-	listener = (struct relay_listen){.address_text = (char *)"127.0.0.1", .customer = (char *)"acme"};
+	listener =
+	    (struct relay_listen){.address_text = (char *)"127.0.0.1", .customer = (char *)"acme"};
 	pick_port();
 	conf.listen = (struct conf_list){&listener, 1};
 	conf.routes = (struct conf_list){&route, 1};
@@ -290,8 +292,8 @@ static struct conn_side *call(int i)
 	memset(&clients[i], 0, sizeof(clients[i]));
 	buf_init(&clients[i].got, 128 << 20);
 	clients[i].close_at = -1;
-	clients[i].c = evt_conn_connect(worker.loop, &listener.address, NULL, 16 << 20, conn_side_event,
-					&clients[i], &err);
+	clients[i].c = evt_conn_connect(worker.loop, &listener.address, NULL, 16 << 20,
+					conn_side_event, &clients[i], &err);
 	assert_non_null(clients[i].c);
 	settle();
 	return &clients[i];
@@ -310,7 +312,7 @@ static void say(struct conn_side *c, const char *text)
 }
 
 #define ENVELOPE "MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
-#define ENVELOPE_OK                                                                                \
+#define ENVELOPE_OK \
 	"250 2.1.0 Sender ok\r\n250 2.1.5 Recipient ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
 
 static struct conn_side *in_data(int i)
@@ -640,7 +642,8 @@ static void sessions_beyond_the_limits_are_turned_away(void **state)
 	hear(call(0), GREETING);
 	hear(call(1), GREETING);
 	c = call(2);
-	hear(c, "421 4.7.0 relay.example.test has too many sessions from your address, try again later\r\n");
+	hear(c, "421 4.7.0 relay.example.test has too many sessions from your address, try again "
+		"later\r\n");
 	closed(c);
 	say(&clients[0], "QUIT\r\n");
 	closed(&clients[0]);
@@ -694,7 +697,8 @@ static void a_stop_waits_for_messages_under_way(void **state)
 	memset(&clients[2], 0, sizeof(clients[2]));
 	clients[2].close_at = -1;
 	buf_init(&clients[2].got, 1000);
-	clients[2].c = evt_conn_connect(worker.loop, &listener.address, NULL, 1000, conn_side_event, &clients[2], &err);
+	clients[2].c = evt_conn_connect(worker.loop, &listener.address, NULL, 1000, conn_side_event,
+					&clients[2], &err);
 	settle();
 	assert_string_equal(clients[2].trail, "X"); /* nobody listens */
 }
@@ -747,12 +751,13 @@ static void a_client_that_never_reads_is_not_served_without_end(void **state)
 	evt_conn_read_pause(c->c);
 	for (int i = 0; i < 10000; i++)
 		memcpy(many + 6 * i, "NOOP\r\n", 6);
-	while (sent < 500 && evt_conn_unsent(c->c) < 1000000) { /* 500: more than any kernel buffers */
+	while (sent < 500 &&
+	       evt_conn_unsent(c->c) < 1000000) { /* 500: more than any kernel buffers */
 		assert_int_equal(evt_conn_write(c->c, many, sizeof(many)), 0);
 		sent++;
 		settle();
 	}
-	assert_true(evt_conn_unsent(c->c) > 0);	     /* the server has stopped reading */
+	assert_true(evt_conn_unsent(c->c) > 0); /* the server has stopped reading */
 	evt_conn_read_resume(c->c);
 	for (int i = 0; i < 10000 && buf_size(&c->got) < sent * 10000 * 14; i++)
 		settle();

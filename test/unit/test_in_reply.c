@@ -43,7 +43,10 @@ static void item_of(char *dst, size_t size, const struct in_reply_row *r)
 	const char *hole = strstr(r->text, "%s");
 
 	snprintf(text, sizeof(text), "%.*s%s%s", hole ? (int)(hole - r->text) : 500, r->text,
-		 !hole ? "" : !strcmp(r->name, "QUEUED") ? "ID" : "HOSTNAME", hole ? hole + 2 : "");
+		 !hole			      ? ""
+		 : !strcmp(r->name, "QUEUED") ? "ID"
+					      : "HOSTNAME",
+		 hole ? hole + 2 : "");
 	text[strcspn(text, "\n")] = '\0';
 	snprintf(dst, size, "\n.It Sy \"%d%s%s %s\" Pq Dv %s\n", r->code, *r->enhanced ? " " : "",
 		 r->enhanced, text, r->name);

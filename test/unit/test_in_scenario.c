@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plays the files of test/scenario/in: each is one session with the inbound server, written like a play. Every file is
- * played as it stands, and again with what the client sends cut into single octets. Lines:
+/* Plays the files of test/scenario/in: each is one session with the inbound server, written like a
+ * play. Every file is played as it stands, and again with what the client sends cut into single
+ * octets. Lines:
  *
  *   # text                     a comment
  *   client: TEXT               sends TEXT and CRLF
- *   send: TEXT                 sends TEXT alone; both know \r \n \t \0 \\ \xNN and \*N(TEXT) for N times TEXT
- *   expect: TEXT               the next reply begins with TEXT
- *   has: TEXT / lacks: TEXT    that reply has (has not) a line with this text behind its code
- *   expect: nothing            no reply is waiting
- *   expect: closed             the session is over, and nothing more was said
+ *   send: TEXT                 sends TEXT alone; both know \r \n \t \0 \\ \xNN and \*N(TEXT) for N
+ * times TEXT expect: TEXT               the next reply begins with TEXT has: TEXT / lacks: TEXT
+ * that reply has (has not) a line with this text behind its code expect: nothing            no
+ * reply is waiting expect: closed             the session is over, and nothing more was said
  *   expect: open               it is not
- *   keyd: ready|away|locked|busy|slow    disk: ok|full|broken    room: ok|none    tls: none|ready|away|done
- *   commit: hold|release|fails|full      begin: release
- *   clock: +301s               time passes
- *   peer: trusted|untrusted|ADDRESS      mode: smarthost|submission|submissions    limit: NAME N     route: DOMAIN
- *   shutdown:   eof:           the daemon stops; the client closes
- *   stored: N                  messages stored so far      aborted: N   messages given up so far
- *   sender: / recipients: / body: / body-has: / flags: / via:      of the last message; body without its Received
- *   log: TEXT                  a line with this text was logged, after those asked for before
+ *   keyd: ready|away|locked|busy|slow    disk: ok|full|broken    room: ok|none    tls:
+ * none|ready|away|done commit: hold|release|fails|full      begin: release clock: +301s time passes
+ *   peer: trusted|untrusted|ADDRESS      mode: smarthost|submission|submissions    limit: NAME N
+ * route: DOMAIN shutdown:   eof:           the daemon stops; the client closes stored: N messages
+ * stored so far      aborted: N   messages given up so far sender: / recipients: / body: /
+ * body-has: / flags: / via:      of the last message; body without its Received log: TEXT a line
+ * with this text was logged, after those asked for before
  *
- * At the end no reply may be left, and no warning may have been logged that no log: asked for. Lines of set-up
- * (peer, mode, limit, route, tls) before the first client: or expect: come before the start. */
+ * At the end no reply may be left, and no warning may have been logged that no log: asked for.
+ * Lines of set-up (peer, mode, limit, route, tls) before the first client: or expect: come before
+ * the start. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@
 #include "test/unit/in_fake.h"
 
 #define TEXT_MAX (1 << 20)
-#define LOG_MAX 4000
+#define LOG_MAX	 4000
 
 static struct play {
 	struct in_fake f;
@@ -49,7 +49,7 @@ static struct play {
 	char *log[LOG_MAX];
 	int log_count, log_at;
 	char log_used[LOG_MAX];
-} *play;
+} * play;
 
 static void wrong(const char *what, const char *detail) __attribute__((noreturn));
 static void wrong(const char *what, const char *detail)
@@ -105,7 +105,8 @@ static size_t expand(const char *s, size_t n, char *out, size_t room)
 			if (*open != '(' || !close)
 				wrong("bad \\*N(TEXT)", s);
 			while (times-- > 0)
-				o += expand(open + 1, (size_t)(close - open - 1), out + o, room - o);
+				o +=
+				    expand(open + 1, (size_t)(close - open - 1), out + o, room - o);
 			i = (size_t)(close - s);
 			break;
 		}
@@ -381,7 +382,8 @@ static void via_is(struct play *p, const char *v)
 {
 	char have[800];
 
-	snprintf(have, sizeof(have), "%s %s", p->f.client, p->f.tls_text[0] ? p->f.tls_text : "clear");
+	snprintf(have, sizeof(have), "%s %s", p->f.client,
+		 p->f.tls_text[0] ? p->f.tls_text : "clear");
 	if (strcmp(have, v))
 		wrong("client and TLS are", have);
 }
@@ -399,7 +401,8 @@ static void logged(struct play *p, const char *v)
 static void quiet_end(struct play *p)
 {
 	for (int i = 0; i < p->log_count; i++)
-		if (!p->log_used[i] && (strstr(p->log[i], " warning ") || strstr(p->log[i], " error ")))
+		if (!p->log_used[i] &&
+		    (strstr(p->log[i], " warning ") || strstr(p->log[i], " error ")))
 			wrong("unexpected in the log", p->log[i]);
 	if (next_reply(p))
 		wrong("left over", p->reply);
@@ -458,13 +461,20 @@ static const struct {
 	void (*run)(struct play *p, const char *v);
 	int before; /* may come before the session starts */
 } words[] = {
-    {"client", client, 0},   {"send", raw, 0},	    {"expect", expect, 0},	   {"has", has, 0},
-    {"lacks", lacks, 0},     {"keyd", set_keyd, 1}, {"disk", set_disk, 1},	   {"room", set_room, 1},
-    {"tls", set_tls, 1},     {"commit", set_commit, 0}, {"begin", begin_line, 0}, {"clock", clock_line, 0},
-    {"peer", set_peer, 1},   {"mode", set_mode, 1}, {"limit", set_limit, 1},	   {"route", set_route, 1},
-    {"shutdown", shut_down, 0}, {"eof", eof, 0},    {"stored", stored, 0},	   {"aborted", aborted, 0},
-    {"sender", sender_is, 0}, {"recipients", recipients_are, 0}, {"body", body_is, 0}, {"body-has", body_has, 0},
-    {"flags", flags_are, 0}, {"via", via_is, 0},    {"log", logged, 0},
+    {"client", client, 0},	{"send", raw, 0},
+    {"expect", expect, 0},	{"has", has, 0},
+    {"lacks", lacks, 0},	{"keyd", set_keyd, 1},
+    {"disk", set_disk, 1},	{"room", set_room, 1},
+    {"tls", set_tls, 1},	{"commit", set_commit, 0},
+    {"begin", begin_line, 0},	{"clock", clock_line, 0},
+    {"peer", set_peer, 1},	{"mode", set_mode, 1},
+    {"limit", set_limit, 1},	{"route", set_route, 1},
+    {"shutdown", shut_down, 0}, {"eof", eof, 0},
+    {"stored", stored, 0},	{"aborted", aborted, 0},
+    {"sender", sender_is, 0},	{"recipients", recipients_are, 0},
+    {"body", body_is, 0},	{"body-has", body_has, 0},
+    {"flags", flags_are, 0},	{"via", via_is, 0},
+    {"log", logged, 0},
 };
 
 static void run_line(struct play *p, char *line)

@@ -18,7 +18,8 @@ static void received_fields_are_counted_wherever_the_message_is_cut(void **state
 		const char *text;
 		unsigned count;
 	} rows[] = {
-	    {"Received: a\r\nrECEIVED:b\r\nReceived \t: c\r\nSubject: d\r\n\r\nReceived: body\r\n", 3},
+	    {"Received: a\r\nrECEIVED:b\r\nReceived \t: c\r\nSubject: d\r\n\r\nReceived: body\r\n",
+	     3},
 	    {"X-Received: a\r\nReceivedX: b\r\nReceive: c\r\n Received: folded\r\n\r\n", 0},
 	    {"Received\r\nReceived: a\r\n", 1},
 	    {"rec\r\nReceived: a\r\n\r\n", 1},
@@ -44,10 +45,17 @@ static void received_fields_are_counted_wherever_the_message_is_cut(void **state
 static void the_longest_names_still_make_short_lines(void **state)
 {
 	char name[256], field[IN_TRACE_MAX];
-	struct in_trace t = {.helo = name, .hostname = name, .address = "2001:db8:1111:2222:3333:4444:5555:6666",
-			     .id = "6nc9vg3x9fzx3", .tls_version = "TLSv1.2", .tls_bits = 256,
-			     .tls_cipher = "ECDHE-ECDSA-CHACHA20-POLY1305", .tls_group = "x25519_mlkem768",
-			     .esmtp = 1, .utf8 = 1, .when = INT64_C(1790000000000000)};
+	struct in_trace t = {.helo = name,
+			     .hostname = name,
+			     .address = "2001:db8:1111:2222:3333:4444:5555:6666",
+			     .id = "6nc9vg3x9fzx3",
+			     .tls_version = "TLSv1.2",
+			     .tls_bits = 256,
+			     .tls_cipher = "ECDHE-ECDSA-CHACHA20-POLY1305",
+			     .tls_group = "x25519_mlkem768",
+			     .esmtp = 1,
+			     .utf8 = 1,
+			     .when = INT64_C(1790000000000000)};
 	size_t n, line = 0;
 
 	(void)state;
@@ -72,15 +80,20 @@ static void the_protocol_says_how_it_came(void **state)
 	static const struct {
 		int esmtp, tls, utf8;
 		const char *with;
-	} rows[] = {{0, 0, 0, " with SMTP id "},      {1, 0, 0, " with ESMTP id "},
-		    {1, 1, 0, " with ESMTPS id "},    {0, 1, 0, " with ESMTPS id "},
+	} rows[] = {{0, 0, 0, " with SMTP id "},     {1, 0, 0, " with ESMTP id "},
+		    {1, 1, 0, " with ESMTPS id "},   {0, 1, 0, " with ESMTPS id "},
 		    {1, 0, 1, " with UTF8SMTP id "}, {1, 1, 1, " with UTF8SMTPS id "}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct in_trace t = {.helo = "c", .hostname = "h", .address = "192.0.2.1", .id = "i",
-				     .tls_version = rows[i].tls ? "TLSv1.3" : NULL, .tls_cipher = "X",
-				     .esmtp = rows[i].esmtp, .utf8 = rows[i].utf8,
+		struct in_trace t = {.helo = "c",
+				     .hostname = "h",
+				     .address = "192.0.2.1",
+				     .id = "i",
+				     .tls_version = rows[i].tls ? "TLSv1.3" : NULL,
+				     .tls_cipher = "X",
+				     .esmtp = rows[i].esmtp,
+				     .utf8 = rows[i].utf8,
 				     .when = INT64_C(1790000000000000)};
 		char field[IN_TRACE_MAX];
 

@@ -38,7 +38,8 @@ static void paths_of_rfc_5321_are_read(void **state)
 	    {"<>", SMTP_ADDR_NULL_OK, ""},
 	    {"<PostMaster>", SMTP_ADDR_POSTMASTER_OK, "PostMaster"},
 	    {"<postmaster@x>", SMTP_ADDR_POSTMASTER_OK, "postmaster@x"},
-	    {"<j\xc3\xbcrgen@m\xc3\xbcller.example>", SMTP_ADDR_UTF8_OK, "j\xc3\xbcrgen@m\xc3\xbcller.example"},
+	    {"<j\xc3\xbcrgen@m\xc3\xbcller.example>", SMTP_ADDR_UTF8_OK,
+	     "j\xc3\xbcrgen@m\xc3\xbcller.example"},
 	    {"<\"\xe2\x82\xac\"@x>", SMTP_ADDR_UTF8_OK, "\"\xe2\x82\xac\"@x"},
 	    {"<\xf0\x9f\x93\xa7@x>", SMTP_ADDR_UTF8_OK, "\xf0\x9f\x93\xa7@x"},
 	    /* refused */
@@ -174,17 +175,31 @@ static void bare_addresses_are_taken_whole_or_not_at_all(void **state)
 
 static void host_names_and_literals_are_fit_for_ehlo_and_nothing_else_is(void **state)
 {
-	static const char *const good[] = {"a", "mail.example.org", "WIN_PC", "[192.0.2.1]", "[ipv6:::1]",
-					   "xn--bcher-kva.example", "1.2.3.4"};
-	static const char *const bad[] = {"", " ", "a b", "a.", "-a", "[1.2.3.4", "[1.2.3.4]x", "a/b", "a\"",
-					  "b\xc3\xbc" "cher.example", "(x)"};
+	static const char *const good[] = {
+	    "a",	  "mail.example.org",	   "WIN_PC", "[192.0.2.1]",
+	    "[ipv6:::1]", "xn--bcher-kva.example", "1.2.3.4"};
+	static const char *const bad[] = {"",
+					  " ",
+					  "a b",
+					  "a.",
+					  "-a",
+					  "[1.2.3.4",
+					  "[1.2.3.4]x",
+					  "a/b",
+					  "a\"",
+					  "b\xc3\xbc"
+					  "cher.example",
+					  "(x)"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		assert_int_equal(smtp_addr_domain_ok(span_str(good[i]), 0), 1);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(smtp_addr_domain_ok(span_str(bad[i]), 0), 0);
-	assert_int_equal(smtp_addr_domain_ok(SPAN_LIT("b\xc3\xbc" "cher.example"), 1), 1);
+	assert_int_equal(smtp_addr_domain_ok(SPAN_LIT("b\xc3\xbc"
+						      "cher.example"),
+					     1),
+			 1);
 }
 
 int main(void)

@@ -87,7 +87,8 @@ static void of_the_sixteen_ways_to_write_the_end_only_one_is_one(void **state)
 	for (int a = 0; a < 4; a++) {
 		for (int b = 0; b < 4; b++) {
 			struct outcome o;
-			int n = snprintf(text, sizeof(text), "x%s.%sMAIL FROM:<e@v>\r\n", ends[a], ends[b]);
+			int n = snprintf(text, sizeof(text), "x%s.%sMAIL FROM:<e@v>\r\n", ends[a],
+					 ends[b]);
 
 			start(&o);
 			feed(&o, text, (size_t)n);
@@ -112,10 +113,10 @@ static void other_smuggling_forms_do_not_end_and_are_faults(void **state)
 		size_t n;
 		int done, fault;
 	} rows[] = {
-	    {"x\r\n\0.\r\n", 7, 0, SMTP_DATA_NUL},	 {"x\r\n.\0\r\n", 7, 0, SMTP_DATA_NUL},
-	    {"x\r\r\n.\r\n", 7, 1, SMTP_DATA_BARE_CR},	 {"x\r\n.\r\r\n", 7, 0, SMTP_DATA_BARE_CR},
-	    {"x\r\n\r.\r\n", 7, 0, SMTP_DATA_BARE_CR},	 {"x\r\n\n.\r\n", 7, 0, SMTP_DATA_BARE_LF},
-	    {"x\r\n.\r\0\n", 7, 0, SMTP_DATA_BARE_CR},	 {"x\n\r.\n\r", 6, 0, SMTP_DATA_BARE_LF},
+	    {"x\r\n\0.\r\n", 7, 0, SMTP_DATA_NUL},	{"x\r\n.\0\r\n", 7, 0, SMTP_DATA_NUL},
+	    {"x\r\r\n.\r\n", 7, 1, SMTP_DATA_BARE_CR},	{"x\r\n.\r\r\n", 7, 0, SMTP_DATA_BARE_CR},
+	    {"x\r\n\r.\r\n", 7, 0, SMTP_DATA_BARE_CR},	{"x\r\n\n.\r\n", 7, 0, SMTP_DATA_BARE_LF},
+	    {"x\r\n.\r\0\n", 7, 0, SMTP_DATA_BARE_CR},	{"x\n\r.\n\r", 6, 0, SMTP_DATA_BARE_LF},
 	    {"x\r\n.\n.\r\n", 8, 0, SMTP_DATA_BARE_LF},
 	};
 
@@ -155,8 +156,9 @@ static void lines_of_1000_octets_pass_and_longer_ones_are_a_fault(void **state)
 	static char text[4096];
 
 	(void)state;
-	for (size_t n = 996; n <= 1002; n++) {	    /* octets of the line with its CRLF */
-		for (size_t lead = 0; lead < 70; lead++) { /* so that the line starts anywhere in a block */
+	for (size_t n = 996; n <= 1002; n++) { /* octets of the line with its CRLF */
+		for (size_t lead = 0; lead < 70;
+		     lead++) { /* so that the line starts anywhere in a block */
 			for (int dot = 0; dot < 2; dot++) {
 				struct outcome o;
 				size_t at = 0;
@@ -170,7 +172,8 @@ static void lines_of_1000_octets_pass_and_longer_ones_are_a_fault(void **state)
 				start(&o);
 				feed(&o, text, at + 5);
 				assert_int_equal(o.in.done, 1);
-				assert_int_equal(o.in.fault, n > 1000 ? SMTP_DATA_LONG_LINE : SMTP_DATA_OK);
+				assert_int_equal(o.in.fault,
+						 n > 1000 ? SMTP_DATA_LONG_LINE : SMTP_DATA_OK);
 				buf_clear(&o.body);
 			}
 		}

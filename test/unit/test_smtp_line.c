@@ -123,14 +123,15 @@ static void verbs_are_known_in_any_case_and_only_as_whole_words(void **state)
 	for (int v = SMTP_VERB_HELO; v < SMTP_VERB_COUNT; v++) {
 		struct span args;
 
-		assert_int_equal(smtp_verb_parse(span_str(smtp_verb_name((enum smtp_verb)v)), &args), v);
+		assert_int_equal(
+		    smtp_verb_parse(span_str(smtp_verb_name((enum smtp_verb)v)), &args), v);
 	}
 	assert_string_equal(smtp_verb_name(SMTP_VERB_UNKNOWN), "?");
 }
 
 static void parameters_come_one_by_one_and_malformed_ones_are_refused(void **state)
 {
-	static const char *const bad[] = {"=x",	    "SIZE=",	"SIZE=1=2", "-A=1", "A_B=1",
+	static const char *const bad[] = {"=x",	      "SIZE=",	  "SIZE=1=2", "-A=1", "A_B=1",
 					  "SIZE=\t1", "SIZE\t=1", "SIZE= 1",  "<a@b>"};
 	struct span rest = SPAN_LIT(" size=1024  BODY=8BITMIME SMTPUTF8 X-Y=a<b> ");
 	struct smtp_param p;

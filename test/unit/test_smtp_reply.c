@@ -114,8 +114,9 @@ static void a_reply_split_anywhere_reads_the_same(void **state)
 		smtp_reply_in_init(&r);
 		used = smtp_reply_in_feed(&r, span_of(in, cut), &done);
 		assert_true(used >= 0 && !done);
-		assert_int_equal(smtp_reply_in_feed(&r, span_of(in + used, n - (size_t)used), &done),
-				 n - (size_t)used);
+		assert_int_equal(
+		    smtp_reply_in_feed(&r, span_of(in + used, n - (size_t)used), &done),
+		    n - (size_t)used);
 		assert_int_equal(done, 1);
 		assert_int_equal(r.code, 250);
 		assert_string_equal(r.text, "mail.example\nSIZE 1000\n2.0.0 end");
