@@ -76,6 +76,7 @@ int evt_conn_inside(const struct evt_conn *c)
 /* What came of one attempt to read or to write. */
 struct attempt {
 	size_t n;
+	int full;	       /* read as much as there was room for: there may be more */
 	enum evt_conn_why why; /* if n is 0 */
 	int err;
 	const char *reason; /* a TLS failure; else the cause is text */
@@ -121,6 +122,7 @@ static struct attempt read_once(struct evt_conn *c, uint8_t *dst, size_t room)
 	}
 	for (;;) {
 		ssize_t n = recv(c->fd, dst, room, 0);
+		a.full = n == (ssize_t)room;
 		if (n > 0)
 			a.n = (size_t)n;
 		else if (n == 0)
@@ -153,8 +155,8 @@ static size_t fill(struct evt_conn *c, struct attempt *last)
 		uint8_t *dst = evt_pool_reserve(&c->loop->pool, &c->in, room, c->secret);
 		if (!dst) {
 			c->in.failed = 0;
-			*last =
-			    (struct attempt){0, EVT_CONN_FAILED, ERR_NOMEM, NULL, "out of memory"};
+			*last = (struct attempt){
+			    .why = EVT_CONN_FAILED, .err = ERR_NOMEM, .text = "out of memory"};
 			break;
 		}
 		*last = read_once(c, dst, room);
@@ -217,7 +219,7 @@ void evt_conn_read(struct evt_conn *c)
 			evt_conn_schedule(c);
 			return;
 		}
-		if (c->paused || !evt_conn_inside(c))
+		if (c->paused || !(last.full || evt_conn_inside(c)))
 			return;
 	} while (total < READ_TURN);
 	c->reread = 1;

@@ -164,6 +164,37 @@ static void writing_beyond_four_mebibytes_is_refused_and_harms_nothing(void **st
 	assert_int_equal(buf_size(&p.b.got), (size_t)n * sizeof(big) + 1);
 }
 
+static int pool_holds(const char *text)
+{
+	const struct evt_pool *pool = &p.loop->pool;
+
+	for (unsigned i = 0; i < pool->small_count; i++)
+		if (memmem(pool->small[i], EVT_POOL_SMALL, text, strlen(text)))
+			return 1;
+	return 0;
+}
+
+static void memory_of_a_secret_connection_is_wiped_at_once(void **state)
+{
+	(void)state;
+	conn_pair_open(&p, 4096);
+	conn_side_say(&p.a, "ordinary-words");
+	conn_pair_settle(&p);
+	assert_true(pool_holds("ordinary-words"));
+	evt_conn_set_secret(p.a.c);
+	evt_conn_set_secret(p.b.c);
+	conn_side_say(&p.a, "key-material");
+	conn_pair_settle(&p);
+	assert_int_equal(buf_size(&p.b.got), 14 + 12);
+	assert_false(pool_holds("key-material"));
+	p.b.keep = 1;
+	conn_side_say(&p.a, "key-material");
+	conn_pair_settle(&p);
+	evt_conn_close(p.b.c);
+	p.b.c = NULL;
+	assert_false(pool_holds("key-material"));
+}
+
 static void room_can_be_filled_by_the_caller(void **state)
 {
 	uint8_t *room;
@@ -477,6 +508,7 @@ int main(void)
 	    T(a_paused_connection_reads_nothing_until_resumed),
 	    T(drained_comes_once_when_the_peer_has_read_enough),
 	    T(writing_beyond_four_mebibytes_is_refused_and_harms_nothing),
+	    T(memory_of_a_secret_connection_is_wiped_at_once),
 	    T(room_can_be_filled_by_the_caller),
 	    T(again_makes_one_more_data_event),
 	    T(the_peers_end_comes_after_its_bytes_and_we_may_still_answer),
