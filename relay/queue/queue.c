@@ -21,6 +21,22 @@ const char *queue_reason_text(unsigned reason)
 	return reason < sizeof(texts) / sizeof(*texts) && texts[reason] ? texts[reason] : "unknown";
 }
 
+const char *queue_reason_word(char dst[QUEUE_WORD], unsigned reason)
+{
+	static const char *const names[] = {
+#define QUEUE_X(sym, num, text) [num] = #sym,
+	    QUEUE_REASONS(QUEUE_X)
+#undef QUEUE_X
+	};
+	size_t n = 0;
+
+	if (reason < sizeof(names) / sizeof(*names))
+		for (const char *s = names[reason]; *s && n < QUEUE_WORD - 1; s++)
+			dst[n++] = (char)(*s | 0x20);
+	dst[n] = '\0';
+	return dst;
+}
+
 int64_t queue_age(const struct queue *q, const struct queue_message *m)
 {
 	return q->now - q->epoch - m->born * CLOCK_SEC;

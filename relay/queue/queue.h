@@ -66,7 +66,7 @@ struct queue_job {
 	int worker;
 	uint64_t id;
 	struct spool_place at;
-	struct spool_fresh *fresh;   /* the worker takes it over */
+	struct spool_fresh *fresh;   /* the worker takes it over, and sets this to NULL; what it leaves the queue frees */
 	char destination[256];	     /* domain, or "[literal]" */
 	int64_t created;
 	uint16_t attempts;	     /* before this one */

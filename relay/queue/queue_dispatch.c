@@ -13,6 +13,8 @@
 
 void queue_dispatch_task_free(struct queue_task *t)
 {
+	if (t->job.fresh)
+		spool_fresh_free(t->job.fresh);
 	free(t->job.recipients);
 	free(t->job.results);
 	free(t);

@@ -100,21 +100,21 @@ void queue_group_wait(struct queue *q, struct queue_group *g, int64_t pause)
 	queue_sched_add(&q->waiting, q->now + pause, &g->at.timer);
 }
 
-static void say_expired(const struct queue *q, const struct queue_group *g)
+static void say_given_up(const struct queue *q, const struct queue_group *g)
 {
-	char text[ID_TEXT_SIZE], age[24];
+	char text[ID_TEXT_SIZE], age[24], word[QUEUE_WORD];
 
 	id_format(text, g->message->id);
 	num_format_duration(age, queue_age(q, g->message));
-	log_event(LOG_LEVEL_WARN, text, "expired",
-		  "reason=\"%s\" code=%u attempts=%u recipients=%u age=%s",
-		  queue_reason_text(g->reason), g->code, g->attempts, g->count, age);
+	log_event(LOG_LEVEL_INFO, text, "given-up",
+		  "reason=%s code=%u attempts=%u recipients=%u age=%s",
+		  queue_reason_word(word, g->reason), g->code, g->attempts, g->count, age);
 }
 
 void queue_group_expire(struct queue *q, struct queue_group *g)
 {
 	if (!g->expired)
-		say_expired(q, g);
+		say_given_up(q, g);
 	queue_group_leave(q, g);
 	queue_message_drop_fresh(g->message);
 	g->expired = 1;

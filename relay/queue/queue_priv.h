@@ -205,6 +205,9 @@ struct queue {
 };
 
 /* --- queue.c */
+/* A reason as one word for the log: "connect". */
+#define QUEUE_WORD 16
+const char *queue_reason_word(char dst[QUEUE_WORD], unsigned reason);
 int64_t queue_age(const struct queue *q, const struct queue_message *m);
 int64_t queue_wall(const struct queue *q, int64_t mono);
 /* Posts STATE for recipients. then (may be NULL) is called once with the result: later, or at once

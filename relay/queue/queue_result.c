@@ -48,13 +48,14 @@ static enum verdict verdict(const struct queue_task *t)
 
 static void say_door(const struct queue_dest *d, uint64_t id, int64_t pause)
 {
-	char text[ID_TEXT_SIZE], in[24];
+	char text[ID_TEXT_SIZE], in[24], word[QUEUE_WORD];
 
 	id_format(text, id);
 	num_format_duration(in, pause);
 	log_event(LOG_LEVEL_INFO, text, "destination-backoff",
-		  "reason=\"%s\" code=%u failures=%u next-in=%s waiting=%u",
-		  queue_reason_text(d->reason), d->code, d->failures, in, d->ready_recipients);
+		  "reason=%s code=%u failures=%u next-in=%s waiting=%u",
+		  queue_reason_word(word, d->reason), d->code, d->failures, in,
+		  d->ready_recipients);
 }
 
 /* Who waits for a closed door may grow too old there, and needs no keys at hand meanwhile. */
@@ -195,15 +196,15 @@ static void put_back(struct queue *q, struct queue_group *g, const struct queue_
 		queue_group_ready(q, g, 1);
 }
 
-static void say_deferred(const struct queue_group *g, int64_t pause)
+static void say_rescheduled(const struct queue_group *g, int64_t pause)
 {
-	char text[ID_TEXT_SIZE], in[24];
+	char text[ID_TEXT_SIZE], in[24], word[QUEUE_WORD];
 
 	id_format(text, g->message->id);
 	num_format_duration(in, pause);
-	log_event(LOG_LEVEL_INFO, text, "deferred",
-		  "reason=\"%s\" code=%u attempts=%u recipients=%u next-in=%s",
-		  queue_reason_text(g->reason), g->code, g->attempts, g->count, in);
+	log_event(LOG_LEVEL_INFO, text, "rescheduled",
+		  "reason=%s code=%u attempts=%u recipients=%u next-in=%s",
+		  queue_reason_word(word, g->reason), g->code, g->attempts, g->count, in);
 }
 
 /* Tells the log when the recipients are tried next; a loss of that costs an early attempt after a
@@ -253,11 +254,10 @@ static void defer(struct queue *q, struct queue_group *g, struct queue_task *t, 
 	g->code = t->job.results[0].code;
 	t->job.results[0].reply[sizeof(t->job.results[0].reply) - 1] = '\0';
 	queue_group_reply(q, g, t->job.results[0].reply);
-	relay_count(q->relay, deferrals, g->count);
 	pause = place_deferred(q, g, with_dest);
 	if (pause == QUEUE_RETRY_NEVER)
 		return;
-	say_deferred(g, pause);
+	say_rescheduled(g, pause);
 	record_deferred(q, g, t, q->wall + pause);
 }
 
@@ -317,6 +317,10 @@ void queue_result(struct relay_msg *msg, void *queue)
 	}
 	q->out--;
 	q->hands[t->job.worker].out--;
+	if (t->job.fresh) { /* it never got as far as opening the message */
+		spool_fresh_free(t->job.fresh);
+		t->job.fresh = NULL;
+	}
 	if (t->job.kind == QUEUE_OPEN)
 		queue_found_back(q, t);
 	else
