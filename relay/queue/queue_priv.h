@@ -46,7 +46,8 @@
 #define QUEUE_OPEN_MAX	     256	       /* OPEN jobs with workers */
 #define QUEUE_SOFT_MAX \
 	3 /* failures that may be the message's, in a row, until they are the destination's */
-#define QUEUE_REPLY_KEEP 100 /* bytes of a reply that a group remembers */
+#define QUEUE_REPLY_KEEP \
+	83 /* bytes of a reply that a group remembers: it fills its piece of memory */
 
 enum queue_where { QUEUE_WAITS = 1, QUEUE_READY, QUEUE_OUT, QUEUE_EXPIRING, QUEUE_DELETING };
 enum queue_door { QUEUE_DOOR_OPEN, QUEUE_DOOR_BACKOFF, QUEUE_DOOR_PROBE };
