@@ -28,6 +28,7 @@
 #define START_WALL (INT64_C(1800000000) * CLOCK_SEC)
 #define STATES	   4096
 #define JOBS	   16384
+
 /* --- the spool log: answers at once, remembers what it was told */
 struct spool_log {
 	pthread_mutex_t lock;
