@@ -5,10 +5,16 @@
 
 #include "evt/evt_async.h"
 
-/* Fibers change stacks behind the back of ThreadSanitizer and AddressSanitizer. */
+/* Fibers change stacks behind the back of ThreadSanitizer and AddressSanitizer. gcc tells of them by
+ * macros, clang by features. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define EVT_ASYNC_POSSIBLE 0
-#else
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define EVT_ASYNC_POSSIBLE 0
+#endif
+#endif
+#ifndef EVT_ASYNC_POSSIBLE
 #define EVT_ASYNC_POSSIBLE 1
 #endif
 
