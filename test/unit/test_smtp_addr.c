@@ -187,8 +187,7 @@ static void host_names_and_literals_are_fit_for_ehlo_and_nothing_else_is(void **
 					  "[1.2.3.4]x",
 					  "a/b",
 					  "a\"",
-					  "b\xc3\xbc"
-					  "cher.example",
+					  ("b\xc3\xbc" "cher.example"),
 					  "(x)"};
 
 	(void)state;
