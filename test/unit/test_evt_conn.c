@@ -40,7 +40,7 @@ static int teardown(void **state)
 static void an_idle_connection_is_small_and_holds_no_buffers(void **state)
 {
 	(void)state;
-	assert_true(sizeof(struct evt_conn) < 576);
+	assert_true(sizeof(struct evt_conn) < 512);
 	conn_pair_open(&p, 4096);
 	conn_side_say(&p.a, "hello");
 	conn_pair_settle(&p);
