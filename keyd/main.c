@@ -122,6 +122,7 @@ int main(int argc, char **argv)
 	if (keyd_conf_load(p.conf_path, &conf, err) < 0)
 		log_fatal(EXIT_CONFIG, "config-refused", "error=\"%s\"", *err ? err : p.conf_path);
 	if (check) {
+		printf("%s: good\n", p.conf_path);
 		keyd_conf_free(conf);
 		return 0;
 	}

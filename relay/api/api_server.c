@@ -31,6 +31,7 @@ struct api_conn {
 	struct evt_conn *conn;
 	struct api_call *call; /* being answered: nothing more is read until it is */
 	int close;
+	int denied; /* the peer's user may not use the API: every request gets 403 */
 };
 
 static void drop(struct api_conn *ac)
@@ -104,7 +105,9 @@ void api_call_failed(struct api_call *c, int err)
 
 static void refuse_route(struct api_call *c, int err)
 {
-	if (err == ERR_LIMIT)
+	if (err == ERR_DENIED)
+		api_call_problem(c, 403, "your user may not use relay's local API: see api.users");
+	else if (err == ERR_LIMIT)
 		api_call_problem(c, 413, "requests to this API have no body");
 	else if (err == ERR_FORMAT)
 		api_call_problem(c, 400, "malformed message id or query");
@@ -142,7 +145,7 @@ static void on_data(struct api_conn *ac)
 	}
 	evt_conn_set_timeout(ac->conn, 0);
 	ac->close |= r.close;
-	rc = r.content_length ? ERR_LIMIT : api_route_find(&r, c, &row);
+	rc = ac->denied ? ERR_DENIED : r.content_length ? ERR_LIMIT : api_route_find(&r, c, &row);
 	buf_drain(in, (size_t)n); /* r must not be looked at from here on */
 	if (rc < 0)
 		refuse_route(c, rc);
@@ -179,38 +182,19 @@ static int may_use(struct relay *r, int fd)
 	return yes;
 }
 
-/* 403 without hearing the request; a peer whose socket is full gets nothing. */
-static void refuse_peer(int fd)
-{
-	static const char problem[] = "{\"type\":\"about:blank\",\"status\":403,"
-				      "\"detail\":\"your user may not use relay's local API: see api.users\"}";
-	struct buf out;
-
-	buf_init(&out, 1024);
-	http_request_put_response(&out, 403, "application/problem+json", sizeof(problem) - 1, 1);
-	buf_put_str(&out, problem);
-	if (send(fd, buf_ptr(&out), buf_size(&out), MSG_NOSIGNAL) < 0)
-		log_debug("api", NULL, "api-denied", "unsaid=1");
-	buf_clear(&out);
-	close(fd);
-}
-
 static void on_accept(void *arg, int fd, const struct sockaddr_storage *peer)
 {
 	struct api_server *a = arg;
 	struct api_conn *ac;
 
 	(void)peer;
-	if (!may_use(a->relay, fd)) {
-		refuse_peer(fd);
-		return;
-	}
 	ac = a->conn_count < CONNS_MAX ? calloc(1, sizeof(*ac)) : NULL;
 	if (!ac) {
 		close(fd);
 		return;
 	}
 	ac->server = a;
+	ac->denied = !may_use(a->relay, fd);
 	ac->conn = evt_conn_accept(a->relay->loop, fd, 2 * HTTP_HEAD_MAX, on_event, ac);
 	if (!ac->conn) {
 		free(ac);

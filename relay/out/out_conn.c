@@ -58,6 +58,9 @@ static void name_peer(struct out_conn *c)
 /* A failure of one target; deferral outweighs refusal. */
 static void note(struct out_conn *c, const struct queue_result *v)
 {
+	/* a host that answered says more than one that could not be reached */
+	if (c->verdict.outcome && v->reason == QUEUE_CONNECT)
+		return;
 	if (c->verdict.outcome != SPOOL_DEFERRED || v->outcome == SPOOL_DEFERRED)
 		c->verdict = *v;
 }

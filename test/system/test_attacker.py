@@ -172,10 +172,8 @@ def memory_of_locked(pid):
 
 
 def secrets_in_common(arena, image):
-    """Aligned 32-byte blocks of the arena that look random and lie in the image too."""
-    found = []
-    for i in range(0, len(arena) - 32, 16):
-        block = arena[i:i + 32]
-        if len(set(block)) >= 20 and block in image:
-            found.append(block.hex())
-    return found
+    """32-byte blocks of the arena that look like keys and lie in the image too. Pieces of the arena are aligned to 32."""
+    blocks = [arena[i:i + 32] for i in range(0, len(arena) - 32, 16)]
+    keys = [b for b in blocks if len(set(b)) >= 20 and b.count(0) < 4]
+    assert len(keys) >= 10, "the arena holds no keys: the test looks in the wrong place"
+    return [k.hex() for k in keys if k in image]
