@@ -92,15 +92,24 @@ int keyd_start(struct keyd *k)
 	return 0;
 }
 
+void keyd_warn_peers(const struct keyd_conf *conf)
+{
+	for (size_t i = 0; i < conf->peer_count; i++)
+		if (!conf->peers[i].known)
+			log_event(LOG_LEVEL_WARN, NULL, "peer-unknown", "user=%s",
+				  conf->peers[i].name);
+}
+
 void keyd_reload(struct keyd *k, struct keyd_conf *conf)
 {
 	if (strcmp(conf->state, k->conf->state) || strcmp(conf->socket, k->conf->socket) ||
 	    strcmp(conf->admin_socket, k->conf->admin_socket) || conf->mode != k->conf->mode)
-		log_event(LOG_LEVEL_WARN, NULL, "config-needs-restart", NULL);
+		log_event(LOG_LEVEL_WARN, NULL, "restart-needed", NULL);
+	keyd_warn_peers(conf);
 	keyd_conf_free(k->conf);
 	k->conf = conf;
 	keyd_rate_init(k->rate, conf->limits.derive_existing, conf->limits.derive_burst);
-	log_event(LOG_LEVEL_INFO, NULL, "config-reloaded", "peers=%zu", conf->peer_count);
+	log_event(LOG_LEVEL_INFO, NULL, "reloaded", "peers=%zu", conf->peer_count);
 }
 
 /* A ring with nothing in it under this root. */
@@ -255,7 +264,8 @@ void keyd_lock(struct keyd *k)
 {
 	keyd_ring_free(k->ring);
 	k->ring = NULL;
-	keyd_store_seal(k->store);
+	if (k->store)
+		keyd_store_seal(k->store);
 	secret_wipe(k->scratch, sizeof(*k->scratch));
 	enter(k, KEYPROTO_LOCKED, "asked to lock");
 }

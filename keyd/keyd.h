@@ -64,6 +64,8 @@ int keyd_start(struct keyd *k);
 /* Takes another configuration over: peers and limits. Sessions whose role is gone are ended by the
  * caller. */
 void keyd_reload(struct keyd *k, struct keyd_conf *conf);
+/* Logs users of peers: that this machine does not know (a package that is not installed). */
+void keyd_warn_peers(const struct keyd_conf *conf);
 
 /* root (32 bytes) becomes the ring of the store: READY, or ERROR with the store's fault. */
 int keyd_unlock(struct keyd *k, const uint8_t root[32]);

@@ -166,9 +166,10 @@ static int resolve_peer(struct keyd_conf *c, const struct conf_pair *p, const ch
 	struct keyd_conf_peer *peer = &c->peers[c->peer_count];
 	char *const *names = p->values.items;
 
-	if (sys_priv_uid(p->key, &peer->uid) < 0)
-		return refuse_peer(err, file, p, "no such user");
-	if (keyd_conf_roles(c, peer->uid))
+	peer->name = p->key;
+	/* The user of a package that is not installed is no reason to hold everybody's mail. */
+	peer->known = sys_priv_uid(p->key, &peer->uid) == 0;
+	if (peer->known && keyd_conf_roles(c, peer->uid))
 		return refuse_peer(err, file, p, "the same user twice");
 	for (size_t i = 0; i < p->values.count; i++) {
 		unsigned role = keyproto_role_of_name(span_str(names[i]));
@@ -249,7 +250,7 @@ void keyd_conf_free(struct keyd_conf *c)
 unsigned keyd_conf_roles(const struct keyd_conf *c, uid_t uid)
 {
 	for (size_t i = 0; i < c->peer_count; i++)
-		if (c->peers[i].uid == uid)
+		if (c->peers[i].known && c->peers[i].uid == uid)
 			return c->peers[i].roles;
 	return 0;
 }

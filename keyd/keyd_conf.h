@@ -22,6 +22,8 @@ struct keyd_conf_slot {
 };
 
 struct keyd_conf_peer {
+	const char *name; /* as written */
+	int known;	  /* 0: no such user here; uid is nobody's */
 	uid_t uid;
 	unsigned roles; /* bit 1 << enum keyproto_role */
 };

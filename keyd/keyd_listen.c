@@ -153,8 +153,9 @@ static void on_event(void *arg, struct evt_conn *c, enum evt_conn_event ev)
 			  (unsigned)p->session->uid);
 		kill_peer(p);
 		break;
-	case EVT_CONN_EOF:
-		kill_peer(p);
+	case EVT_CONN_EOF: /* he may still read what he asked for */
+		evt_conn_finish(c);
+		drop(p);
 		break;
 	case EVT_CONN_ERROR:
 		evt_conn_error(c, &text);
@@ -206,10 +207,12 @@ static void on_accept(void *arg, int fd, const struct sockaddr_storage *peer)
 	p->conn = evt_conn_accept(k->loop, fd, IN_MAX, on_event, p);
 	list_push_back(&l->peers, &p->link);
 	l->count++;
-	if (p->conn)
-		evt_conn_set_timeout(p->conn, HELLO_TIME);
-	else
+	if (!p->conn) {
 		drop(p);
+		return;
+	}
+	evt_conn_set_secret(p->conn);
+	evt_conn_set_timeout(p->conn, HELLO_TIME);
 }
 
 int keyd_listen_open(struct keyd *k, struct keyd_listen **out, const char **failed)

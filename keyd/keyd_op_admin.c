@@ -186,6 +186,8 @@ int keyd_op_admin_unseal(struct keyd_op_call *call)
 		return KEYD_OP_MALFORMED;
 	if (k->opening)
 		return ERR_BUSY;
+	if (!k->store)
+		return ERR_BADSTATE; /* a ring that was never more than memory */
 	if (m.method != KEYPROTO_SLOT_PASSPHRASE)
 		return keyd_open_slots(k, m.method);
 	if (keyd_root_delay_check(&k->delay, clock_mono()) < 0)

@@ -148,8 +148,8 @@ static int hello(struct keyd_session *s, const struct wire_frame *f)
 	return wire_frame_close(&s->out, at, f->opcode, f->request, 0, s->keyd->epoch);
 }
 
-/* One request: the answer goes into out behind a frame head that is filled in at the end. */
-static int request(struct keyd_session *s, const struct wire_frame *f)
+/* The answer goes into out behind a frame head that is filled in at the end. */
+static int answer_now(struct keyd_session *s, const struct wire_frame *f)
 {
 	struct keyd_op_call call = {.keyd = s->keyd,
 				    .session = s,
@@ -160,15 +160,9 @@ static int request(struct keyd_session *s, const struct wire_frame *f)
 	size_t body;
 	int rc;
 
-	if (f->request == 0 || f->status != 0)
-		return bad_frame(s, "head");
-	if (s->unanswered >= KEYPROTO_CREDIT)
-		return put_frame(s, f->opcode, f->request, KEYPROTO_E_BUSY, span_of(NULL, 0));
-	s->answering = 1;
 	call.at = wire_frame_open(&s->out);
 	body = buf_size(&s->out);
 	rc = keyd_op_run(&call);
-	s->answering = 0;
 	if (rc == KEYD_OP_LATER)
 		return 0;
 	if (rc == KEYD_OP_MALFORMED) {
@@ -183,6 +177,20 @@ static int request(struct keyd_session *s, const struct wire_frame *f)
 			      s->keyd->epoch);
 	if (rc == ERR_LIMIT) /* a lawful request whose answer is longer than a frame */
 		rc = put_frame(s, f->opcode, f->request, KEYPROTO_E_LIMIT, span_of(NULL, 0));
+	return rc;
+}
+
+static int request(struct keyd_session *s, const struct wire_frame *f)
+{
+	int rc;
+
+	if (f->request == 0 || f->status != 0)
+		return bad_frame(s, "head");
+	if (s->unanswered >= KEYPROTO_CREDIT)
+		return put_frame(s, f->opcode, f->request, KEYPROTO_E_BUSY, span_of(NULL, 0));
+	s->answering = 1;
+	rc = answer_now(s, f);
+	s->answering = 0;
 	if (s->push_after) {
 		s->push_after = 0;
 		keyd_session_push(s);

@@ -46,7 +46,7 @@ static void on_reload(void *arg, int signo)
 	(void)signo;
 	sys_notify_reloading();
 	if (keyd_conf_load(p->conf_path, &conf, err) < 0) {
-		log_event(LOG_LEVEL_ERROR, NULL, "config-refused", "error=\"%s\"", err);
+		log_event(LOG_LEVEL_ERROR, NULL, "reload-refused", "why=\"%s\"", err);
 	} else {
 		keyd_reload(p->keyd, conf);
 		keyd_listen_recheck(p->listen);
@@ -96,7 +96,7 @@ static void start(struct program *p, struct keyd_conf *conf)
 	evt_loop_signal(p->loop, SIGINT, on_stop, p);
 	evt_loop_signal(p->loop, SIGHUP, on_reload, p);
 	signal(SIGPIPE, SIG_IGN);
-	log_event(LOG_LEVEL_INFO, NULL, "started", "state=%s", keyproto_state_name(p->keyd->state));
+	log_event(LOG_LEVEL_INFO, NULL, "ready", "state=%s", keyproto_state_name(p->keyd->state));
 	log_flush();
 	sys_notify_ready();
 }
@@ -120,7 +120,8 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	if (keyd_conf_load(p.conf_path, &conf, err) < 0)
-		log_fatal(EXIT_CONFIG, "config-refused", "error=\"%s\"", *err ? err : p.conf_path);
+		log_fatal(EXIT_CONFIG, "config-refused", "why=\"%s\"", *err ? err : p.conf_path);
+	keyd_warn_peers(conf);
 	if (check) {
 		printf("%s: good\n", p.conf_path);
 		keyd_conf_free(conf);

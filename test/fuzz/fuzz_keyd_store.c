@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arbitrary bytes as the store. The first byte picks: 0 the head of a snapshot as it is; 1
+ * records of a snapshot, with a true tag put behind them; 2 records of a journal, each given as
+ * type, length (u16) and body and then sealed properly; 3 a journal as it is. Whatever loads must
+ * be usable and come out again as what went in. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/num.h"
+#include "core/secret.h"
+#include "keyd/keyd_crypto.h"
+#include "keyd/keyd_journal.h"
+#include "keyd/keyd_snapshot.h"
+#include "seal/seal_kdf.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t id[16] = "0123456789abcdef", root[32] = "the root of a fuzzer, 32 bytes..";
+static struct keyd_root_keys *keys; /* secret */
+static struct buf keks;		    /* records of all shards: 93 bytes each */
+static size_t kek_size;
+
+static void check(int good)
+{
+	if (!good)
+		abort();
+}
+
+static struct keyd_ring *new_ring(void)
+{
+	struct keyd_root_keys *own = secret_alloc(sizeof(*own));
+	struct keyd_ring *r;
+
+	check(own != NULL);
+	check(keyd_root_derive(root, own) == 0);
+	r = keyd_ring_new(id, &own);
+	check(r != NULL);
+	return r;
+}
+
+static void set_up(void)
+{
+	struct keyd_ring *r;
+
+	check(keyd_crypto_init() == 0);
+	keys = secret_alloc(sizeof(*keys));
+	check(keys && keyd_root_derive(root, keys) == 0);
+	buf_init(&keks, 1 << 20);
+	r = new_ring();
+	for (unsigned i = 0; i < KEYD_RING_SHARDS; i++) {
+		check(keyd_ring_make_kek(r, i, 1, &keks) == 0);
+		kek_size = buf_size(&keks) / (i + 1);
+	}
+	keyd_ring_free(r);
+}
+
+static struct keyd_ring *ring_with_keks(void)
+{
+	struct keyd_ring *r = new_ring();
+
+	for (unsigned i = 0; i < KEYD_RING_SHARDS; i++)
+		check(keyd_ring_apply(r, KEYD_RECORD_KEK,
+				      span_sub(buf_span(&keks), i * kek_size, kek_size), 1) == 0);
+	return r;
+}
+
+static int take(void *arg, unsigned type, struct span body)
+{
+	return keyd_ring_apply(arg, type, body, type != KEYD_RECORD_COUNTERS);
+}
+
+static int use_key(void *arg, const struct keyd_ring_info *info)
+{
+	struct keyd_crypto_key *key;
+
+	if (keyd_ring_private(arg, info->label, &key) == 0)
+		keyd_crypto_free(key);
+	return 0;
+}
+
+static int copy_record(void *arg, unsigned type, struct span body)
+{
+	int rc = keyd_ring_apply(arg, type, body, 0);
+
+	check(rc == 0);
+	return rc;
+}
+
+/* All that one can do with a ring. */
+static void use(struct keyd_ring *r)
+{
+	struct keyd_ring *copy = new_ring();
+	struct keyd_ring_counts a, b;
+	const uint8_t *key;
+
+	keyd_ring_counts(r, &a);
+	for (uint32_t i = 0; i < a.customers; i++)
+		keyd_ring_subkey(r, i, keyd_ring_newest(r, i), KEYPROTO_FOR_SPOOL, &key);
+	keyd_ring_keys(r, use_key, r);
+	check(keyd_ring_each(r, copy_record, copy) == 0);
+	keyd_ring_counts(copy, &b);
+	check(a.customers == b.customers && a.deks == b.deks && a.keks == b.keks &&
+	      a.keys == b.keys);
+	keyd_ring_free(copy);
+}
+
+static void snapshot(struct span records)
+{
+	struct keyd_snapshot_head head = {.generation = 1, .slot_count = 1};
+	struct keyd_ring *none = new_ring(), *r = ring_with_keks();
+	struct buf b;
+	uint8_t tag[32];
+	const uint8_t *at;
+	struct span all;
+	int64_t n;
+
+	memcpy(head.id, id, sizeof(id));
+	head.slots[0].method = KEYPROTO_SLOT_FILE;
+	buf_init(&b, 1 << 22);
+	check(keyd_snapshot_format(&head, none, keys->snapshot, &b) == 0);
+	n = keyd_snapshot_head_parse(buf_span(&b), &head);
+	check(n > 0);
+	b.len = b.off + (size_t)n;
+	buf_put_span(&b, records);
+	all = buf_span(&b);
+	check(seal_kdf_hmac(keys->snapshot, 32, &all, 1, tag) == 0);
+	check(buf_put(&b, tag, sizeof(tag)) == 0);
+	if (keyd_snapshot_parse(buf_span(&b), keys->snapshot, take, r, &at) == 0)
+		use(r);
+	buf_clear(&b);
+	keyd_ring_free(none);
+	keyd_ring_free(r);
+}
+
+static void journal(struct span records, int sealed)
+{
+	static const uint8_t snap[32] = "tag of a snapshot";
+	struct keyd_journal_base base = {keys->journal, id, 1, snap};
+	struct keyd_ring *r = ring_with_keks();
+	struct keyd_journal_read at;
+	uint8_t header[KEYD_JOURNAL_HEADER], tag[32];
+	uint64_t count = 0;
+	struct buf b;
+
+	buf_init(&b, 1 << 22);
+	check(keyd_journal_header(&base, header) == 0);
+	buf_put(&b, header, sizeof(header));
+	memcpy(tag, header + sizeof(header) - 32, 32);
+	if (!sealed)
+		buf_put_span(&b, records);
+	while (sealed && records.n >= 3) {
+		struct span body = span_sub(records, 3, num_get_u16(records.p + 1));
+		check(keyd_journal_record(keys->journal, count++, records.p[0], body, tag, &b) ==
+		      0);
+		records = span_sub(records, 3 + body.n, records.n);
+	}
+	if (keyd_journal_replay(buf_span(&b), &base, take, r, &at) == 0) {
+		check(!sealed || (at.number == count && at.end == buf_size(&b)));
+		use(r);
+	}
+	buf_clear(&b);
+	keyd_ring_free(r);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct keyd_snapshot_head head;
+	struct span rest = span_of(data + 1, size - 1);
+
+	if (size < 1)
+		return 0;
+	if (!keys)
+		set_up();
+	switch (data[0] & 3) {
+	case 0:
+		keyd_snapshot_head_parse(rest, &head);
+		break;
+	case 1:
+		snapshot(rest);
+		break;
+	default:
+		journal(rest, data[0] & 1 ? 0 : 1);
+		break;
+	}
+	return 0;
+}
