@@ -116,7 +116,7 @@ int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t gene
 		return ERR_FORMAT;
 	if (keyd_names_find(&r->by_name, name) != KEYD_NAMES_NONE)
 		return ERR_EXISTS;
-	if (kek->uses >= KEYD_WRAP_USES_MAX || r->next_keyref == UINT32_MAX)
+	if (kek->uses >= KEYD_WRAP_USES_MAX || r->next_keyref >= KEYD_RING_KEYREFS)
 		return ERR_LIMIT;
 	key = secret_alloc(32);
 	if (!key)

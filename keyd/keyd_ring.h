@@ -19,9 +19,10 @@
 #include "keyd/keyd_record.h"
 #include "keyd/keyd_root.h"
 
-#define KEYD_RING_SHARDS 256
-#define KEYD_RING_CACHE	 4096 /* customers whose sub-keys are held: 1 MiB of secret memory */
-#define KEYD_RING_LOADED 256  /* signing keys held ready for use */
+#define KEYD_RING_SHARDS  256
+#define KEYD_RING_CACHE	  4096	     /* customers whose sub-keys are held: 1 MiB of secret memory */
+#define KEYD_RING_KEYREFS (1u << 26) /* DEKs ever made; bounds the index of key references */
+#define KEYD_RING_LOADED  256	     /* signing keys held ready for use */
 
 struct keyd_ring;
 

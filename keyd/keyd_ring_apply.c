@@ -168,7 +168,7 @@ static int apply_dek(struct keyd_ring *r, struct span body, int fresh)
 	struct keyd_ring_dek *d;
 	int64_t customer;
 
-	if (keyd_record_dek_get(body, &m) < 0 || m.keyref == UINT32_MAX ||
+	if (keyd_record_dek_get(body, &m) < 0 || m.keyref >= KEYD_RING_KEYREFS ||
 	    keyd_ring_find_dek(r, m.keyref) ||
 	    !(kek = keyd_ring_find_kek(r, m.customer, m.kek_version)))
 		return ERR_DAMAGED;
