@@ -158,7 +158,8 @@ static const struct conf_key listen_keys[] = {
      .required = 1, .check = check_listen, .help = "Address and port to listen on, numeric."},
     {.name = "mode", .type = CONF_ENUM, .offset = offsetof(struct relay_listen, mode),
      .choices = modes, .fallback = "smarthost",
-     .help = "What the listener is for; submissions speaks TLS from the first byte."},
+     .help = "What the listener is for; submission demands STARTTLS, submissions speaks TLS from the first "
+	     "byte. Both need tls.certificate, and in this version serve trusted networks only."},
     {.name = "customer", .type = CONF_STRING, .offset = offsetof(struct relay_listen, customer),
      .fallback = "default", .check = check_name,
      .help = "Customer whose keys seal what comes in here."},
@@ -328,8 +329,8 @@ static const char *finish(struct relay_conf *c)
 	for (size_t i = 0; i < c->listen.count; i++) {
 		evt_listen_address(span_str(listens[i].address_text), &listens[i].address,
 				   &listens[i].address_len);
-		if (listens[i].mode != RELAY_SMARTHOST)
-			return "listen: only mode smarthost is available in this version";
+		if (listens[i].mode != RELAY_SMARTHOST && !c->tls.certificate)
+			return "listen: submission and submissions need tls.certificate";
 	}
 	if (make_nets(&c->trusted, &c->trusted_nets, &c->trusted_count) < 0 ||
 	    make_nets(&c->outbound.private_ok, &c->outbound.private_nets,

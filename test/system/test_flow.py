@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import smtplib
+import ssl
 
 import demo
 import harness
@@ -232,3 +233,22 @@ def test_verify_wants_a_certificate_that_holds(to_sink, sink, place, parts):
     to_sink.start("relay")
     good.wait_for(1)
     assert to_sink.relay.events("delivered")[-1][3]["verified"] == "yes"
+
+
+def test_submissions_speaks_tls_from_the_first_byte_and_submission_demands_it(to_sink, sink):
+    ports = [harness.free_port() for _ in range(2)]
+    to_sink.configure([f'{{domain: "*", to: "127.0.0.1:{sink.port}", tls: encrypt}}'],
+                      listen=f'[{{address: "127.0.0.1:{to_sink.smtp_port}", mode: smarthost}}, '
+                             f'{{address: "127.0.0.1:{ports[0]}", mode: submission}}, '
+                             f'{{address: "127.0.0.1:{ports[1]}", mode: submissions}}]')
+    to_sink.start()
+    context = ssl.create_default_context(cafile=to_sink.path("relay.pem"))
+    context.check_hostname = False
+    with smtplib.SMTP("127.0.0.1", ports[0]) as c:
+        c.ehlo("a.example")
+        assert c.mail("a@a.example")[0] == 530
+        c.starttls(context=context)
+        c.sendmail("a@a.example", ["b@b.example"], b"Subject: x\r\n\r\nx\r\n")
+    with smtplib.SMTP_SSL("127.0.0.1", ports[1], context=context) as c:
+        c.sendmail("a@a.example", ["b@b.example"], b"Subject: x\r\n\r\nx\r\n")
+    sink.wait_for(2)
