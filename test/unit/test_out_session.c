@@ -46,7 +46,8 @@ struct stage {
 static void gather(struct stage *g)
 {
 	assert_int_equal(buf_failed(&g->s.out), 0);
-	memcpy(g->said + g->said_n, buf_ptr(&g->s.out), buf_size(&g->s.out));
+	if (buf_size(&g->s.out))
+		memcpy(g->said + g->said_n, buf_ptr(&g->s.out), buf_size(&g->s.out));
 	g->said_n += buf_size(&g->s.out);
 	g->said[g->said_n] = '\0';
 	buf_reset(&g->s.out);
