@@ -99,11 +99,7 @@ static const char *address_of(const struct out_dsn *d, unsigned i)
 /* The one place where UTF-8 may stand as it is. */
 static void put_sender(const char *sender, struct buf *out)
 {
-	char address[ADDRESS_ROOM];
-
 	buf_put_str(out, "To: <");
-	if (is_ascii(sender))
-		sender = encode_address(address, sender);
 	for (; *sender; sender++)
 		if ((unsigned char)*sender >= 0x20)
 			buf_put(out, sender, 1);

@@ -229,6 +229,10 @@ static void on_event(void *arg, struct evt_conn *c, enum evt_conn_event ev)
 		/* k is gone when its place is empty */
 		while (s->conns[number] == k && buf_size(evt_conn_in(c)) && take(k, evt_conn_in(c)))
 			;
+		if (s->conns[number] == k && s->slow && k->in_data && k->now.size >= k->pause_at) {
+			k->pause_at = k->now.size + (6u << 20);
+			evt_conn_read_pause(c);
+		}
 		break;
 	case EVT_CONN_TLS:
 		evt_conn_tls_info(c, &info);
@@ -284,6 +288,13 @@ void out_server_hang_up(struct out_server *s)
 	for (unsigned i = 0; i < OUT_SERVER_CONNS; i++)
 		if (s->conns[i])
 			hang_up(s->conns[i]);
+}
+
+void out_server_read_on(struct out_server *s)
+{
+	for (unsigned i = 0; i < OUT_SERVER_CONNS; i++)
+		if (s->conns[i])
+			evt_conn_read_resume(s->conns[i]->c);
 }
 
 void out_server_close(struct out_server *s)

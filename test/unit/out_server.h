@@ -42,6 +42,7 @@ struct out_server_conn {
 	struct out_server_message now;
 	struct buf body;
 	unsigned reads; /* DATA events since MAIL */
+	size_t pause_at;
 };
 
 struct out_server {
@@ -50,6 +51,7 @@ struct out_server {
 	uint16_t port;
 	const char *caps; /* lines of EHLO after the first, each with \n; default "PIPELINING\n8BITMIME\n" */
 	SSL_CTX *tls;	  /* NULL: STARTTLS is not offered */
+	int slow;	      /* stops reading within bodies after every 6 MiB: out_server_read_on */
 	int break_handshakes; /* so many are cut off */
 	struct out_server_rule rules[OUT_SERVER_RULES];
 	/* what happened */
@@ -66,6 +68,7 @@ void out_server_open(struct out_server *s, struct evt_loop *l, const char *addre
 void out_server_close(struct out_server *s);
 /* Hangs up on everybody; those who come anew are served. */
 void out_server_hang_up(struct out_server *s);
+void out_server_read_on(struct out_server *s);
 void out_server_rule(struct out_server *s, const char *verb, int nth, const char *reply);
 
 #endif

@@ -167,6 +167,19 @@ static void pointers_may_not_circle_or_look_forward(void **state)
 	}
 }
 
+static void a_pointer_to_a_name_further_on_is_refused(void **state)
+{
+	struct out_dnsmsg m;
+	struct packet k;
+
+	(void)state;
+	begin(&k, 0, "there.test", OUT_DNSMSG_MX);
+	record(&k, OUT_DNSMSG_MX, 60, "\0\5\xc0\x3a", 4); /* 58: the name in the next record */
+	mx(&k, 10, "mail.there.test");
+	assert_memory_equal(k.p + 0x3a, "\4mail", 5);
+	assert_int_equal(parse(&k, OUT_DNSMSG_MX, &m), ERR_FORMAT);
+}
+
 static void a_cut_message_is_malformed_at_every_length(void **state)
 {
 	struct out_dnsmsg m;
@@ -453,6 +466,7 @@ int main(void)
 	    cmocka_unit_test(addresses_behind_a_cname_are_taken_with_the_smaller_ttl),
 	    cmocka_unit_test(a_name_no_host_has_makes_its_record_void),
 	    cmocka_unit_test(pointers_may_not_circle_or_look_forward),
+	    cmocka_unit_test(a_pointer_to_a_name_further_on_is_refused),
 	    cmocka_unit_test(a_cut_message_is_malformed_at_every_length),
 	    cmocka_unit_test(more_records_than_fit_are_left_out),
 	    cmocka_unit_test(mx_hosts_become_targets_with_their_addresses),

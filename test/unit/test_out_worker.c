@@ -145,8 +145,13 @@ static void run_until_done(unsigned jobs)
 }
 static void run_a_while(void)
 {
-	for (int i = 0; i < 50; i++)
-		evt_loop_turn(worker.loop, 1000);
+	for (int i = 0; i < 60; i++)
+		evt_loop_turn(worker.loop, i % 10 ? 0 : 1000);
+}
+static void run_turns(int n)
+{
+	while (n--)
+		evt_loop_turn(worker.loop, n % 10 ? 0 : 100);
 }
 static void wait_for(int64_t usec)
 {
@@ -317,6 +322,8 @@ static void many_recipients_go_in_several_transactions_of_one_message(void **sta
 	assert_int_equal(server.message_count, 3);
 	assert_int_equal(server.messages[0].rcpts, 100);
 	assert_int_equal(server.messages[2].rcpts, 50);
+	for (unsigned i = 0; i < 3; i++)
+		assert_string_equal(server.messages[i].body, "hi\r\n");
 	assert_int_equal(server.accepted, 1);
 	for (unsigned i = 0; i < 250; i++)
 		assert_result(0, i, SPOOL_DELIVERED, ANY, 250);
@@ -479,6 +486,23 @@ static void all_who_wait_hear_that_the_host_is_dead(void **state)
 	}
 	run_until_done(30);
 	assert_int_equal(atomic_load(&relay.count.connections_out), 4);
+}
+
+static void a_dead_host_is_probed_by_one_connection(void **state)
+{
+	static char nobody[] = "127.0.0.2:1";
+
+	(void)state;
+	route.to = nobody;
+	message(1, 1, "hi\r\n");
+	deliver(1);
+	run_until_done(1);
+	for (uint64_t id = 2; id <= 10; id++) {
+		message(id, 1, "hi\r\n");
+		deliver(id);
+	}
+	run_until_done(10);
+	assert_int_equal(atomic_load(&relay.count.connections_out), 2);
 }
 
 static void greetings_of_5xx_everywhere_bounce(void **state)
@@ -820,6 +844,55 @@ static void silence_after_the_dot_is_endured_for_ten_minutes(void **state)
 	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_TIMEOUT, 0);
 }
 
+static void a_slow_reader_that_makes_progress_is_not_given_up(void **state)
+{
+	enum { SIZE = 48 * 1024 * 1024 };
+	char *body = malloc(SIZE + 1);
+
+	(void)state;
+	memset(body, 'x', SIZE);
+	for (int i = 70; i + 1 < SIZE; i += 72)
+		memcpy(body + i, "\r\n", 2);
+	memcpy(body + SIZE - 2, "\r\n", 3);
+	message(1, 1, body);
+	server.slow = 1;
+	deliver(1);
+	for (int i = 0; i < 5; i++) { /* far over the three minutes that a block may take */
+		run_turns(2000);
+		clock_advance(100 * CLOCK_SEC);
+		run_turns(10);
+		assert_int_equal(fake.done_count, 0);
+		out_server_read_on(&server);
+	}
+	server.slow = 0;
+	out_server_read_on(&server);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DELIVERED, ANY, 250);
+	assert_int_equal(server.messages[0].size, SIZE);
+	free(body);
+}
+
+static void a_reader_that_stops_is_given_up_after_three_minutes(void **state)
+{
+	enum { SIZE = 24 * 1024 * 1024 };
+	char *body = malloc(SIZE + 1);
+
+	(void)state;
+	memset(body, 'x', SIZE);
+	for (int i = 70; i + 1 < SIZE; i += 72)
+		memcpy(body + i, "\r\n", 2);
+	memcpy(body + SIZE - 2, "\r\n", 3);
+	message(1, 1, body);
+	server.slow = 1;
+	deliver(1);
+	wait_for(170 * CLOCK_SEC);
+	assert_int_equal(fake.done_count, 0);
+	wait_for(20 * CLOCK_SEC);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_TIMEOUT, 0);
+	free(body);
+}
+
 static void a_server_that_never_greets_is_endured_for_five_minutes(void **state)
 {
 	(void)state;
@@ -1073,6 +1146,7 @@ int main(void)
 	    TEST(a_host_that_failed_a_moment_ago_is_tried_last),
 	    TEST(nobody_listening_defers),
 	    TEST(all_who_wait_hear_that_the_host_is_dead),
+	    TEST(a_dead_host_is_probed_by_one_connection),
 	    TEST(greetings_of_5xx_everywhere_bounce),
 	    TEST(a_5xx_greeting_beside_a_dead_host_only_defers),
 	    TEST(a_domain_that_does_not_exist_bounces_without_a_connection),
@@ -1096,6 +1170,8 @@ int main(void)
 	    TEST(a_connection_takes_no_message_before_the_last_outcome_is_written),
 	    TEST(lost_after_the_dot_defers_and_says_so),
 	    TEST(silence_after_the_dot_is_endured_for_ten_minutes),
+	    TEST(a_slow_reader_that_makes_progress_is_not_given_up),
+	    TEST(a_reader_that_stops_is_given_up_after_three_minutes),
 	    TEST(a_server_that_never_greets_is_endured_for_five_minutes),
 	    TEST(a_message_that_breaks_off_is_never_ended_with_a_dot),
 	    TEST(an_end_that_does_not_verify_is_never_ended_with_a_dot),
