@@ -630,8 +630,10 @@ void out_session_body_broken(struct out_session *s, const struct queue_result *v
 
 void out_session_quit(struct out_session *s)
 {
-	if (s->state != OUT_STATE_CLOSED)
-		close_now(s, s->state == OUT_STATE_READY);
+	if (s->state == OUT_STATE_READY)
+		close_now(s, 1);
+	else if (s->state != OUT_STATE_CLOSED)
+		fail_ours(s, QUEUE_LOST, "4.4.2", "given up here");
 }
 
 /* --- life */

@@ -118,7 +118,7 @@ int out_session_body_end(struct out_session *s);
 /* The body cannot be given: closes without the dot. v goes to the recipients that are still open. */
 void out_session_body_broken(struct out_session *s, const struct queue_result *v);
 
-/* Ends an idle session: QUIT and CLOSE. */
+/* Ends a session: with QUIT if it is READY, else as if the connection were lost. */
 void out_session_quit(struct out_session *s);
 
 #endif
