@@ -40,6 +40,9 @@ class Mta:
         self.sock = socket.socket(family)
         self.sock.settimeout(20)
         self.sock.connect(where)
+        if family == socket.AF_INET:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.unsent = b""
         self.send(b"O", struct.pack(">III", 6, actions, steps))
         reply = self.receive()
         if reply is None:
@@ -65,7 +68,11 @@ class Mta:
         return found
 
     def send(self, command, data=b""):
-        self.sock.sendall(struct.pack(">I", len(data) + 1) + command + data)
+        self.unsent += struct.pack(">I", len(data) + 1) + command + data
+
+    def flush(self):
+        self.sock.sendall(self.unsent)
+        self.unsent = b""
 
     def exactly(self, n):
         data = b""
@@ -77,6 +84,7 @@ class Mta:
         return data
 
     def receive(self):
+        self.flush()
         head = self.exactly(4)
         if head is None:
             return None
@@ -139,6 +147,7 @@ class Mta:
     def close(self):
         try:
             self.send(b"Q")
+            self.flush()
         except OSError:
             pass
         self.sock.close()

@@ -358,6 +358,14 @@ def test_many_connections_at_once_have_an_id_for_each_message(milter, keyd):
     assert keyd.hellos <= 60  # connections are shared, not one for each message
 
 
+def test_answers_of_several_packets_are_not_held_back_by_tcp(milter):
+    with milter.mta() as mta:
+        began = time.monotonic()
+        for _ in range(50):
+            assert mta.message(headers=headers(campaign())).accepted
+        assert time.monotonic() - began < 1  # a delayed acknowledgement for each would be two seconds
+
+
 def test_reload_changes_the_rules_and_not_the_message_at_hand(milter):
     with milter.mta() as mta:
         mta.mail("<a@shop.example>")
@@ -377,11 +385,11 @@ def test_reload_changes_the_rules_and_not_the_message_at_hand(milter):
         assert trace_of(mta.message())[0] == "other"
 
 
-def test_stops_within_a_second_when_nothing_is_at_hand(milter):
+def test_stops_at_once_when_nothing_is_at_hand(milter):
     with milter.mta() as mta:
         assert mta.message().accepted
         milter.child.terminate()
-        assert milter.child.wait(1) == 0
+        assert milter.child.wait(4) == 0  # libmilter would take five seconds
     assert milter.events("stopping") and milter.events("stopped")
 
 
@@ -394,7 +402,7 @@ def test_stopping_lets_the_message_at_hand_end_and_takes_no_other(milter):
         wait_for(lambda: other.mail("<a@shop.example>").text.startswith("451 4.3.2 "))
         assert milter.child.poll() is None
         assert mta.end().accepted
-        assert milter.child.wait(2) == 0
+        assert milter.child.wait(4) == 0
     with pytest.raises(OSError):
         milter.mta()
 
@@ -413,7 +421,7 @@ def test_a_unix_socket_has_its_mode_and_is_gone_after_stopping(place, keyd):
         with m.mta() as mta:
             assert mta.message().accepted
         m.child.terminate()
-        assert m.child.wait(2) == 0
+        assert m.child.wait(4) == 0
         assert not os.path.exists(path)
     finally:
         m.stop()
