@@ -144,14 +144,11 @@ int keyd_unlock(struct keyd *k, const uint8_t root[32])
 	const char *why = "the store does not verify";
 	struct keyd_root_keys *keys = secret_alloc(sizeof(*keys));
 	struct keyd_ring *ring = keys ? empty_ring(keyd_store_head(k->store)->id, root) : NULL;
-	uint64_t cut = 0;
 	int rc = ring ? keyd_root_derive(root, keys) : ERR_NOMEM;
 
 	if (rc == 0)
-		rc = keyd_store_load(k->store, keys, ring, &cut, &why);
+		rc = keyd_store_load(k->store, keys, ring, &why);
 	secret_free(keys, sizeof(*keys));
-	if (cut)
-		log_event(LOG_LEVEL_WARN, NULL, "journal-tail-cut", "bytes=%" PRIu64, cut);
 	if (rc == 0) {
 		become_ready(k, ring, "unsealed");
 		return 0;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/log.h"
 #include "core/secret.h"
 #include "sys/sys_file.h"
 
@@ -238,6 +240,10 @@ int keyd_store_create(struct keyd_store *s, const struct keyd_snapshot_head *hea
 	h.generation = 1;
 	h.made = clock_wall();
 	rc = write_snapshot(s, &h, ring);
+	/* Once more, so that only a store whose creation was cut short is of generation 1: it may
+	 * lack its journal, and no other may. */
+	if (rc == 0)
+		rc = keyd_store_snapshot(s, ring);
 	if (rc < 0)
 		keyd_store_seal(s);
 	return rc;
@@ -267,7 +273,7 @@ static int take_record(void *arg, unsigned type, struct span body)
 }
 
 static int load_journal(struct keyd_store *s, struct keyd_ring *ring, const uint8_t *tag,
-			uint64_t *cut, const char **why)
+			const char **why)
 {
 	struct keyd_journal_base base = {s->keys->journal, s->head.id, s->head.generation, tag};
 	struct load l = {ring, 1};
@@ -279,29 +285,31 @@ static int load_journal(struct keyd_store *s, struct keyd_ring *ring, const uint
 	rc = read_file(s->journal, &b, why);
 	if (rc == 0)
 		rc = keyd_journal_replay(buf_span(&b), &base, take_record, &l, &at);
+	if (rc == 0 && at.end < buf_size(&b) + !at.end)
+		log_event(LOG_LEVEL_WARN, NULL, "journal-tail-cut",
+			  "bytes=%" PRIu64 " kept=%" PRIu64, buf_size(&b) - at.end, at.end);
 	if (rc == 0 && at.end)
-		*cut = buf_size(&b) - at.end;
-	if (rc == 0 && at.end) {
 		rc = keyd_journal_open(&s->log, s->journal, s->keys->journal, &at);
-	} else if (rc == 0 || rc == ERR_BADSTATE || rc == ERR_NOTFOUND) {
-		*cut = rc == 0 ? buf_size(&b) : 0;
+	else if (rc == 0 || rc == ERR_BADSTATE || (rc == ERR_NOTFOUND && s->head.generation == 1))
 		rc = begin_journal(s, tag);
-	} else {
+	else if (rc == ERR_DAMAGED)
 		say(why, "the journal does not verify");
+	else if (rc == ERR_NOTFOUND) {
+		rc = ERR_DAMAGED;
+		say(why, "there is a snapshot but no journal");
 	}
 	buf_clear(&b);
 	return rc;
 }
 
 int keyd_store_load(struct keyd_store *s, const struct keyd_root_keys *keys, struct keyd_ring *ring,
-		    uint64_t *cut, const char **why)
+		    const char **why)
 {
 	struct load l = {ring, 0};
 	const uint8_t *tag = NULL;
 	struct buf b;
 	int rc = keep_keys(s, keys);
 
-	*cut = 0;
 	buf_init(&b, KEYD_SNAPSHOT_SIZE_MAX);
 	if (rc == 0)
 		rc = read_file(s->snap, &b, why);
@@ -314,7 +322,7 @@ int keyd_store_load(struct keyd_store *s, const struct keyd_root_keys *keys, str
 	if (rc == 0 && keyd_snapshot_head_parse(buf_span(&b), &s->head) < 0)
 		rc = ERR_DAMAGED;
 	if (rc == 0)
-		rc = load_journal(s, ring, tag, cut, why);
+		rc = load_journal(s, ring, tag, why);
 	buf_clear(&b);
 	if (rc < 0)
 		keyd_store_seal(s);

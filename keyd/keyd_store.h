@@ -30,12 +30,12 @@ void keyd_store_close(struct keyd_store *s);
 /* NULL: there is no store yet. */
 const struct keyd_snapshot_head *keyd_store_head(const struct keyd_store *s);
 
-/* First files of a new store. head's generation is set. */
+/* First files of a new store. Generation and time of head are set here. */
 int keyd_store_create(struct keyd_store *s, const struct keyd_snapshot_head *head,
 		      const struct keyd_root_keys *keys, const struct keyd_ring *ring);
-/* Reads all into the ring. *cut: bytes of a torn journal tail that were dropped. */
+/* Reads all into the ring. */
 int keyd_store_load(struct keyd_store *s, const struct keyd_root_keys *keys, struct keyd_ring *ring,
-		    uint64_t *cut, const char **why);
+		    const char **why);
 /* Forgets the keys and closes the journal: keyd is locked. */
 void keyd_store_seal(struct keyd_store *s);
 
