@@ -100,11 +100,24 @@ void keyd_warn_peers(const struct keyd_conf *conf)
 				  conf->peers[i].name);
 }
 
+/* The first key that changed and is not looked at again before a restart, or NULL. */
+static const char *changed_key(const struct keyd_conf *a, const struct keyd_conf *b)
+{
+	if (strcmp(a->state, b->state))
+		return "state";
+	if (strcmp(a->socket, b->socket))
+		return "socket";
+	if (strcmp(a->admin_socket, b->admin_socket))
+		return "admin_socket";
+	return a->mode != b->mode ? "socket_mode" : NULL;
+}
+
 void keyd_reload(struct keyd *k, struct keyd_conf *conf)
 {
-	if (strcmp(conf->state, k->conf->state) || strcmp(conf->socket, k->conf->socket) ||
-	    strcmp(conf->admin_socket, k->conf->admin_socket) || conf->mode != k->conf->mode)
-		log_event(LOG_LEVEL_WARN, NULL, "restart-needed", NULL);
+	const char *fixed = changed_key(k->conf, conf);
+
+	if (fixed)
+		log_event(LOG_LEVEL_WARN, NULL, "config-needs-restart", "key=%s", fixed);
 	keyd_warn_peers(conf);
 	keyd_conf_free(k->conf);
 	k->conf = conf;

@@ -61,7 +61,7 @@ static void confine(const struct keyd_conf *conf)
 	int rc = sys_priv_drop(conf->user);
 
 	if (rc < 0)
-		log_fatal(EXIT_CONFIG, "user-refused", "user=%s error=\"%s\"", conf->user,
+		log_fatal(EXIT_CONFIG, "start-refused", "why=\"user %s: %s\"", conf->user,
 			  err_text(rc));
 	sys_priv_harden();
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -71,7 +71,8 @@ static void confine(const struct keyd_conf *conf)
 	}
 	rc = keyd_crypto_init();
 	if (rc < 0)
-		log_fatal(EXIT_ENVIRONMENT, "memory-not-locked", "error=\"%s\"", err_text(rc));
+		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"memory cannot be locked: %s\"",
+			  err_text(rc));
 }
 
 static void start(struct program *p, struct keyd_conf *conf)
@@ -82,15 +83,15 @@ static void start(struct program *p, struct keyd_conf *conf)
 	p->loop = evt_loop_new();
 	p->keyd = p->loop ? keyd_new(conf, p->loop) : NULL;
 	if (!p->keyd)
-		log_fatal(EXIT_ENVIRONMENT, "memory-not-locked", "error=\"%s\"",
+		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"memory cannot be locked: %s\"",
 			  err_text(ERR_NOMEM));
 	rc = keyd_start(p->keyd);
 	if (rc < 0)
-		log_fatal(EXIT_ENVIRONMENT, "store-busy", "state=%s error=\"%s\"", conf->state,
+		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"state %s: %s\"", conf->state,
 			  err_text(rc));
 	rc = keyd_listen_open(p->keyd, &p->listen, &path);
 	if (rc < 0)
-		log_fatal(EXIT_ENVIRONMENT, "listen-failed", "path=%s error=\"%s\"", path,
+		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"socket %s: %s\"", path,
 			  err_text(rc));
 	evt_loop_signal(p->loop, SIGTERM, on_stop, p);
 	evt_loop_signal(p->loop, SIGINT, on_stop, p);
@@ -119,12 +120,15 @@ int main(int argc, char **argv)
 	}
 	if (optind != argc)
 		return usage();
-	if (keyd_conf_load(p.conf_path, &conf, err) < 0)
-		log_fatal(EXIT_CONFIG, "config-refused", "why=\"%s\"", *err ? err : p.conf_path);
+	if (keyd_conf_load(p.conf_path, &conf, err) < 0) {
+		fprintf(stderr, "sealpost-keyd: %s\n", err);
+		return EXIT_CONFIG;
+	}
 	keyd_warn_peers(conf);
 	if (check) {
 		printf("%s: good\n", p.conf_path);
 		keyd_conf_free(conf);
+		log_flush();
 		return 0;
 	}
 	confine(conf);

@@ -364,7 +364,7 @@ def test_a_customer_is_there_after_kill_9(ready):
 
 def test_a_second_instance_is_refused(ready):
     run = subprocess.run(ready.process.argv, preexec_fn=lambda: os.setuid(ready.uid), capture_output=True, text=True)
-    assert run.returncode == 75 and "event=store-busy" in run.stderr
+    assert run.returncode == 75 and "event=start-refused" in run.stderr
     with ready.relay() as r:  # and the first goes on
         assert r.sign("tls/relay", "ES256", b"x")
 
@@ -420,7 +420,7 @@ def test_memory_that_cannot_be_locked_is_fatal(place):
     k = Keyd(place, limits=((resource.RLIMIT_MEMLOCK, (65536, 65536)),))
     k.process.start(wait=False)
     assert k.process.child.wait(20) == 75
-    assert k.process.events("memory-not-locked")
+    assert "memory cannot be locked" in k.process.events("start-refused")[0][3]["why"]
 
 
 def test_its_process_is_closed_to_its_own_user(ready):
@@ -640,7 +640,7 @@ def test_root_is_given_up_or_refused(place, parts):
         with open(k.conf, "w") as f:
             f.write(text)
         run = subprocess.run(k.process.argv, capture_output=True, text=True, timeout=20)
-        assert run.returncode == 78 and "event=user-refused" in run.stderr
+        assert run.returncode == 78 and "event=start-refused" in run.stderr
 
 
 def test_a_user_that_is_not_installed_is_a_warning(place, parts):
