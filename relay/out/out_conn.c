@@ -55,14 +55,22 @@ static void name_peer(struct out_conn *c)
 	p->clear = c->setup.route->tls == RELAY_TLS_NONE ? "route" : "not-offered";
 }
 
-/* A failure of one target; deferral outweighs refusal. */
+/* How much a failure of one host tells of the whole: nothing of whether others would have taken the mail is known
+ * from one that could not be reached, and one that says "later" is the one to come back to. */
+static int telling(const struct queue_result *v)
+{
+	return v->reason == QUEUE_CONNECT ? 1 : v->outcome == SPOOL_BOUNCED ? 2 : 3;
+}
+
+/* A failure of one target. Only if all of them refused for good is it refused for good. */
 static void note(struct out_conn *c, const struct queue_result *v)
 {
-	/* a host that answered says more than one that could not be reached */
-	if (c->verdict.outcome && v->reason == QUEUE_CONNECT)
-		return;
-	if (c->verdict.outcome != SPOOL_DEFERRED || v->outcome == SPOOL_DEFERRED)
+	int deferred = v->outcome == SPOOL_DEFERRED || c->verdict.outcome == SPOOL_DEFERRED;
+
+	if (!c->verdict.outcome || telling(v) >= telling(&c->verdict))
 		c->verdict = *v;
+	if (deferred)
+		c->verdict.outcome = SPOOL_DEFERRED;
 }
 
 static int connect_target(struct out_conn *c)

@@ -425,6 +425,11 @@ static const struct out_fake_name two_hosts[] = {{"there.test", MX, 0, "10 first
 						 {"second.test", A, 0, "127.0.0.1"},
 						 {NULL, 0, 0, NULL}};
 
+static const struct out_fake_name two_hosts_turned[] = {{"there.test", MX, 0, "20 first.test,10 second.test"},
+							{"first.test", A, 0, "127.0.0.2"},
+							{"second.test", A, 0, "127.0.0.1"},
+							{NULL, 0, 0, NULL}};
+
 static void use_mx(const struct out_fake_name *names)
 {
 	static char mx[] = "mx";
@@ -524,7 +529,12 @@ static void a_5xx_greeting_beside_a_dead_host_only_defers(void **state)
 	message(1, 1, "hi\r\n");
 	deliver(1);
 	run_until_done(1);
-	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_CONNECT, 0);
+	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_GREETING, 554);
+	fake.names = two_hosts_turned;
+	wait_for(2 * 3600 * CLOCK_SEC); /* the answer has grown old */
+	deliver(1);
+	run_until_done(2);
+	assert_result(1, 0, SPOOL_DEFERRED, QUEUE_GREETING, 554);
 }
 
 static void a_domain_that_does_not_exist_bounces_without_a_connection(void **state)
