@@ -164,6 +164,7 @@ static int place_all(struct queue *q, struct queue_message *m, const struct spoo
 	return 0;
 }
 
+/* events: message-lost message-damaged message-unopened */
 static void say(enum log_level level, const struct queue_message *m, const char *event, int err,
 		unsigned attempts)
 {

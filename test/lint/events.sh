@@ -88,7 +88,7 @@ END {
 			print where, "?"
 }' >"$tmp/logged"
 
-sed -n 's/^\.It \(Cm\|Sy\|Li\|Ic\) //p' "$page" | tr ' ,' '\n\n' | grep -x '[a-z0-9-]*' | sort >"$tmp/items" || :
+sed -n 's/^\.It \(Cm\|Sy\|Li\|Ic\) //p' "$page" | tr ' ,' '\n\n' | grep -x '[a-z0-9-][a-z0-9-]*' | sort >"$tmp/items" || :
 
 status=0
 grep ' ?$' "$tmp/logged" | sed 's/ ?$/: the event has no literal name, and no comment lists it/' >"$tmp/bad" || :
