@@ -20,8 +20,8 @@
 #include "milter/milter_cb.h"
 #include "sys/sys_notify.h"
 
-#define BACKLOG 256
-#define STOP_WAIT 20 /* seconds that messages at hand are waited for */
+#define BACKLOG	    256
+#define STOP_WAIT   20 /* seconds that messages at hand are waited for */
 #define ANSWER_WAIT (CLOCK_SEC / 5)
 
 /* What arrives at the main thread through its pipe. */
@@ -138,9 +138,9 @@ static void reload(struct milter *m)
 	log_flush();
 }
 
-/* libmilter waits for SIGHUP, SIGTERM and SIGINT in a thread of its own, and takes SIGHUP for an order to
- * stop. A thread that has a signal unblocked gets it first if it is the main one: so the main thread has
- * handlers and never blocks them, and libmilter, in another thread, never sees one. */
+/* libmilter waits for SIGHUP, SIGTERM and SIGINT in a thread of its own, and takes SIGHUP for an
+ * order to stop. A thread that has a signal unblocked gets it first if it is the main one: so the
+ * main thread has handlers and never blocks them, and libmilter, in another thread, sees none. */
 static void catch_signals(void)
 {
 	static const int caught[] = {SIGHUP, SIGTERM, SIGINT};
@@ -164,9 +164,10 @@ static void *libmilter_main(void *arg)
 	return NULL;
 }
 
-/* libmilter answers the end of a message in several small writes, and by default TCP keeps the second until
- * the MTA has acknowledged the first: 40 ms a message. Connections inherit the option from the socket
- * that they came in on; libmilter does not tell which that is, but we have no other that listens. */
+/* libmilter answers the end of a message in several small writes, and by default TCP keeps the
+ * second until the MTA has acknowledged the first: 40 ms a message. Connections inherit the option
+ * from the socket that they came in on; libmilter does not tell which that is, but we have no other
+ * that listens. */
 static void never_delay(void)
 {
 	long most = sysconf(_SC_OPEN_MAX);
@@ -225,8 +226,8 @@ static int next_note(int64_t deadline)
 	}
 }
 
-/* smfi_stop is not called: it waits for the listener's turn, up to five seconds. Who connects while the
- * messages at hand end is told that the service is being restarted. */
+/* smfi_stop is not called: it waits for the listener's turn, up to five seconds. Who connects while
+ * the messages at hand end is told that the service is being restarted. */
 static void stop(struct milter *m)
 {
 	const char *path = milter_conf_socket(m->first);
@@ -267,8 +268,8 @@ int milter_run(struct milter *m)
 		if (note == NOTE_RELOAD)
 			reload(m);
 	if (note == NOTE_ENDED) {
-		log_event(LOG_LEVEL_ERROR, NULL, "listen-failed", "listen=\"%s\" why=\"libmilter ended\"",
-			  m->first->listen);
+		log_event(LOG_LEVEL_ERROR, NULL, "listen-failed",
+			  "listen=\"%s\" why=\"libmilter ended\"", m->first->listen);
 		return ERR_IO;
 	}
 	stop(m);

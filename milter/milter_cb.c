@@ -13,8 +13,8 @@
 #include "milter/milter_msg.h"
 
 #define ACTIONS (SMFIF_ADDHDRS | SMFIF_CHGHDRS)
-#define STEPS                                                                                      \
-	(SMFIP_NOHELO | SMFIP_NOBODY | SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA |              \
+#define STEPS                                                                         \
+	(SMFIP_NOHELO | SMFIP_NOBODY | SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA | \
 	 SMFIP_NR_CONN | SMFIP_NR_RCPT | SMFIP_NR_HDR)
 
 static struct milter *daemon_at_work;
@@ -23,7 +23,7 @@ static struct milter *daemon_at_work;
 struct conn {
 	struct milter_rule_who who; /* address, from connect on */
 	struct milter_msg msg;
-	const char *blank; /* before a header value: the MTA gives and takes it, or adds it itself */
+	const char *blank; /* before a header value, if the MTA does not add it itself */
 };
 
 static struct conn *conn_of(SMFICTX *ctx)
@@ -53,7 +53,8 @@ static sfsistat done(sfsistat r)
 
 static sfsistat cb_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 			     unsigned long f2, unsigned long f3, unsigned long *want_actions,
-			     unsigned long *want_steps, unsigned long *want_f2, unsigned long *want_f3)
+			     unsigned long *want_steps, unsigned long *want_f2,
+			     unsigned long *want_f3)
 {
 	struct conn *c = conn_of(ctx);
 
@@ -61,8 +62,8 @@ static sfsistat cb_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
 	(void)f3;
 	*want_f2 = *want_f3 = 0;
 	if ((actions & ACTIONS) != ACTIONS) {
-		log_event(LOG_LEVEL_ERROR, NULL, "mta-unfit", "actions=0x%lx why=\"cannot change headers\"",
-			  actions);
+		log_event(LOG_LEVEL_ERROR, NULL, "mta-unfit",
+			  "actions=0x%lx why=\"cannot change headers\"", actions);
 		return done(SMFIS_REJECT);
 	}
 	*want_actions = ACTIONS;
@@ -106,13 +107,18 @@ static sfsistat answer(SMFICTX *ctx, const char *code, const char *extended, con
 	return *code == '4' ? SMFIS_TEMPFAIL : SMFIS_REJECT;
 }
 
+static sfsistat later(SMFICTX *ctx)
+{
+	return answer(ctx, "451", "4.7.1", "Service not available now, please try again later");
+}
+
 /* Puts the message off: nothing is ever let through because something of ours is missing. */
 static sfsistat defer(SMFICTX *ctx, struct conn *c, const char *reason)
 {
-	log_event(LOG_LEVEL_INFO, c->msg.id_text, "message-deferred", "reason=%s customer=%s", reason,
-		  c->msg.customer);
+	log_event(LOG_LEVEL_INFO, c->msg.id_text, "message-deferred", "reason=%s customer=%s",
+		  reason, c->msg.customer);
 	end(c);
-	return done(answer(ctx, "451", "4.7.1", "Service not available now, please try again later"));
+	return done(later(ctx));
 }
 
 static sfsistat cb_envfrom(SMFICTX *ctx, char **argv)
@@ -120,16 +126,17 @@ static sfsistat cb_envfrom(SMFICTX *ctx, char **argv)
 	struct conn *c = conn_of(ctx);
 
 	if (!c)
-		return answer(ctx, "451", "4.7.1", "Service not available now, please try again later");
+		return later(ctx);
 	end(c);
 	if (!milter_enter(daemon_at_work))
-		return answer(ctx, "451", "4.3.2", "Service is being restarted, please try again later");
+		return answer(ctx, "451", "4.3.2",
+			      "Service is being restarted, please try again later");
 	c->who.login = span_str(smfi_getsymval(ctx, (char *)"{auth_authen}"));
 	c->who.sender = span_str(argv[0]);
 	milter_msg_begin(&c->msg, milter_conf_now(daemon_at_work), &c->who);
 	c->who.login = c->who.sender = span_of(NULL, 0); /* they are the MTA's buffers */
-	log_debug("customer", c->msg.id_text, "customer-named", "customer=%s by=%s", c->msg.customer,
-		  c->msg.by);
+	log_debug("customer", c->msg.id_text, "customer-named", "customer=%s by=%s",
+		  c->msg.customer, c->msg.by);
 	if (milter_keyd_check(milter_keyd_of(daemon_at_work)) != 0)
 		return defer(ctx, c, "keyd");
 	return done(SMFIS_CONTINUE);
@@ -153,7 +160,7 @@ static sfsistat cb_header(SMFICTX *ctx, char *name, char *value)
 	return SMFIS_NOREPLY;
 }
 
-/* The sender learns that it was refused and a name for it; the reason is for those who read the log. */
+/* The sender learns that it was refused, and a name for it; the reason is for the log's readers. */
 static sfsistat refuse(SMFICTX *ctx, struct conn *c, enum milter_campaign_verdict v,
 		       const struct mail_campaign *camp)
 {
@@ -170,7 +177,8 @@ static sfsistat refuse(SMFICTX *ctx, struct conn *c, enum milter_campaign_verdic
 }
 
 /* 0: verified, or there is no such header. >0: refused, and *v says why. <0: cannot tell now. */
-static int check_campaign(struct conn *c, enum milter_campaign_verdict *v, struct mail_campaign *camp)
+static int check_campaign(struct conn *c, enum milter_campaign_verdict *v,
+			  struct mail_campaign *camp)
 {
 	struct milter_keyd *keyd = milter_keyd_of(daemon_at_work);
 	struct buf input;
@@ -192,8 +200,13 @@ static int check_campaign(struct conn *c, enum milter_campaign_verdict *v, struc
 	return err < 0 ? err : *v != MILTER_CAMPAIGN_GOOD;
 }
 
-/* Takes out what came in and is ours, and puts the trace header in. Deletes from the highest index down:
- * each deletion renumbers those that follow it. */
+static const char *reason_of(int err)
+{
+	return err == ERR_NOMEM ? "memory" : err == ERR_NOTFOUND ? "unknown-customer" : "keyd";
+}
+
+/* Takes out what came in and is ours, and puts the trace header in. Deletes from the highest index
+ * down: each deletion renumbers those that follow it. */
 static int change_headers(SMFICTX *ctx, struct conn *c)
 {
 	const struct milter_msg *m = &c->msg;
@@ -225,26 +238,28 @@ static sfsistat cb_eom(SMFICTX *ctx)
 	int r;
 
 	if (!c || !c->msg.open)
-		return answer(ctx, "451", "4.7.1", "Service not available now, please try again later");
+		return later(ctx);
 	if (c->msg.no_memory)
 		return defer(ctx, c, "memory");
 	if (c->msg.flood || (c->msg.odd && !c->msg.campaigns)) {
-		log_event(LOG_LEVEL_WARN, c->msg.id_text, "headers-refused", "reason=%s customer=%s",
-			  c->msg.flood ? "flood" : "blank-before-colon", c->msg.customer);
+		log_event(LOG_LEVEL_WARN, c->msg.id_text, "headers-refused",
+			  "reason=%s customer=%s", c->msg.flood ? "flood" : "blank-before-colon",
+			  c->msg.customer);
 		end(c);
-		return done(answer(ctx, "550", "5.6.0", "Message carries trace headers of this service"));
+		return done(
+		    answer(ctx, "550", "5.6.0", "Message carries trace headers of this service"));
 	}
 	r = check_campaign(c, &verdict, &camp);
 	if (r > 0)
 		return refuse(ctx, c, verdict, &camp);
 	if (r < 0)
-		return defer(ctx, c, r == ERR_NOMEM ? "memory" : r == ERR_NOTFOUND ? "unknown-customer" : "keyd");
+		return defer(ctx, c, reason_of(r));
 	if (change_headers(ctx, c) != 0)
 		return defer(ctx, c, "mta");
 	queue = smfi_getsymval(ctx, (char *)"i");
 	log_event(LOG_LEVEL_INFO, c->msg.id_text, "message-passed",
-		  "customer=%s by=%s queue=%s recipients=%u campaign=%.*s forged=%u", c->msg.customer,
-		  c->msg.by, queue ? queue : "-", c->msg.recipients,
+		  "customer=%s by=%s queue=%s recipients=%u campaign=%.*s forged=%u",
+		  c->msg.customer, c->msg.by, queue ? queue : "-", c->msg.recipients,
 		  c->msg.campaigns ? (int)camp.id.n : 1,
 		  c->msg.campaigns ? (const char *)camp.id.p : "-", c->msg.forged_count);
 	end(c);

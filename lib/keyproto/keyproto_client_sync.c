@@ -163,7 +163,7 @@ static int take_push(struct keyproto_client_sync *c, const struct wire_frame *f)
 	return 1;
 }
 
-/* The next frame that is no push: >0 its length, f points into in. 0: none there, deadline 0 given. */
+/* The next frame that is no push: >0 its length, f points into in. 0: none there, deadline is 0. */
 static int next_frame(struct keyproto_client_sync *c, struct wire_frame *f, int64_t deadline)
 {
 	for (;;) {

@@ -6,7 +6,7 @@
 #include "keyproto/keyproto_codec.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define HELLO_STORE 16
+#define HELLO_STORE  16
 
 static const struct {
 	unsigned op;

@@ -6,9 +6,9 @@
 #include "core/hex.h"
 #include "core/num.h"
 
-#define NAME_MIN 1
-#define NAME_MAX 64
-#define NONCE_MIN 8
+#define NAME_MIN    1
+#define NAME_MAX    64
+#define NONCE_MIN   8
 #define TIME_DIGITS 11
 
 static int is_blank(uint8_t c)
@@ -32,8 +32,8 @@ static int word_ok(struct span s, size_t min, int dots)
 	return 1;
 }
 
-/* Bytes of white space at the start of s: blanks, and line ends that a blank follows. -1: a line end
- * without one, which is no fold. */
+/* Bytes of white space at the start of s: blanks, and line ends that a blank follows. -1: a line
+ * end without one, which is no fold. */
 static int space(struct span s)
 {
 	size_t i = 0;
@@ -143,7 +143,8 @@ static struct span without_brackets(struct span path)
 	return path;
 }
 
-/* LF divides the fields, so no field may hold one; the other controls have no business there either. */
+/* LF divides the fields, so no field may hold one; the other controls have no business there
+ * either. */
 static int clean(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)

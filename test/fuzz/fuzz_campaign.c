@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Line 1 a sender, line 2 a recipient, line 3 a Message-ID, the rest the value of a campaign header.
- * What parses must be written and read back as the same campaign, its MAC input must have exactly eight
- * lines, and a header has one MAC input only. */
+/* Line 1 a sender, line 2 a recipient, line 3 a Message-ID, the rest the value of a campaign
+ * header. What parses must be written and read back as the same campaign, its MAC input must have
+ * exactly eight lines, and a header has one MAC input only. */
 #include <stdint.h>
 #include <stdlib.h>
 

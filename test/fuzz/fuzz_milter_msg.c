@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A message as the MTA tells it: line 1 the sender, line 2 the client's address, then recipients ("<...")
- * and headers ("name:value"). Nothing may be noted beyond its limits, and a message that is judged good has
- * one campaign, one recipient and eight lines to verify. */
+/* A message as the MTA tells it: line 1 the sender, line 2 the client's address, then recipients
+ * ("<...") and headers ("name:value"). Nothing may be noted beyond its limits, and a message that
+ * is judged good has one campaign, one recipient and eight lines to verify. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdint.h>

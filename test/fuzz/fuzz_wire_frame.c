@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stream of frames: what parses must be rebuilt by open and close to the same bytes, and a frame cut
- * anywhere must ask for more, never read on. */
+/* A stream of frames: what parses must be rebuilt by open and close to the same bytes, and a frame
+ * cut anywhere must ask for more, never read on. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

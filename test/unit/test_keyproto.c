@@ -14,8 +14,8 @@
 #include "wire/wire_frame.h"
 #include "wire/wire_put.h"
 
-/* One example of each message: file in test/vectors/keyproto, operation, its codec (NULL: the body is
- * empty or free text). */
+/* One example of each message: file in test/vectors/keyproto, operation, its codec (NULL: the body
+ * is empty or free text). */
 static const struct {
 	const char *file;
 	uint16_t op;
@@ -271,7 +271,8 @@ static void macs_signatures_and_keys_carry_what_they_are_for(void **state)
 
 static void names_are_short_and_lower_case(void **state)
 {
-	static const char longest[] = "0123456789012345678901234567890123456789012345678901234567890123";
+	static const char longest[] =
+	    "0123456789012345678901234567890123456789012345678901234567890123";
 
 	(void)state;
 	assert_true(keyproto_name_ok(SPAN_LIT("default")));
@@ -308,18 +309,18 @@ static void refused_with(const char *name, size_t at, const char *bytes, size_t 
 static void numbers_and_names_outside_the_lists_are_refused(void **state)
 {
 	(void)state;
-	refused_with("hello", 0, "\0\0", 2, roundtrip_hello);	  /* version 0 */
-	refused_with("hello", 0, "\0\2", 2, roundtrip_hello);	  /* lowest above highest */
-	refused_with("hello", 4, "\0", 1, roundtrip_hello);	  /* role */
-	refused_with("hello", 4, "\6", 1, roundtrip_hello);	  /* role */
-	refused_with("hello", 6, "S", 1, roundtrip_hello);	  /* program in capitals */
+	refused_with("hello", 0, "\0\0", 2, roundtrip_hello); /* version 0 */
+	refused_with("hello", 0, "\0\2", 2, roundtrip_hello); /* lowest above highest */
+	refused_with("hello", 4, "\0", 1, roundtrip_hello);   /* role */
+	refused_with("hello", 4, "\6", 1, roundtrip_hello);   /* role */
+	refused_with("hello", 6, "S", 1, roundtrip_hello);    /* program in capitals */
 	refused_with("hello-reply", 2, "\0", 1, roundtrip_hello_reply);
 	refused_with("hello-reply", 2, "\5", 1, roundtrip_hello_reply);
 	refused_with("derive-new", 1, "D", 1, roundtrip_derive_new); /* customer */
 	refused_with("derive-new", 8, "\0", 1, roundtrip_derive_new);
 	refused_with("derive-new", 8, "\11", 1, roundtrip_derive_new);
-	refused_with("derive-new", 9, "\0\0", 2, roundtrip_derive_new); /* count 0 */
-	refused_with("derive-new", 9, "\0\3", 2, roundtrip_derive_new); /* more than there are */
+	refused_with("derive-new", 9, "\0\0", 2, roundtrip_derive_new);	   /* count 0 */
+	refused_with("derive-new", 9, "\0\3", 2, roundtrip_derive_new);	   /* more than there are */
 	refused_with("derive-new-reply", 0, "\0\1", 2, roundtrip_derived); /* fewer */
 	refused_with("derive-new-reply", 5, "\1", 1, roundtrip_derived);   /* failed, yet a key */
 	refused_with("open-fields-reply", 5, "\1", 1, roundtrip_results);  /* failed, yet data */
@@ -327,7 +328,7 @@ static void numbers_and_names_outside_the_lists_are_refused(void **state)
 	refused_with("sign", 10, "\0", 1, roundtrip_sign);
 	refused_with("sign", 10, "\11", 1, roundtrip_sign);
 	refused_with("public-key-reply", 0, "\4", 1, roundtrip_public);
-	refused_with("init", 2, "\2", 1, roundtrip_init);  /* passphrase slot without one */
+	refused_with("init", 2, "\2", 1, roundtrip_init);   /* passphrase slot without one */
 	refused_with("unseal", 0, "\1", 1, roundtrip_slot); /* file slot with a secret */
 	refused_with("unseal", 0, "\4", 1, roundtrip_slot);
 	refused_with("event", 0, "\0", 1, roundtrip_event);

@@ -13,7 +13,7 @@
 #include "core/err.h"
 #include "mail/mail_campaign.h"
 
-#define MAC "mac=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+#define MAC  "mac=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 #define GOOD "v=1; id=cmp_01H; ver=3; t=1767225600; n=abcdefgh12; kid=k1; " MAC
 
 static void a_header_is_read_field_by_field(void **state)
@@ -113,7 +113,8 @@ static void every_truncation_and_any_nul_is_refused(void **state)
 		char copy[] = GOOD;
 		assert_int_equal(mail_campaign_parse(span_of(GOOD, n), &c), ERR_FORMAT);
 		copy[n] = '\0';
-		assert_int_equal(mail_campaign_parse(span_of(copy, sizeof(GOOD) - 1), &c), ERR_FORMAT);
+		assert_int_equal(mail_campaign_parse(span_of(copy, sizeof(GOOD) - 1), &c),
+				 ERR_FORMAT);
 	}
 }
 
@@ -126,7 +127,8 @@ static void names_have_at_most_64_characters(void **state)
 	for (int n = 64; n <= 65; n++) {
 		memset(id, 'a', sizeof(id));
 		id[n] = '\0';
-		snprintf(text, sizeof(text), "v=1; id=%s; ver=3; t=1; n=abcdefgh12; kid=k1; %s", id, MAC);
+		snprintf(text, sizeof(text), "v=1; id=%s; ver=3; t=1; n=abcdefgh12; kid=k1; %s", id,
+			 MAC);
 		assert_int_equal(mail_campaign_parse(span_str(text), &c), n == 64 ? 0 : ERR_FORMAT);
 		snprintf(text, sizeof(text), "v=1; id=i; ver=3; t=1; n=%s; kid=k1; %s", id, MAC);
 		assert_int_equal(mail_campaign_parse(span_str(text), &c), n == 64 ? 0 : ERR_FORMAT);
@@ -160,14 +162,14 @@ static void the_mac_is_over_eight_lines(void **state)
 					     SPAN_LIT("ann@example.test"),
 					     SPAN_LIT("\n <1.2@shop.example> ")),
 			 0);
-	assert_true(span_equal(buf_span(&b),
-			       SPAN_LIT("dp-camp-1\ncmp_01H\n3\n1767225600\nabcdefgh12\n"
-					"News@Shop.example\nann@example.test\n<1.2@shop.example>")));
+	assert_true(span_equal(
+	    buf_span(&b), SPAN_LIT("dp-camp-1\ncmp_01H\n3\n1767225600\nabcdefgh12\n"
+				   "News@Shop.example\nann@example.test\n<1.2@shop.example>")));
 	buf_reset(&b);
-	assert_int_equal(mail_campaign_input(&b, &c, SPAN_LIT("<>"), SPAN_LIT("<a@b>"), SPAN_LIT("m")),
-			 0);
-	assert_true(span_equal(buf_span(&b),
-			       SPAN_LIT("dp-camp-1\ncmp_01H\n3\n1767225600\nabcdefgh12\n\na@b\nm")));
+	assert_int_equal(
+	    mail_campaign_input(&b, &c, SPAN_LIT("<>"), SPAN_LIT("<a@b>"), SPAN_LIT("m")), 0);
+	assert_true(span_equal(
+	    buf_span(&b), SPAN_LIT("dp-camp-1\ncmp_01H\n3\n1767225600\nabcdefgh12\n\na@b\nm")));
 	buf_clear(&b);
 }
 
@@ -189,8 +191,8 @@ static void no_part_can_slip_a_line_into_the_input(void **state)
 	buf_init(&b, MAIL_CAMPAIGN_INPUT_MAX);
 	assert_int_equal(mail_campaign_parse(SPAN_LIT(GOOD), &c), 0);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		assert_int_equal(
-		    mail_campaign_input(&b, &c, parts[i][0], parts[i][1], parts[i][2]), ERR_FORMAT);
+		assert_int_equal(mail_campaign_input(&b, &c, parts[i][0], parts[i][1], parts[i][2]),
+				 ERR_FORMAT);
 	assert_int_equal(buf_size(&b), 0);
 	buf_clear(&b);
 }

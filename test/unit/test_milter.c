@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The milter's judgement, without libmilter and keyd: rules, what is kept of a message, campaigns. */
+/* The milter's judgement, without libmilter and keyd: rules, what is kept of a message, campaigns.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,8 +21,8 @@
 #include "milter/milter_conf.h"
 #include "milter/milter_msg.h"
 
-#define NOW (INT64_C(1767225600) * CLOCK_SEC)
-#define MAC "mac=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+#define NOW  (INT64_C(1767225600) * CLOCK_SEC)
+#define MAC  "mac=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 #define GOOD " v=1; id=cmp_01; ver=3; t=1767225600; n=abcdefgh12; kid=1; " MAC
 
 static struct milter_conf *load(const char *text)
@@ -111,7 +112,8 @@ static void the_first_rule_that_holds_names_the_customer(void **state)
 static void a_network_of_length_zero_holds_every_address_of_its_family(void **state)
 {
 	struct milter_conf *c = load("customers: [{client: 0.0.0.0/0, customer: four}]\n");
-	struct milter_rule_who four = from("", "", "203.0.113.9"), six = from("", "", "2001:db8::1");
+	struct milter_rule_who four = from("", "", "203.0.113.9"),
+			       six = from("", "", "2001:db8::1");
 	struct milter_rule_who none = from("", "", "?");
 
 	(void)state;
@@ -146,10 +148,14 @@ static void mistakes_name_line_and_key(void **state)
 		const char *text, *err;
 	} rows[] = {
 	    {"listen: 8891\n", "1: listen: must be inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH"},
-	    {"listen: tcp:8891@x\n", "1: listen: must be inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH"},
-	    {"listen: inet:x@127.0.0.1\n", "1: listen: must have a port from 1 to 65535 behind inet:"},
-	    {"listen: inet:0@127.0.0.1\n", "1: listen: must have a port from 1 to 65535 behind inet:"},
-	    {"listen: inet:65536@::1\n", "1: listen: must have a port from 1 to 65535 behind inet:"},
+	    {"listen: tcp:8891@x\n",
+	     "1: listen: must be inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH"},
+	    {"listen: inet:x@127.0.0.1\n",
+	     "1: listen: must have a port from 1 to 65535 behind inet:"},
+	    {"listen: inet:0@127.0.0.1\n",
+	     "1: listen: must have a port from 1 to 65535 behind inet:"},
+	    {"listen: inet:65536@::1\n",
+	     "1: listen: must have a port from 1 to 65535 behind inet:"},
 	    {"listen: inet:8891\n", "1: listen: needs a host: inet:PORT@HOST"},
 	    {"listen: inet6:8891@\n", "1: listen: needs a host: inet:PORT@HOST"},
 	    {"listen: unix:x.sock\n", "1: listen: needs an absolute path behind unix:"},
@@ -274,8 +280,9 @@ static void a_message_has_an_id_a_customer_and_a_trace(void **state)
 
 static void the_longest_customer_fits_into_the_trace(void **state)
 {
-	struct milter_conf *c = load("customer: "
-				     "0123456789012345678901234567890123456789012345678901234567890123\n");
+	struct milter_conf *c =
+	    load("customer: "
+		 "0123456789012345678901234567890123456789012345678901234567890123\n");
 	struct milter_rule_who who = {.sender = SPAN_LIT("<>")};
 	struct fixture *f = *state;
 	char trace[128];
@@ -336,7 +343,8 @@ static void a_message_remembers_nothing_of_the_one_before(void **state)
 	milter_msg_end(&f->m);
 	milter_msg_end(&f->m);
 	begin(f);
-	assert_int_equal(f->m.forged_count + f->m.forged_names + f->m.campaigns + f->m.message_ids, 0);
+	assert_int_equal(f->m.forged_count + f->m.forged_names + f->m.campaigns + f->m.message_ids,
+			 0);
 	assert_int_equal(f->m.odd, 0);
 	assert_int_equal(f->m.recipients, 1);
 	assert_int_equal(buf_size(&f->m.campaign) + buf_size(&f->m.message_id), 0);
@@ -390,7 +398,8 @@ static void each_fault_has_its_verdict(void **state)
 	begin(f);
 	header(f, "Message-ID", "<1@x>\n <2@x>");
 	header(f, "X-DoPosta-Campaign", GOOD);
-	assert_int_equal(judge(f, NOW, NULL, 0), MILTER_CAMPAIGN_MESSAGE_ID); /* a line end inside */
+	assert_int_equal(judge(f, NOW, NULL, 0),
+			 MILTER_CAMPAIGN_MESSAGE_ID); /* a line end inside */
 
 	begin(f);
 	header(f, "Message-ID", "<1@x>");
@@ -403,7 +412,8 @@ static void each_fault_has_its_verdict(void **state)
 	begin(f);
 	header(f, "Message-ID", "<1@x>");
 	header(f, "X-DoPosta-Campaign\t", GOOD);
-	assert_int_equal(judge(f, NOW, NULL, 0), MILTER_CAMPAIGN_MALFORMED); /* cannot be taken out */
+	assert_int_equal(judge(f, NOW, NULL, 0),
+			 MILTER_CAMPAIGN_MALFORMED); /* cannot be taken out */
 	begin(f);
 	header(f, "Message-ID", "<1@x>");
 	header(f, "X-DoPosta-Campaign", longest);
