@@ -90,7 +90,7 @@ static const char relay_system[] =
     "  certificate: " SP_SYSCONFDIR "/relay.pem\n"
     "  key: \"keyd:tls/relay\"\n";
 static const char milter_system[] = "# Every key, with its meaning: sealpost-milter.yaml(5)\n"
-				    "listen: \"unix:" SP_RUNDIR "/milter.sock\"\n"
+				    "listen: \"inet:8891@127.0.0.1\"   # Debian's smtpd is chrooted: it cannot see " SP_RUNDIR "\n"
 				    "customer: default\n";
 
 /* Appends template with its @WORD@s replaced. */
