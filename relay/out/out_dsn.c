@@ -135,14 +135,16 @@ static void put_reason(const struct out_dsn *d, const struct queue_result *r, st
 	char line[sizeof(r->reply) + 400];
 
 	if (r->outcome == SPOOL_EXPIRED)
-		buf_put_str(out, "    It was tried until its time ran out; the last attempt failed so:\r\n");
+		buf_put_str(out, r->reply[0] ? "    Its time ran out. The last attempt failed so:\r\n"
+					     : "    Its time ran out.\r\n");
 	if (r->code)
 		snprintf(line, sizeof(line), "%s said: %u %s",
 			 d->remote && r->outcome != SPOOL_EXPIRED ? d->remote : "The server", r->code,
 			 r->reply);
 	else
-		snprintf(line, sizeof(line), "%s", r->reply[0] ? r->reply : "no reason is known");
-	put_folded(out, "    ", line);
+		snprintf(line, sizeof(line), "%s", r->reply);
+	if (r->code || r->reply[0])
+		put_folded(out, "    ", line);
 	buf_put_str(out, "\r\n");
 }
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <idn2.h>
+
 #include "core/err.h"
 #include "core/num.h"
 
@@ -52,12 +54,28 @@ static int take_next_hop(const char *to, struct out_route *out)
 	return 0;
 }
 
+/* A domain of SMTPUTF8 as the DNS knows it (RFC 5891 5). */
+static int take_international(const char *destination, struct out_route *out)
+{
+	uint8_t *ascii = NULL;
+	int err = ERR_FORMAT;
+
+	if (idn2_lookup_u8((const uint8_t *)destination, &ascii,
+			   IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK)
+		err = span_copy_str(out->host, sizeof(out->host), span_str((const char *)ascii));
+	idn2_free(ascii);
+	return err;
+}
+
 static int take_destination(const char *destination, struct out_route *out)
 {
 	if (destination[0] == '[')
 		return take_literal(destination, out);
 	out->mx = 1;
 	out->literal = 0;
+	for (const char *p = destination; *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			return take_international(destination, out);
 	return span_copy_str(out->host, sizeof(out->host), span_str(destination));
 }
 

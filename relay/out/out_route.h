@@ -5,6 +5,7 @@
  *         port that the administrator named (an address or a name). Without a matching route: MX, opportunistic. An address
  *         literal ("[192.0.2.1]") whose route says mx is its own host. The key names the next hop: all
  *         destinations with one key share connections.
+ *         An internationalised domain is looked up in its ASCII form; routes name it as it is written in addresses.
  * Errors: ERR_FORMAT: neither a domain nor a literal.
  * Thread: pure; any.
  * Source: routes, outbound.port of relay.yaml; RFC 5321 4.1.3, 5.1. */
