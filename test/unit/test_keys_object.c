@@ -353,6 +353,23 @@ static void a_customer_unknown_to_keyd_is_not_found_and_asked_for_again_later(vo
 	tear_down(&w);
 }
 
+static void a_new_state_of_keyd_forgets_what_it_refused(void **state)
+{
+	struct world w;
+	struct keys_object_body b;
+
+	(void)state;
+	set_up(&w);
+	assert_int_equal(take(&w, "stranger", &b), ERR_BUSY);
+	answer(&w.keyd, 0);
+	assert_int_equal(take(&w, "stranger", &b), ERR_NOTFOUND);
+	keyd_becomes(&w, KEYPROTO_LOCKED);
+	keyd_becomes(&w, KEYPROTO_READY);
+	assert_int_equal(w.keyd.count, 1);
+	assert_int_equal(take(&w, "stranger", &b), ERR_BUSY);
+	tear_down(&w);
+}
+
 static void the_envelope_key_is_renewed_each_hour_and_65536_uses(void **state)
 {
 	struct world w;
@@ -582,6 +599,26 @@ static void an_envelope_key_is_remembered_until_keyd_changes(void **state)
 	tear_down(&w);
 }
 
+static void an_envelope_key_from_before_a_lock_is_given_but_not_remembered(void **state)
+{
+	struct world w;
+	struct opened a = {0}, b = {0};
+
+	(void)state;
+	set_up(&w);
+	open_message(&w, &a, 1, 3);
+	turn(&w);
+	keys_object_state(w.keys, KEYPROTO_LOCKED);
+	keys_object_state(w.keys, KEYPROTO_READY);
+	answer(&w.keyd, 0);
+	assert_int_equal(a.err, 0);
+	open_message(&w, &b, 2, 3);
+	turn(&w);
+	answer(&w.keyd, 0);
+	assert_int_equal(w.keyd.items, 4);
+	tear_down(&w);
+}
+
 static void a_remembered_key_is_given_in_the_same_turn_but_not_within_the_call(void **state)
 {
 	struct world w;
@@ -720,6 +757,8 @@ int main(void)
 	    cmocka_unit_test(when_keyd_goes_the_stock_goes_at_once),
 	    cmocka_unit_test(an_answer_from_before_a_lock_is_not_used),
 	    cmocka_unit_test(a_customer_unknown_to_keyd_is_not_found_and_asked_for_again_later),
+	    cmocka_unit_test(a_new_state_of_keyd_forgets_what_it_refused),
+	    cmocka_unit_test(an_envelope_key_from_before_a_lock_is_given_but_not_remembered),
 	    cmocka_unit_test(the_envelope_key_is_renewed_each_hour_and_65536_uses),
 	    cmocka_unit_test(many_customers_take_bounded_memory),
 	    cmocka_unit_test(who_waits_gets_a_key_each_in_turn),

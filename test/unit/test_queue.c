@@ -321,6 +321,46 @@ static void connections_lost_in_a_row_rest_the_destination(void **state)
 	assert_int_equal(w->job_count, 0);
 }
 
+static void a_success_between_losses_shows_that_the_destination_is_well(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 10; i++) {
+		add_to(w, "a.test");
+		settle(w);
+		if (i % 3 == 2)
+			deliver(w, only_job(w));
+		else
+			defer(w, only_job(w), QUEUE_LOST);
+		settle(w);
+	}
+	assert_int_equal(said("event=destination-backoff"), 0);
+}
+
+static uint32_t dest_count;
+
+static void count_destinations(struct relay_msg *msg, void *queue)
+{
+	dest_count = ((struct queue *)queue)->dest_count;
+	free(msg);
+}
+
+static void a_destination_without_mail_is_forgotten_after_a_while(void **state)
+{
+	struct world *w = *state;
+
+	prove(w, "a.test");
+	add_to(w, "b.test");
+	pass(w, 9 * MIN);
+	post_to_queue(w, count_destinations);
+	settle(w);
+	assert_int_equal(dest_count, 2);
+	pass(w, 2 * MIN);
+	post_to_queue(w, count_destinations);
+	settle(w);
+	assert_int_equal(dest_count, 1);
+}
+
 static void jobs_are_limited_per_destination_and_spread_over_workers(void **state)
 {
 	struct world *w = *state;
@@ -446,6 +486,8 @@ int main(void)
 	    TEST(a_failure_among_successes_rests_the_message_not_the_destination),
 	    TEST(a_recipient_refused_for_now_says_nothing_about_the_others),
 	    TEST(connections_lost_in_a_row_rest_the_destination),
+	    TEST(a_success_between_losses_shows_that_the_destination_is_well),
+	    TEST(a_destination_without_mail_is_forgotten_after_a_while),
 	    TEST(jobs_are_limited_per_destination_and_spread_over_workers),
 	    TEST(one_message_after_the_other_stays_with_one_worker),
 	    TEST(a_slow_destination_does_not_keep_another_waiting),

@@ -238,14 +238,6 @@ static void lose(struct relay_msg *msg, void *queue)
 	free(msg);
 }
 
-static void post_to_queue(struct world *w, void (*run)(struct relay_msg *, void *))
-{
-	struct relay_msg *m = calloc(1, sizeof(*m));
-
-	m->run = run;
-	evt_inbox_post(w->q->inbox, &m->msg);
-}
-
 static void a_recipient_that_fell_out_is_noticed_and_put_back(void **state)
 {
 	struct world *w = *state;
@@ -323,6 +315,28 @@ static void a_queued_recipient_takes_less_than_300_bytes(void **state)
 	numbers(w);
 	assert_int_equal(numbers(w).recipients, N);
 	assert_true(heap() - before < N * 300ull);
+}
+
+static void the_same_reply_is_kept_once(void **state)
+{
+	enum { N = 10000 };
+	struct world *w = *state;
+	size_t before;
+
+	prove(w, "a.test");
+	for (int i = 0; i < N; i++)
+		add_to(w, "a.test");
+	settle(w);
+	before = heap();
+	for (int done = 0; done < N; settle(w))
+		for (; w->job_count; done++) {
+			memset(w->jobs[0]->results->reply, 'x', 100);
+			w->jobs[0]->results->reply[100] = '\0';
+			w->jobs[0]->results->outcome = SPOOL_DEFERRED;
+			w->jobs[0]->results->reason = QUEUE_RECIPIENT;
+			give_back(w, w->jobs[0]);
+		}
+	assert_true(heap() < before + N * 40ull);
 }
 
 /* Defers all jobs, each with a reply of its own, until that many are deferred. */
@@ -434,6 +448,7 @@ int main(void)
 	    TEST(a_destination_that_fell_out_of_line_is_noticed_and_put_back),
 	    TEST(a_job_that_stays_away_for_hours_is_said),
 	    TEST(a_queued_recipient_takes_less_than_300_bytes),
+	    TEST(the_same_reply_is_kept_once),
 	    TEST(a_deferred_recipient_takes_less_than_300_bytes_with_its_reply),
 	    STILL(what_comes_back_after_the_end_is_freed),
 	    TEST(while_relay_stops_a_job_given_back_is_as_it_was),

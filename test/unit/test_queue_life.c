@@ -187,6 +187,15 @@ static void times_from_a_wrong_clock_neither_storm_nor_sleep_for_ever(void **sta
 	defer(w, only_job(w), QUEUE_RECIPIENT);
 	settle(w);
 	assert_int_equal(only_job(w)->kind, QUEUE_EXPIRE);
+	answer(w, only_job(w), SPOOL_EXPIRED, 0, 0);
+	/* and the one from the future lives as long as any other, not until then */
+	for (int hours = 0; hours < 5 * 24 + 5; hours++) {
+		pass(w, HOUR);
+		if (w->job_count && only_job(w)->kind == QUEUE_DELIVER)
+			defer(w, only_job(w), QUEUE_RECIPIENT);
+	}
+	settle(w);
+	assert_int_equal(only_job(w)->kind, QUEUE_EXPIRE);
 }
 
 static void a_message_that_cannot_be_opened_for_keyd_is_opened_soon(void **state)

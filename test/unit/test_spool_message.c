@@ -687,6 +687,34 @@ static void a_record_under_another_id_or_customer_does_not_open(void **state)
 	assert_broken(w, id, a.at);
 }
 
+static void a_name_that_cannot_be_a_customer_is_not_even_asked_for(void **state)
+{
+	struct world *w = *state;
+	struct outcome o;
+	uint64_t id = put_message(w, 40, 40, &o);
+
+	spool_fresh_free(o.fresh);
+	w->log.bytes[w->log.records[o.at.offset].at + 3] = '\n'; /* keyd would hang up on us */
+	assert_broken(w, id, o.at);
+	assert_int_equal(w->keys.asked_ever, 0);
+}
+
+static void a_key_other_than_the_one_committed_to_opens_nothing(void **state)
+{
+	struct world *w = *state;
+	struct outcome o;
+	uint64_t id = put_message(w, 40, 40, &o);
+	struct opening op = {0};
+	struct spool_reader *r;
+
+	spool_fresh_free(o.fresh);
+	r = spool_reader_open(&w->worker, id, o.at, NULL, on_opened, &op);
+	w->keys.asked[0].want[0].object = id + 1; /* keyd derives for another message */
+	answer_keys(&w->keys, 0);
+	assert_int_equal(op.result, ERR_AUTH);
+	spool_reader_close(r);
+}
+
 static void nothing_readable_reaches_the_log(void **state)
 {
 	struct world *w = *state;
@@ -845,6 +873,17 @@ static void without_key_or_space_nothing_begins(void **state)
 	assert_int_equal(spool_writer_begin(&w->worker, "acme", &sw, &id), ERR_NOSPACE);
 }
 
+/* The spool is done with one job, the others still wait. */
+static void answer_first(struct world *w)
+{
+	struct spool_job *j = w->log.waiting[0];
+
+	memmove(w->log.waiting, w->log.waiting + 1, --w->log.waiting_count * sizeof(j));
+	store(&w->log, j);
+	j->result = 0;
+	j->msg.run(&j->msg, &w->worker);
+}
+
 static void a_writer_ahead_of_the_disk_is_held_back(void **state)
 {
 	static uint8_t block[65536];
@@ -859,6 +898,8 @@ static void a_writer_ahead_of_the_disk_is_held_back(void **state)
 	assert_true(taken >= 1u << 20 && taken < 2u << 20);
 	assert_int_equal(spool_writer_write(sw, block, 1), ERR_BUSY);
 	assert_int_equal(spool_writer_room(sw, on_room, NULL), 0);
+	answer_first(w);
+	assert_int_equal(room_calls, 0); /* half of it must be written first */
 	settle(w);
 	assert_int_equal(room_calls, 1);
 	assert_int_equal(spool_writer_room(sw, on_room, NULL), 1);
@@ -1123,6 +1164,8 @@ int main(void)
 	    TEST(every_truncation_of_a_record_is_noticed),
 	    TEST(a_lost_swapped_repeated_or_shortened_part_is_noticed),
 	    TEST(a_record_under_another_id_or_customer_does_not_open),
+	    TEST(a_name_that_cannot_be_a_customer_is_not_even_asked_for),
+	    TEST(a_key_other_than_the_one_committed_to_opens_nothing),
 	    TEST(nothing_readable_reaches_the_log),
 	    TEST(an_aborted_message_drops_its_parts_once_they_are_written),
 	    TEST(a_part_that_fails_fails_the_message_and_drops_it),
