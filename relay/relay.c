@@ -237,13 +237,15 @@ void relay_free(struct relay *r)
 	if (!r)
 		return;
 	api_server_free(r->api);
-	/* First nobody hands out work, then what waits is written, then the threads that would hear of it end. */
+	/* First nobody hands out work, then what waits is written, then the threads that would hear of it end; they
+	 * may have sessions that outlived their grace, and use spool and queue to the last. */
 	if (r->queue)
 		queue_stop(r->queue);
 	if (r->spool)
-		spool_log_close(r->spool);
+		spool_log_stop(r->spool);
 	for (int i = 0; i < r->worker_count; i++)
 		relay_worker_end(&r->workers[i]);
+	spool_log_close(r->spool);
 	queue_free(r->queue);
 	free(r->workers);
 	evt_inbox_free(r->inbox);

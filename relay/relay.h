@@ -11,6 +11,7 @@
 #define RELAY_RELAY_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "evt/evt_inbox.h"
@@ -28,10 +29,19 @@ struct api_server;
 struct keyproto_client_ev;
 struct relay_retired;
 
+/* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
+ * which runs on the receiving thread. */
+struct relay_msg {
+	struct evt_msg msg;
+	void (*run)(struct relay_msg *m, void *receiver); /* receiver: relay_worker, queue, or relay */
+};
+
 struct relay_worker {
 	struct relay *relay;
 	int index;
 	pthread_t thread;
+	sem_t released;			/* posted when control does not touch the loop any more */
+	struct relay_msg order, answer; /* stop_mail's, here so that stopping needs no memory */
 	struct evt_loop *loop;
 	struct evt_inbox *inbox;	 /* struct relay_msg: see below */
 	struct keyproto_client_ev *keyd; /* role relay */
@@ -39,13 +49,6 @@ struct relay_worker {
 	struct spool_pool *pool; /* buffers of spool_message: made on first use, spool_pool_free at the end */
 	struct in_listen *in;
 	struct out_worker *out;
-};
-
-/* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
- * which runs on the receiving thread. */
-struct relay_msg {
-	struct evt_msg msg;
-	void (*run)(struct relay_msg *m, void *receiver); /* receiver: relay_worker, queue, or relay */
 };
 
 /* Counters for status; each is written by many threads, read by control. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/relay_worker.h"
 
-#include <stdlib.h>
+#include <errno.h>
 
 #include "core/clock.h"
 #include "core/err.h"
@@ -115,8 +115,12 @@ static void *thread(void *arg)
 	s->done = 1;
 	pthread_cond_signal(&s->changed); /* s is gone once the lock is released */
 	pthread_mutex_unlock(&s->lock);
-	if (err == 0)
+	if (err == 0) {
 		evt_loop_run(w->loop);
+		/* evt_loop_stop still has to wake the loop after it has told it to stop */
+		while (sem_wait(&w->released) < 0 && errno == EINTR)
+			;
+	}
 	tear_down(w);
 	log_flush();
 	return NULL;
@@ -129,6 +133,7 @@ int relay_worker_start(struct relay_worker *w, struct relay *r, int index, const
 
 	w->relay = r;
 	w->index = index;
+	sem_init(&w->released, 0, 0);
 	if (pthread_create(&w->thread, NULL, thread, &s) != 0) {
 		*why = "thread";
 		return ERR_NOMEM;
@@ -147,7 +152,7 @@ static void told(struct relay_msg *m, void *receiver)
 {
 	struct relay *r = receiver;
 
-	free(m);
+	(void)m;
 	if (--r->workers_busy == 0)
 		evt_loop_stop(r->loop);
 }
@@ -155,14 +160,9 @@ static void told(struct relay_msg *m, void *receiver)
 static void out_stopped(void *arg)
 {
 	struct relay_worker *w = arg;
-	struct relay_msg *m = calloc(1, sizeof(*m));
 
-	if (!m) {
-		evt_loop_stop(w->relay->loop); /* no memory to say it nicely */
-		return;
-	}
-	m->run = told;
-	evt_inbox_post(w->relay->inbox, &m->msg);
+	w->answer.run = told;
+	evt_inbox_post(w->relay->inbox, &w->answer.msg);
 }
 
 static void in_stopped(void *arg)
@@ -176,22 +176,20 @@ static void stop_mail(struct relay_msg *m, void *receiver)
 {
 	struct relay_worker *w = receiver;
 
-	free(m);
+	(void)m;
 	in_listen_stop(w->in, GRACE, in_stopped, w);
 }
 
 void relay_worker_stop_mail(struct relay_worker *w)
 {
-	struct relay_msg *m = calloc(1, sizeof(*m));
-
-	if (!m)
-		return;
-	m->run = stop_mail;
-	evt_inbox_post(w->inbox, &m->msg);
+	w->order.run = stop_mail;
+	evt_inbox_post(w->inbox, &w->order.msg);
 }
 
 void relay_worker_end(struct relay_worker *w)
 {
 	evt_loop_stop(w->loop);
+	sem_post(&w->released);
 	pthread_join(w->thread, NULL);
+	sem_destroy(&w->released);
 }

@@ -245,12 +245,20 @@ struct spool_log *spool_log_open(const char *dir, uint64_t free_floor,
 				   &spool_options_default);
 }
 
+void spool_log_stop(struct spool_log *s)
+{
+	if (!s->running)
+		return;
+	evt_inbox_post(s->inbox, &s->stop.msg);
+	pthread_join(s->thread, NULL);
+	s->running = 0;
+}
+
 void spool_log_close(struct spool_log *s)
 {
 	if (!s)
 		return;
-	evt_inbox_post(s->inbox, &s->stop.msg);
-	pthread_join(s->thread, NULL);
+	spool_log_stop(s);
 	free_log(s);
 }
 

@@ -10,7 +10,7 @@
  * Ownership: a posted job belongs to the spool until it comes back through its reply inbox.
  * Errors:    result ERR_NOSPACE (452 4.3.1), ERR_IO (451 4.3.0; the segment is left for a new one: after a failed
  *            fdatasync the same descriptor is never trusted again). Disk floor: limits.free_space.
- * Thread:    post and read from any; open and close from main. */
+ * Thread:    post and read from any; open, stop and close from main. */
 #ifndef RELAY_SPOOL_SPOOL_LOG_H
 #define RELAY_SPOOL_SPOOL_LOG_H
 
@@ -97,7 +97,10 @@ struct spool_report { /* of a recovery, for log and status */
 struct spool_log *spool_log_open(const char *dir, uint64_t free_floor,
 				 void (*found)(void *arg, const struct spool_found *f), void *arg,
 				 struct spool_report *report, int *err);
-/* Writes and syncs what waits, stops the thread, closes. */
+/* Writes and syncs what waits, and stops the thread. Until close, post and read may still be called, and what is
+ * posted is never answered: so the threads that get the answers can end between the two. */
+void spool_log_stop(struct spool_log *s);
+/* Stops it if it runs, and closes. Nobody may use it any more. */
 void spool_log_close(struct spool_log *s);
 
 void spool_log_post(struct spool_log *s, struct spool_job *j);
