@@ -465,6 +465,13 @@ void in_conn_stop(struct in_conn *c)
 	process(c);
 }
 
+void in_conn_cut(struct in_conn *c)
+{
+	c->broken = 1;
+	in_session_lost(&c->s, "stopping");
+	process(c);
+}
+
 void in_conn_free(struct in_conn *c)
 {
 	keys_object_unwait(c->w->keys, &c->wait);

@@ -23,7 +23,10 @@ int in_conn_open(struct relay_worker *w, int fd, const struct sockaddr_storage *
 		 in_conn_gone_fn gone, void *arg);
 /* The daemon stops: 421 at the next command boundary. It may be gone when this returns. */
 void in_conn_stop(struct in_conn *c);
-/* Cuts it at once; gone is not called. */
+/* Cuts it: its message is dropped while the spool still answers. It is gone when this returns, unless a commit is
+ * under way: then as soon as that is answered. */
+void in_conn_cut(struct in_conn *c);
+/* Frees it as it is; gone is not called. */
 void in_conn_free(struct in_conn *c);
 struct in_conn *in_conn_of(struct list_link *link);
 

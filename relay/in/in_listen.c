@@ -40,6 +40,18 @@ static void tell(void *arg)
 		done(l->done_arg);
 }
 
+static void on_grace(void *arg)
+{
+	struct in_listen *l = arg;
+	struct list_link *k, *next;
+
+	for (k = l->conns.head.next; k != &l->conns.head; k = next) {
+		next = k->next; /* cutting one takes away that one at most */
+		in_conn_cut(in_conn_of(k));
+	}
+	tell(l);
+}
+
 static void conn_gone(void *arg)
 {
 	struct in_listen *l = arg;
@@ -74,7 +86,7 @@ struct in_listen *in_listen_new(struct relay_worker *w, const struct relay_conf 
 	l->empty.fn = tell;
 	l->empty.arg = l;
 	list_init(&l->conns);
-	evt_timer_init(&l->grace, w->loop, tell, l);
+	evt_timer_init(&l->grace, w->loop, on_grace, l);
 	l->listeners = calloc(conf->listen.count + 1, sizeof(*l->listeners));
 	if (!l->listeners)
 		goto fail;

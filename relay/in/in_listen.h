@@ -13,7 +13,8 @@
 /* NULL: *err (ERR_*) and *which (address text) say why. */
 struct in_listen *in_listen_new(struct relay_worker *w, const struct relay_conf *conf, int *err,
 				const char **which);
-/* Begins to stop; done(arg) is called when the last session has ended or after grace_usec. */
+/* Begins to stop; done(arg) is called when the last session has ended, or after grace_usec, when those left are cut
+ * (but for messages that are being committed: they are answered to nobody, and queued). */
 void in_listen_stop(struct in_listen *l, int64_t grace_usec, void (*done)(void *arg), void *arg);
 void in_listen_free(struct in_listen *l);
 

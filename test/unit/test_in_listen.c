@@ -715,15 +715,41 @@ static void a_stop_without_sessions_is_done_at_once(void **state)
 
 static void a_stop_does_not_wait_longer_than_its_grace(void **state)
 {
+	struct conn_side *c;
+
 	(void)state;
 	listen_now();
-	in_data(0);
+	c = in_data(0);
+	say(c, "half a mess");
 	in_listen_stop(in, 10 * CLOCK_SEC, on_stopped, &stopped);
 	settle();
 	assert_int_equal(stopped, 0);
+	assert_int_equal(world.aborted, 0);
 	clock_advance(11 * CLOCK_SEC);
 	settle();
 	assert_int_equal(stopped, 1);
+	assert_int_equal(world.aborted, 1); /* the spool is there to hear of it */
+	closed(c);
+	assert_int_equal(atomic_load(&relay.count.sessions_open), 0);
+}
+
+static void a_message_that_is_being_committed_at_the_end_of_the_grace_is_still_queued(void **state)
+{
+	struct conn_side *c;
+
+	(void)state;
+	listen_now();
+	c = in_data(0);
+	say(c, "x\r\n.\r\n");
+	in_listen_stop(in, 10 * CLOCK_SEC, on_stopped, &stopped);
+	clock_advance(11 * CLOCK_SEC);
+	settle();
+	assert_int_equal(stopped, 1);
+	closed(c);
+	assert_int_equal(atomic_load(&relay.count.sessions_open), 1);
+	commit_done(0);
+	assert_int_equal(world.added, 1);
+	assert_int_equal(atomic_load(&relay.count.sessions_open), 0);
 }
 
 static void an_address_in_use_is_named(void **state)
@@ -795,6 +821,7 @@ int main(void)
 	    TEST(a_stop_waits_for_messages_under_way),
 	    TEST(a_stop_without_sessions_is_done_at_once),
 	    TEST(a_stop_does_not_wait_longer_than_its_grace),
+	    TEST(a_message_that_is_being_committed_at_the_end_of_the_grace_is_still_queued),
 	    TEST(an_address_in_use_is_named),
 	    TEST(a_client_that_never_reads_is_not_served_without_end),
 	};
