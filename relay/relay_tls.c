@@ -195,6 +195,11 @@ static const char *make_server(const struct relay_conf *conf, SSL_CTX **out)
 		return why("no usable key", in_keyd ? conf->tls.certificate : conf->tls.key);
 	*out = evt_tls_server(conf->tls.certificate, key, &text);
 	EVP_PKEY_free(key);
+	if (*out && in_keyd && !SSL_CTX_set1_sigalgs_list(*out, KEYPROV_SIGALGS)) {
+		SSL_CTX_free(*out);
+		*out = NULL;
+		text = "no signature algorithm";
+	}
 	return *out ? NULL : why(text, conf->tls.certificate);
 }
 
