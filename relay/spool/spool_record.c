@@ -152,7 +152,7 @@ void spool_record_put_close(uint8_t *p, const struct spool_close *c)
 	num_put_u32(p + 16, c->check.segment);
 	num_put_u32(p + 20, c->check.offset);
 	num_put_u32(p + 24, c->check_records);
-	num_put_u32(p + 28, 0);
+	num_put_u32(p + 28, c->stable);
 }
 
 int spool_record_get_close(const uint8_t *p, struct spool_close *c)
@@ -163,7 +163,8 @@ int spool_record_get_close(const uint8_t *p, struct spool_close *c)
 	c->check.segment = num_get_u32(p + 16);
 	c->check.offset = num_get_u32(p + 20);
 	c->check_records = num_get_u32(p + 24);
-	return c->mark.number && c->end >= SPOOL_FIRST && !num_get_u32(p + 28) ? 0 : ERR_FORMAT;
+	c->stable = num_get_u32(p + 28);
+	return c->mark.number && c->end >= SPOOL_FIRST && c->stable <= c->end ? 0 : ERR_FORMAT;
 }
 
 void spool_record_put_end(uint8_t *p, const struct spool_end *e)

@@ -101,6 +101,7 @@ struct spool_close { /* meta of CLOSE */
 	uint32_t end;		  /* the closed segment holds nothing from here on */
 	struct spool_point check; /* start of the last complete checkpoint; segment 0: none */
 	uint32_t check_records;
+	uint32_t stable; /* before it all was whole; from here to end a power cut may have left holes */
 };
 #define SPOOL_CLOSE_SIZE 32u
 void spool_record_put_close(uint8_t *p, const struct spool_close *c);

@@ -221,8 +221,10 @@ static int read_closings(struct recovery *v, const struct spool_segment *g,
 		any = 1;
 		at += spool_record_size(&r);
 		closed = spool_segment_set_find(&v->s->set, last->mark.number);
-		if (closed && closed->mark.nonce == last->mark.nonce && last->end <= closed->size)
+		if (closed && closed->mark.nonce == last->mark.nonce && last->end <= closed->size) {
 			closed->closed = last->end;
+			closed->stable = last->stable;
+		}
 	}
 	return any;
 }
@@ -264,7 +266,7 @@ static void on_gap(void *arg, uint32_t from, uint32_t to)
 	suspect(arg, from, to, 0, 0);
 }
 
-/* What lies before the stable point of a later record, or in a closed segment, was whole once. */
+/* What lies before the stable point, which later records or the CLOSE name, was whole once. */
 static void judge(struct recovery *v)
 {
 	static const char *const kinds[] = {"unknown", "part",	"commit", "state",
@@ -273,7 +275,7 @@ static void judge(struct recovery *v)
 
 	for (unsigned i = 0; i < v->suspect_count; i++) {
 		const struct suspect *w = &v->suspects[i];
-		if (!v->g->closed && w->from >= v->stable) {
+		if (w->from >= v->g->stable) {
 			v->torn = 1;
 			if (!v->told)
 				v->report->torn_bytes += w->to - w->from;
@@ -319,6 +321,8 @@ static int walk(struct recovery *v, struct spool_segment *g)
 		else
 			suspect(v, sc.tail, g->closed, 0, 0);
 	}
+	if (!g->closed)
+		g->stable = v->stable;
 	judge(v);
 	v->report->records += v->told ? 0 : v->records;
 	if (!g->closed)
@@ -364,7 +368,7 @@ static int replay(struct recovery *v, struct spool_point from, struct spool_segm
 /* Where the last checkpoint that a CLOSE names began; segment 0: from the very beginning. */
 static struct spool_close last_check(struct recovery *v)
 {
-	struct spool_close c, newest = {{0, 0}, 0, {0, 0}, 0};
+	struct spool_close c, newest = {0};
 
 	for (size_t i = 0; i < v->s->set.count; i++)
 		if (read_closings(v, v->s->set.all[i], &c))
@@ -447,25 +451,37 @@ static void pin(struct spool_log *s, uint32_t number)
 		g->pins++;
 }
 
+/* A COMMIT of which nothing says that it was ever stable was answered to nobody: then its PARTs may be missing. */
+static void not_there(struct recovery *v, const struct spool_entry *e)
+{
+	struct spool_segment *g = spool_segment_set_find(&v->s->set, e->at.segment);
+	struct spool_point at = {e->at.segment, e->at.offset};
+	char id[ID_TEXT_SIZE];
+
+	if (g && e->at.offset >= g->stable && !spool_point_before(at, v->from)) {
+		v->report->torn_bytes += e->at.length;
+		v->s->check.wanted = 1;
+		return;
+	}
+	id_format(id, e->id);
+	log_event(LOG_LEVEL_ERROR, id, "spool-damaged",
+		  "segment=%08x offset=%u bytes=%u kind=message", e->at.segment, e->at.offset,
+		  e->at.length);
+	v->report->damaged_records++;
+	if (g)
+		g->damaged = 1;
+}
+
 static void settle(struct recovery *v)
 {
 	struct spool_live *l = &v->s->live;
-	char id[ID_TEXT_SIZE];
 
 	for (uint32_t i = 0; i < l->slots; i++) {
 		struct spool_entry *e = spool_live_slot(l, i);
-		struct spool_segment *g;
 		if (!e)
 			continue;
 		if (!is_there(v, e)) {
-			id_format(id, e->id);
-			log_event(LOG_LEVEL_ERROR, id, "spool-damaged",
-				  "segment=%08x offset=%u bytes=%u kind=message", e->at.segment,
-				  e->at.offset, e->at.length);
-			v->report->damaged_records++;
-			g = spool_segment_set_find(&v->s->set, e->at.segment);
-			if (g)
-				g->damaged = 1;
+			not_there(v, e);
 			spool_live_remove(l, e);
 			continue;
 		}
@@ -504,7 +520,10 @@ static void choose(struct recovery *v, struct spool_segment *used, int torn, int
 			spool_prepare_keep(&s->prepare, g->mark.number);
 		spool_segment_unref(g);
 	}
-	used->stable = used->end;
+	if (torn)
+		s->check.wanted = 1; /* what is not whole in it shall not be asked about again */
+	else
+		used->stable = used->end;
 	s->current = used;
 }
 

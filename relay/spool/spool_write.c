@@ -46,6 +46,7 @@ static void add_closing(struct spool_log *s, const struct spool_segment *g)
 	s->closing_count++;
 	c->mark = g->mark;
 	c->end = g->bad ? g->stable : g->end;
+	c->stable = g->stable;
 }
 
 static void give_up_segment(struct spool_log *s)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -31,9 +32,12 @@ void bed_init(struct bed *b, int fast)
 	b->options.io = &bed_io;
 	bed_disk_reset();
 	bed_disk.lazy = fast;
-	snprintf(b->dir, sizeof(b->dir), "%s/sealpost-spool-XXXXXX",
+	snprintf(b->base, sizeof(b->base), "%s/sealpost-spool-XXXXXX",
 		 fast && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (!mkdtemp(b->dir))
+	if (!mkdtemp(b->base))
+		die(b->base);
+	snprintf(b->dir, sizeof(b->dir), "%s/spool", b->base);
+	if (mkdir(b->dir, 0700) < 0)
 		die(b->dir);
 	b->in = evt_inbox_new(NULL, NULL, NULL);
 	b->found = malloc(BED_FOUND_MAX * sizeof(*b->found));
@@ -81,13 +85,20 @@ void bed_stop(struct bed *b)
 	b->options.no_final_check = before;
 }
 
+static int remove_any(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
 void bed_clear(struct bed *b)
 {
 	bed_disk_reset();
 	if (b->log)
 		bed_stop(b);
-	bed_empty(b->dir);
-	rmdir(b->dir);
+	nftw(b->base, remove_any, 8, FTW_DEPTH | FTW_PHYS);
 	evt_inbox_free(b->in);
 	free(b->found);
 }
@@ -275,8 +286,14 @@ void bed_save(const char *dir, const char *name, const uint8_t *p, size_t n)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	if (fd < 0 || write(fd, p, n) != (ssize_t)n)
+	if (fd < 0 || ftruncate(fd, (off_t)n) < 0)
 		die(path);
+	for (size_t at = 0; at < n; at += 4096) { /* zeros stay holes */
+		size_t step = n - at < 4096 ? n - at : 4096;
+		if ((p[at] || memcmp(p + at, p + at + 1, step - 1)) &&
+		    pwrite(fd, p + at, step, (off_t)at) != (ssize_t)step)
+			die(path);
+	}
 	close(fd);
 }
 
@@ -342,6 +359,8 @@ void bed_disk_reset(void)
 	bed_disk.space = 0;
 	bed_disk.on_sync = NULL;
 	bed_disk.on_write = NULL;
+	bed_disk.on_unlink = NULL;
+	bed_disk.on_rename = NULL;
 }
 
 static int fails(int kind)
@@ -421,12 +440,20 @@ static int disk_allocate(int fd, off_t size)
 
 static int disk_rename(int dir, const char *from, const char *to)
 {
-	return fails(BED_NAME) ? -1 : spool_io_system.rename(dir, from, to);
+	int (*on_rename)(int, const char *, const char *) = bed_disk.on_rename;
+
+	if (fails(BED_NAME))
+		return -1;
+	return on_rename ? on_rename(dir, from, to) : spool_io_system.rename(dir, from, to);
 }
 
 static int disk_unlink(int dir, const char *name)
 {
-	return fails(BED_NAME) ? -1 : spool_io_system.unlink(dir, name);
+	int (*on_unlink)(int, const char *) = bed_disk.on_unlink;
+
+	if (fails(BED_NAME))
+		return -1;
+	return on_unlink ? on_unlink(dir, name) : spool_io_system.unlink(dir, name);
 }
 
 static int disk_space(int dir, uint64_t *bytes)

@@ -17,7 +17,8 @@ struct bed_found {
 };
 
 struct bed {
-	char dir[64];
+	char base[56]; /* everything a test writes is below it */
+	char dir[64];  /* of the spool */
 	struct spool_options options;
 	uint64_t floor;
 	struct spool_log *log;
@@ -81,6 +82,8 @@ struct bed_disk {
 	atomic_int lazy;	  /* syncs do nothing: for speed */
 	atomic_int tear;	  /* 1: a failing write writes half, and fails at the second half */
 	int (*_Atomic on_sync)(int fd); /* if set, instead of the system's */
+	int (*_Atomic on_unlink)(int dir, const char *name);
+	int (*_Atomic on_rename)(int dir, const char *from, const char *to);
 	ssize_t (*_Atomic on_write)(int fd, const struct iovec *v, int count, off_t at);
 };
 extern struct bed_disk bed_disk;
