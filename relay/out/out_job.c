@@ -1,61 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "relay/out/out_job.h"
+#include "relay/out/out_job_own.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/err.h"
 #include "core/id.h"
-#include "core/log.h"
-#include "evt/evt_timer.h"
-#include "relay/out/out_bounce.h"
 #include "relay/out/out_report.h"
 #include "relay/out/out_verdict.h"
 
 #define SPARE_MAX 256
 #define STALE_MAX 5
-#define REWRITE_AFTER CLOCK_SEC
-
-struct out_job {
-	struct out_task task;
-	struct list_link link;
-	struct out_jobs *jobs;
-	struct queue_job *j;
-	struct spool_reader *reader;
-	int opening;
-	void (*opened)(struct out_job *job); /* what the reader is for */
-	int moved;			     /* reader does not stand at the first byte */
-	struct out_conn *conn;
-	unsigned base, n; /* recipients of this turn */
-	unsigned stale, writes;
-	uint64_t dsn;
-	int64_t began;
-	int reached; /* peer is set */
-	struct out_conn_peer peer;
-	struct evt_timer rewrite;
-};
-
-static void settle(struct out_job *job);
-static void write_outcome(void *arg);
 
 static struct out_job *of_task(struct out_task *t)
 {
 	return (struct out_job *)((char *)t - offsetof(struct out_job, task));
 }
 
-static struct queue_result *turn(const struct out_job *job)
-{
-	return job->j->results + job->base;
-}
-
-static int64_t now(const struct out_job *job)
-{
-	return evt_loop_now(job->jobs->worker->loop);
-}
-
 /* events: dsn-queued dsn-failed delivery-doubt message-damaged outcome-unwritten expired-unreadable */
-static void log_job(const struct out_job *job, enum log_level level, const char *event, const char *what)
+void out_job_log(const struct out_job *job, enum log_level level, const char *event, const char *what)
 {
 	char id[ID_TEXT_SIZE];
 
@@ -63,19 +26,19 @@ static void log_job(const struct out_job *job, enum log_level level, const char 
 	log_event(level, id, event, "what=\"%s\"", what);
 }
 
-static void release_conn(struct out_job *job)
+void out_job_release_conn(struct out_job *job)
 {
 	if (job->conn)
 		out_conn_release(job->conn);
 	job->conn = NULL;
 }
 
-static void finish(struct out_job *job)
+void out_job_finish(struct out_job *job)
 {
 	struct out_jobs *jobs = job->jobs;
 	struct queue_job *j = job->j;
 
-	release_conn(job);
+	out_job_release_conn(job);
 	spool_reader_close(job->reader);
 	job->reader = NULL;
 	list_remove(&job->link);
@@ -99,20 +62,20 @@ static void fill_rest(struct out_job *job, const struct queue_result *v)
 		out_verdict_copy(&job->j->results[i], v);
 }
 
-static void report(struct out_job *job)
+void out_job_report(const struct out_job *job)
 {
 	struct out_report r = {.id = job->j->id,
-			       .results = turn(job),
+			       .results = out_job_turn(job),
 			       .count = job->n,
 			       .peer = job->reached ? &job->peer : NULL,
-			       .usec = now(job) - job->began,
+			       .usec = out_job_now(job) - job->began,
 			       .dsn = job->dsn};
 
 	out_report_log(&r, job->jobs->worker->relay);
 	for (unsigned i = 0; i < job->n; i++) {
-		if (turn(job)[i].reason != QUEUE_DAMAGED)
+		if (out_job_turn(job)[i].reason != QUEUE_DAMAGED)
 			continue;
-		log_job(job, LOG_LEVEL_ERROR, "message-damaged", "the stored message cannot be read");
+		out_job_log(job, LOG_LEVEL_ERROR, "message-damaged", "the stored message cannot be read");
 		relay_count(job->jobs->worker->relay, damaged, 1);
 		return;
 	}
@@ -123,8 +86,8 @@ static void defer_rest(struct out_job *job, const struct queue_result *v)
 {
 	fill_rest(job, v);
 	job->n = job->j->count - job->base;
-	report(job);
-	finish(job);
+	out_job_report(job);
+	out_job_finish(job);
 }
 
 /* --- opening the message */
@@ -135,16 +98,16 @@ static void unreadable(struct out_job *job, int err)
 
 	if (job->j->kind == QUEUE_OPEN) {
 		job->j->err = err;
-		finish(job);
+		out_job_finish(job);
 		return;
 	}
 	out_verdict_local(&v, err);
 	if (job->j->kind == QUEUE_EXPIRE && v.reason == QUEUE_DAMAGED) {
-		log_job(job, LOG_LEVEL_ERROR, "expired-unreadable",
+		out_job_log(job, LOG_LEVEL_ERROR, "expired-unreadable",
 			"its sender cannot be told: the stored message is damaged");
 		v.outcome = SPOOL_EXPIRED;
 		fill_rest(job, &v);
-		settle(job);
+		out_job_settle(job);
 		return;
 	}
 	defer_rest(job, &v);
@@ -187,7 +150,7 @@ static void with_reader(struct out_job *job, void (*then)(struct out_job *job))
 
 static void refused(struct out_task *t, const struct queue_result *v);
 
-static void wait_for_connection(struct out_job *job, int first)
+void out_job_wait_for_connection(struct out_job *job, int first)
 {
 	const struct relay_conf *conf = atomic_load(&job->jobs->worker->relay->conf);
 	struct queue_result v = {0};
@@ -211,7 +174,7 @@ static void send_turn(struct out_job *job)
 	int err = 0;
 
 	if (!job->conn) { /* it went away while the message was opened */
-		wait_for_connection(job, 1);
+		out_job_wait_for_connection(job, 1);
 		return;
 	}
 	if (job->moved)
@@ -225,7 +188,7 @@ static void send_turn(struct out_job *job)
 	if (job->n > OUT_SESSION_RECIPIENTS)
 		job->n = OUT_SESSION_RECIPIENTS;
 	m = (struct out_session_mail){spool_reader_envelope(job->reader),
-				      spool_reader_size(job->reader), turn(job), job->n};
+				      spool_reader_size(job->reader), out_job_turn(job), job->n};
 	out_conn_send(job->conn, &m, job->reader);
 }
 
@@ -247,7 +210,7 @@ static void refused(struct out_task *t, const struct queue_result *v)
 		return;
 	}
 	fill_rest(job, v);
-	with_reader(job, settle);
+	with_reader(job, out_job_settle);
 }
 
 static void ended(struct out_task *t, struct out_conn *c)
@@ -257,9 +220,9 @@ static void ended(struct out_task *t, struct out_conn *c)
 	job->peer = c->peer;
 	job->reached = 1;
 	if (c->session.doubt)
-		log_job(job, LOG_LEVEL_WARN, "delivery-doubt",
+		out_job_log(job, LOG_LEVEL_WARN, "delivery-doubt",
 			"connection lost after the end of the message: it may arrive twice");
-	settle(job);
+	out_job_settle(job);
 }
 
 static void stale(struct out_task *t)
@@ -273,137 +236,10 @@ static void stale(struct out_task *t)
 	if (++job->stale > STALE_MAX && !job->opening)
 		defer_rest(job, &lost);
 	else if (!job->opening) /* else send_turn sees to it */
-		wait_for_connection(job, 1);
+		out_job_wait_for_connection(job, 1);
 }
 
 static const struct out_task_fns task_fns = {granted, refused, ended, stale};
-
-/* --- settling */
-
-static void next_turn(struct out_job *job)
-{
-	report(job);
-	release_conn(job);
-	job->base += job->n;
-	job->dsn = 0;
-	job->began = now(job);
-	if (job->base == job->j->count)
-		finish(job);
-	else if (turn(job)->outcome) /* refused, or expired: only to be written */
-		settle(job);
-	else
-		wait_for_connection(job, 1);
-}
-
-static void written(void *arg, int result)
-{
-	struct out_job *job = arg;
-
-	if (result == 0) {
-		next_turn(job);
-	} else if (++job->writes < OUT_JOB_WRITES) {
-		evt_timer_set(&job->rewrite, REWRITE_AFTER);
-	} else {
-		log_job(job, LOG_LEVEL_ERROR, "outcome-unwritten", err_text(result));
-		next_turn(job);
-	}
-}
-
-/* Final outcomes of this turn go into the log of the spool. */
-static void write_outcome(void *arg)
-{
-	struct out_job *job = arg;
-	struct spool_state states[OUT_SESSION_RECIPIENTS];
-	char detail[OUT_REPORT_DETAIL];
-	struct out_report r = {.id = job->j->id,
-			       .results = turn(job),
-			       .count = job->n,
-			       .peer = job->reached ? &job->peer : NULL,
-			       .at = clock_wall(),
-			       .usec = now(job) - job->began,
-			       .dsn = job->dsn};
-	unsigned count = 0;
-	int err;
-
-	for (unsigned i = 0; i < job->n; i++) {
-		const struct queue_result *v = turn(job) + i;
-		if (spool_outcome_final(v->outcome))
-			states[count++] = (struct spool_state){.recipient = v->recipient,
-							       .outcome = v->outcome,
-							       .reason = v->reason,
-							       .code = v->code,
-							       .attempts = (uint16_t)(job->j->attempts + 1)};
-	}
-	if (!count) {
-		next_turn(job);
-		return;
-	}
-	err = spool_message_state(job->jobs->worker, job->j->id, job->reader, states, count,
-				  span_of(detail, out_report_detail(&r, detail)), written, job);
-	if (err < 0)
-		written(job, err);
-}
-
-/* Without its report no failure is final. */
-static void unreported(struct out_job *job, int err)
-{
-	struct queue_result v = {0};
-
-	log_job(job, LOG_LEVEL_WARN, "dsn-failed", err_text(err));
-	out_verdict_local(&v, err);
-	for (unsigned i = 0; i < job->n; i++)
-		if (turn(job)[i].outcome == SPOOL_BOUNCED || turn(job)[i].outcome == SPOOL_EXPIRED)
-			out_verdict_copy(turn(job) + i, &v);
-}
-
-static void reported(void *arg, int result, uint64_t dsn)
-{
-	struct out_job *job = arg;
-	char id[ID_TEXT_SIZE];
-
-	if (result < 0) {
-		unreported(job, result);
-	} else {
-		job->dsn = dsn;
-		id_format(id, dsn);
-		log_job(job, LOG_LEVEL_INFO, "dsn-queued", id);
-	}
-	write_outcome(job);
-}
-
-static int failed_for_good(const struct out_job *job)
-{
-	for (unsigned i = 0; i < job->n; i++)
-		if (turn(job)[i].outcome == SPOOL_BOUNCED || turn(job)[i].outcome == SPOOL_EXPIRED)
-			return 1;
-	return 0;
-}
-
-static void settle(struct out_job *job)
-{
-	struct out_bounce_of of;
-	int err;
-
-	job->n = job->j->count - job->base;
-	if (job->n > OUT_SESSION_RECIPIENTS)
-		job->n = OUT_SESSION_RECIPIENTS;
-	job->writes = 0;
-	if (!failed_for_good(job) || !job->reader || !spool_reader_envelope(job->reader)->sender[0]) {
-		write_outcome(job);
-		return;
-	}
-	job->moved = 1;
-	of = (struct out_bounce_of){.id = job->j->id,
-				    .reader = job->reader,
-				    .results = turn(job),
-				    .count = job->n,
-				    .remote = job->reached ? job->peer.host : NULL};
-	err = out_bounce_send(job->jobs->worker, &of, reported, job);
-	if (err < 0) {
-		unreported(job, err);
-		write_outcome(job);
-	}
-}
 
 /* --- kinds of jobs */
 
@@ -413,7 +249,7 @@ static void start_deliver(struct out_job *job)
 		struct queue_result *r = &job->j->results[i];
 		*r = (struct queue_result){.recipient = job->j->recipients[i]};
 	}
-	wait_for_connection(job, 0);
+	out_job_wait_for_connection(job, 0);
 }
 
 /* The queue leaves the last failure in the results: the sender is told of it. */
@@ -423,7 +259,7 @@ static void start_expire(struct out_job *job)
 		job->j->results[i].recipient = job->j->recipients[i];
 		job->j->results[i].outcome = SPOOL_EXPIRED;
 	}
-	with_reader(job, settle);
+	with_reader(job, out_job_settle);
 }
 
 static void copy_envelope(struct out_job *job)
@@ -443,7 +279,7 @@ static void copy_envelope(struct out_job *job)
 	}
 	job->j->opened = copy;
 	job->j->err = err < 0 ? err : 0;
-	finish(job);
+	out_job_finish(job);
 }
 
 static void start_open(struct out_job *job)
@@ -467,7 +303,7 @@ static struct out_job *take_job(struct out_jobs *jobs)
 	}
 	job = calloc(1, sizeof(*job));
 	if (job)
-		evt_timer_init(&job->rewrite, jobs->worker->loop, write_outcome, job);
+		evt_timer_init(&job->rewrite, jobs->worker->loop, out_job_write_outcome, job);
 	return job;
 }
 
@@ -497,7 +333,7 @@ void out_job_start(struct out_jobs *jobs, struct queue_job *j)
 	job->opening = job->moved = job->reached = 0;
 	job->base = job->n = job->stale = job->writes = 0;
 	job->dsn = 0;
-	job->began = now(job);
+	job->began = out_job_now(job);
 	list_push_back(&jobs->running, &job->link);
 	jobs->count++;
 	starts[j->kind](job);

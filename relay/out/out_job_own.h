@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* out_job_own - what the files of out_job know of each other; nobody else includes it.
+ *
+ * Story: out_job.c brings a job to where its recipients have outcomes; out_job_settle.c writes these down. A job with more than
+ *        OUT_SESSION_RECIPIENTS recipients does so in turns: base and n say whose turn it is. */
+#ifndef RELAY_OUT_OUT_JOB_OWN_H
+#define RELAY_OUT_OUT_JOB_OWN_H
+
+#include "core/log.h"
+#include "evt/evt_timer.h"
+#include "relay/out/out_job.h"
+
+struct out_job {
+	struct out_task task;
+	struct list_link link;
+	struct out_jobs *jobs;
+	struct queue_job *j;
+	struct spool_reader *reader;
+	int opening;
+	void (*opened)(struct out_job *job); /* what the reader is for */
+	int moved;			     /* reader does not stand at the first byte */
+	struct out_conn *conn;
+	unsigned base, n; /* recipients of this turn */
+	unsigned stale, writes;
+	uint64_t dsn;
+	int64_t began;
+	int reached; /* peer is set */
+	struct out_conn_peer peer;
+	struct evt_timer rewrite;
+};
+
+static inline struct queue_result *out_job_turn(const struct out_job *job)
+{
+	return job->j->results + job->base;
+}
+static inline int64_t out_job_now(const struct out_job *job)
+{
+	return evt_loop_now(job->jobs->worker->loop);
+}
+
+void out_job_log(const struct out_job *job, enum log_level level, const char *event, const char *what);
+/* Log lines of this turn. */
+void out_job_report(const struct out_job *job);
+void out_job_release_conn(struct out_job *job);
+/* Asks the pool; first: before the others. */
+void out_job_wait_for_connection(struct out_job *job, int first);
+/* Gives the job back to the queue. */
+void out_job_finish(struct out_job *job);
+
+/* From base on there are outcomes: reports and writes them, then goes on with the next turn or the end. */
+void out_job_settle(struct out_job *job);
+/* Writes once more (a timer's function). */
+void out_job_write_outcome(void *arg);
+
+#endif
