@@ -14,9 +14,9 @@ struct block {
 };
 
 static const struct block v4_blocks[] = {
-    {{0}, 8, "unspecified"},	   {{10}, 8, "private"},	 {{100, 64}, 10, "private"},
+    {{0}, 8, "unspecified"},	   {{10}, 8, "private"},	   {{100, 64}, 10, "private"},
     {{127}, 8, "loopback"},	   {{169, 254}, 16, "link-local"}, {{172, 16}, 12, "private"},
-    {{192, 0, 0}, 24, "reserved"}, {{192, 168}, 16, "private"},	 {{198, 18}, 15, "private"},
+    {{192, 0, 0}, 24, "reserved"}, {{192, 168}, 16, "private"},	   {{198, 18}, 15, "private"},
     {{224}, 4, "multicast"},	   {{240}, 4, "reserved"},
 };
 
@@ -24,7 +24,7 @@ static const struct block v6_blocks[] = {
     {{[15] = 1}, 128, "loopback"},
     {{0}, 96, "unspecified"}, /* ::, and what was once "IPv4-compatible" */
     {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, "private"}, /* local NAT64, RFC 8215 */
-    {{0x01, 0x00}, 64, "reserved"}, /* discard, RFC 6666 */
+    {{0x01, 0x00}, 64, "reserved"},			   /* discard, RFC 6666 */
     {{0xfc}, 7, "private"},
     {{0xfe, 0x80}, 10, "link-local"},
     {{0xfe, 0xc0}, 10, "private"},

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_addr - addresses that the DNS may not send us to.
  *
- * Story:  whoever owns a domain chooses what its MX hosts resolve to; without this check he chooses which service of our
- *         own network we talk to. Judged is the address that is then connected to, never asked for again. An
- *         IPv6 address that stands for an IPv4 address (mapped, NAT64, 6to4) is judged as that.
+ * Story:  whoever owns a domain chooses what its MX hosts resolve to; without this check he chooses
+ *         which service of our own network we talk to. Judged is the address that is then connected
+ *         to, never asked for again. An IPv6 address that stands for an IPv4 address (mapped,
+ *         NAT64, 6to4) is judged as that.
  * Thread: pure; any.
  * Source: outbound.private_ok of relay.yaml; RFC 6890. */
 #ifndef RELAY_OUT_OUT_ADDR_H
@@ -14,7 +15,8 @@
 
 #include "relay/relay_conf.h"
 
-/* What is special about a: "loopback", "private", "link-local"... NULL for an ordinary address of the Internet. */
+/* What is special about a: "loopback", "private", "link-local"... NULL for an ordinary address of
+ * the Internet. */
 const char *out_addr_special(const struct sockaddr_storage *a);
 /* 1 if an MX host may have it. */
 int out_addr_allowed(const struct relay_conf *c, const struct sockaddr_storage *a);

@@ -100,7 +100,8 @@ static void committed(void *arg, int result, struct spool_place at, struct spool
 	bounce_free(b);
 }
 
-int out_bounce_send(struct relay_worker *w, const struct out_bounce_of *of, out_bounce_fn done, void *arg)
+int out_bounce_send(struct relay_worker *w, const struct out_bounce_of *of, out_bounce_fn done,
+		    void *arg)
 {
 	struct bounce *b = bounce_new(w, spool_reader_envelope(of->reader));
 	struct spool_writer *sw = NULL;

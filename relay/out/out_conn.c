@@ -12,7 +12,7 @@
 #include "evt/evt_listen.h"
 #include "relay/out/out_verdict.h"
 
-#define IN_MAX 16384
+#define IN_MAX	 16384
 #define DRAIN_AT (OUT_CONN_AHEAD / 4)
 
 static void pump(struct out_conn *c);
@@ -55,8 +55,9 @@ static void name_peer(struct out_conn *c)
 	p->clear = c->setup.route->tls == RELAY_TLS_NONE ? "route" : "not-offered";
 }
 
-/* How much a failure of one host tells of the whole: nothing of whether others would have taken the mail is known
- * from one that could not be reached, and one that says "later" is the one to come back to. */
+/* How much a failure of one host tells of the whole: nothing of whether others would have taken the
+ * mail is known from one that could not be reached, and one that says "later" is the one to come
+ * back to. */
 static int telling(const struct queue_result *v)
 {
 	return v->reason == QUEUE_CONNECT ? 1 : v->outcome == SPOOL_BOUNCED ? 2 : 3;
@@ -88,7 +89,8 @@ static int connect_target(struct out_conn *c)
 	name_peer(c);
 	if (c->tls_try == OUT_TLS_CLEAR)
 		c->peer.clear = "broken";
-	c->evt = evt_conn_connect(c->setup.loop, &target(c)->address, NULL, IN_MAX, on_event, c, &err);
+	c->evt =
+	    evt_conn_connect(c->setup.loop, &target(c)->address, NULL, IN_MAX, on_event, c, &err);
 	if (!c->evt) {
 		out_verdict_ours(&v, SPOOL_DEFERRED, QUEUE_CONNECT, "4.4.1", err_text(err));
 		note(c, &v);
@@ -379,7 +381,8 @@ void out_conn_grant(struct out_conn *c, struct out_task *t)
 	t->fns->granted(t, c);
 }
 
-void out_conn_send(struct out_conn *c, const struct out_session_mail *m, struct spool_reader *reader)
+void out_conn_send(struct out_conn *c, const struct out_session_mail *m,
+		   struct spool_reader *reader)
 {
 	if (c->closed) /* tell is on its way with stale */
 		return;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* out_conn - one outgoing connection: out_session on an evt_conn, from the first address tried to QUIT.
+/* out_conn - one outgoing connection: out_session on an evt_conn, from the first address tried to
+ * QUIT.
  *
- * Story:  open tries the targets of a next hop one after the other (and one target again where a broken handshake allows
- *         another hello) until a session is READY; then the owner's free_to_use is called. The owner gives it to a task;
- *         the task sends a message (out_conn_send), hears ended or stale, writes down the outcome and gives
- *         the connection back with out_conn_release: only then does it take the next message.
- *         The body goes from the spool's opened stretches, dots doubled, straight into the output of the connection;
- *         at most OUT_CONN_AHEAD bytes wait there. A stretch that cannot be opened, or an end that is not verified, closes the
- *         connection without the dot.
+ * Story:  open tries the targets of a next hop one after the other (and one target again where a
+ *         broken handshake allows another hello) until a session is READY; then the owner's
+ *         free_to_use is called. The owner gives it to a task; the task sends a message
+ *         (out_conn_send), hears ended or stale, writes down the outcome and gives the connection
+ *         back with out_conn_release: only then does it take the next message. The body goes from
+ *         the spool's opened stretches, dots doubled, straight into the output of the connection;
+ *         at most OUT_CONN_AHEAD bytes wait there. A stretch that cannot be opened, or an end that
+ *         is not verified, closes the connection without the dot.
  * Ownership: the owner frees (out_conn_free) in failed and gone, or at its end.
  * Thread: the worker's.
  * Events: tls-fallback, starttls-injection. */
@@ -20,9 +22,9 @@
 #include "relay/out/out_session.h"
 #include "relay/out/out_tls.h"
 
-#define OUT_CONN_AHEAD (256u << 10)
-#define OUT_CONN_TARGETS 8 /* tried for one connection */
-#define OUT_CONN_BAD (60 * CLOCK_SEC) /* how long a target that failed is tried last */
+#define OUT_CONN_AHEAD	 (256u << 10)
+#define OUT_CONN_TARGETS 8		  /* tried for one connection */
+#define OUT_CONN_BAD	 (60 * CLOCK_SEC) /* how long a target that failed is tried last */
 
 /* What is known of the peer: for log, trace and DSN. */
 struct out_conn_peer {
@@ -35,8 +37,8 @@ struct out_conn_peer {
 
 struct out_conn;
 
-/* Somebody who wants to send one message. The functions are called on the loop, never within a call into out_conn
- * or out_pool. */
+/* Somebody who wants to send one message. The functions are called on the loop, never within a call
+ * into out_conn or out_pool. */
 struct out_task {
 	struct list_link link; /* the pool's */
 	const struct out_task_fns *fns;
@@ -48,7 +50,8 @@ struct out_task_fns {
 	void (*refused)(struct out_task *t, const struct queue_result *v);
 	/* The transaction is over; results are set. Release c. */
 	void (*ended)(struct out_task *t, struct out_conn *c);
-	/* The connection is gone before the server saw anything: ask for another. c is no longer yours. */
+	/* The connection is gone before the server saw anything: ask for another. c is no longer
+	 * yours. */
 	void (*stale)(struct out_task *t);
 };
 
@@ -100,7 +103,8 @@ int out_conn_usable(const struct out_conn *c);
 /* Makes t its task and calls granted. */
 void out_conn_grant(struct out_conn *c, struct out_task *t);
 /* reader stands at the first byte; it is borrowed until ended or stale. */
-void out_conn_send(struct out_conn *c, const struct out_session_mail *m, struct spool_reader *reader);
+void out_conn_send(struct out_conn *c, const struct out_session_mail *m,
+		   struct spool_reader *reader);
 void out_conn_release(struct out_conn *c);
 
 /* Without a task: ends with QUIT after usec, or now (0). */

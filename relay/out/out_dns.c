@@ -13,7 +13,7 @@
 #include "core/list.h"
 #include "core/log.h"
 
-#define ROOT_KEY "/usr/share/dns/root.key" /* Debian: dns-root-data */
+#define ROOT_KEY    "/usr/share/dns/root.key" /* Debian: dns-root-data */
 #define BOGUS_QUIET (60 * CLOCK_SEC)
 enum { SEC_BOGUS = 1, SEC_SECURE = 2, CLASS_IN = 1, RCODE_NXDOMAIN = 3 };
 
@@ -24,7 +24,8 @@ struct out_dns {
 	int64_t bogus_told;
 };
 
-/* libunbound cannot take back a question of its event interface, so a query that is cancelled stays, mute. */
+/* libunbound cannot take back a question of its event interface, so a query that is cancelled
+ * stays, mute. */
 struct out_dns_query {
 	struct list_link link;
 	struct out_dns *dns;
@@ -81,7 +82,8 @@ static void answered(void *arg, int rcode, void *packet, int length, int sec, ch
 		free(q);
 }
 
-struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn, void *arg)
+struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn,
+				  void *arg)
 {
 	struct out_dns_query *q = calloc(1, sizeof(*q));
 
@@ -129,7 +131,7 @@ static int set_servers(struct ub_ctx *ctx, const struct relay_conf *c)
 	for (size_t i = 0; i < c->dns.servers.count; i++)
 		if (ub_ctx_set_fwd(ctx, servers[i]) != 0)
 			return ERR_CONFIG;
-	/* Named servers may well serve what is otherwise answered as non-existent here (RFC 6761). */
+	/* Named servers may well serve what libunbound itself calls non-existent (RFC 6761). */
 	ub_ctx_zone_add(ctx, "test.", "transparent");
 	return 0;
 }

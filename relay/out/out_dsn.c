@@ -135,12 +135,13 @@ static void put_reason(const struct out_dsn *d, const struct queue_result *r, st
 	char line[sizeof(r->reply) + 400];
 
 	if (r->outcome == SPOOL_EXPIRED)
-		buf_put_str(out, r->reply[0] ? "    Its time ran out. The last attempt failed so:\r\n"
-					     : "    Its time ran out.\r\n");
+		buf_put_str(out, r->reply[0]
+				     ? "    Its time ran out. The last attempt failed so:\r\n"
+				     : "    Its time ran out.\r\n");
 	if (r->code)
 		snprintf(line, sizeof(line), "%s said: %u %s",
-			 d->remote && r->outcome != SPOOL_EXPIRED ? d->remote : "The server", r->code,
-			 r->reply);
+			 d->remote && r->outcome != SPOOL_EXPIRED ? d->remote : "The server",
+			 r->code, r->reply);
 	else
 		snprintf(line, sizeof(line), "%s", r->reply);
 	if (r->code || r->reply[0])
@@ -154,9 +155,10 @@ static void put_text(const struct out_dsn *d, struct buf *out)
 
 	put_part(d, out, "text/plain; charset=us-ascii");
 	buf_putf(out, "\r\nThis is the mail relay at %s.\r\n\r\n", d->hostname);
-	buf_put_str(out, "Your message could not be delivered to the recipients below, and it will\r\n"
-			 "not be tried again for them. What the servers answered is shown with each;\r\n"
-			 "the headers of your message are attached.\r\n\r\n");
+	buf_put_str(out,
+		    "Your message could not be delivered to the recipients below, and it will\r\n"
+		    "not be tried again for them. What the servers answered is shown with each;\r\n"
+		    "the headers of your message are attached.\r\n\r\n");
 	for (unsigned i = 0; i < d->count; i++) {
 		if (!told(&d->results[i]))
 			continue;

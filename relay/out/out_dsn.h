@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_dsn - writes the message that tells a sender what could not be delivered.
  *
- * Story:  three parts: a text for people, message/delivery-status with a block per recipient, and the headers of the original
- *         (never its body: RET=HDRS). Goes from the null sender to the envelope sender, so it can never
- *         cause another one; whoever calls checks that there is a sender.
- *         All that came from outside is put in as one folded line of printable ASCII: nothing in it can begin a
- *         header or a part. Addresses that are not ASCII are written as utf-8-addr-xtext (RFC 6533), so that
- *         the report passes where SMTPUTF8 does not; only such a sender himself makes it need SMTPUTF8.
- * Limits: OUT_DSN_HEADERS bytes of original headers (cut before a header, never within), OUT_SESSION_RECIPIENTS
- *         recipients: at most OUT_DSN_MAX bytes. Lines end with CRLF and are at most 998 octets long.
+ * Story:  three parts: a text for people, message/delivery-status with a block per recipient, and
+ *         the headers of the original (never its body: RET=HDRS). Goes from the null sender to the
+ *         envelope sender, so it can never cause another one; whoever calls checks that there is a
+ *         sender. All that came from outside is put in as one folded line of printable ASCII:
+ *         nothing in it can begin a header or a part. Addresses that are not ASCII are written as
+ *         utf-8-addr-xtext (RFC 6533), so that the report passes where SMTPUTF8 does not; only such
+ *         a sender himself makes it need SMTPUTF8.
+ * Limits: OUT_DSN_HEADERS bytes of original headers (cut before a header, never within),
+ *         OUT_SESSION_RECIPIENTS recipients: at most OUT_DSN_MAX bytes. Lines end with CRLF and are
+ *         at most 998 octets long.
  * Thread: pure; any. Time, identity and boundary are arguments.
  * Source: RFC 3461, 3462 (6522), 3464, 3834, 6533. */
 #ifndef RELAY_OUT_OUT_DSN_H
@@ -18,7 +20,7 @@
 #include "relay/queue/queue.h"
 
 #define OUT_DSN_HEADERS 65536
-#define OUT_DSN_MAX (512u << 10)
+#define OUT_DSN_MAX	(512u << 10)
 
 struct out_dsn {
 	const char *hostname;
@@ -27,7 +29,7 @@ struct out_dsn {
 	int64_t now;	      /* wall usec */
 	uint64_t original;    /* message id */
 	const struct spool_envelope *envelope;
-	const struct queue_result *results; /* BOUNCED and EXPIRED ones are told of, others skipped */
+	const struct queue_result *results; /* others than BOUNCED and EXPIRED are skipped */
 	unsigned count;
 	const char *remote;  /* host that answered; NULL if none did */
 	struct span headers; /* whole lines, no empty one; may be empty */
@@ -36,8 +38,8 @@ struct out_dsn {
 /* Appends the report. *flags: SPOOL_8BIT, SPOOL_UTF8. */
 int out_dsn_format(const struct out_dsn *d, struct buf *out, int *flags);
 
-/* Gathers the header section of a message from stretches of it, in headers (maximum OUT_DSN_HEADERS). 1 when it has
- * all it can use, 0: give the next stretch. */
+/* Gathers the header section of a message from stretches of it, in headers (maximum
+ * OUT_DSN_HEADERS). 1 when it has all it can use, 0: give the next stretch. */
 int out_dsn_gather(struct buf *headers, struct span stretch);
 /* After the last stretch: leaves whole lines. Needed if gather never said 1. */
 void out_dsn_gathered(struct buf *headers);

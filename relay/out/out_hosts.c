@@ -12,8 +12,8 @@
 #include "relay/out/out_verdict.h"
 
 #define PATIENCE (30 * CLOCK_SEC)
-#define TTL_MIN (30 * CLOCK_SEC)
-#define TTL_MAX (3600 * CLOCK_SEC)
+#define TTL_MIN	 (30 * CLOCK_SEC)
+#define TTL_MAX	 (3600 * CLOCK_SEC)
 
 struct host_query {
 	struct out_hosts_lookup *lookup;
@@ -32,8 +32,8 @@ struct out_hosts_lookup {
 	struct out_mx_host mx_hosts[OUT_MX_HOSTS];
 	struct host_query queries[2 * OUT_MX_HOSTS];
 	unsigned query_count, open; /* open counts one for the starter while it asks */
-	unsigned unsure, refused, missing;
-	int done;    /* told; freed when the starter lets go */
+	unsigned unsure, refused;
+	int done; /* told; freed when the starter lets go */
 	int within;
 	uint32_t ttl;
 	struct out_hosts hosts;
@@ -109,8 +109,8 @@ static void add_target(struct out_hosts_lookup *k, const uint8_t *bytes, int v6,
 	if (k->hosts.count == OUT_HOSTS_TARGETS)
 		return;
 	t->address = a;
-	t->rank = (struct out_mx_rank){.preference = k->mx_hosts[host].preference,
-				       .host = host, .family = v6 != 0};
+	t->rank = (struct out_mx_rank){
+	    .preference = k->mx_hosts[host].preference, .host = host, .family = v6 != 0};
 	k->hosts.count++;
 }
 
@@ -127,9 +127,7 @@ static void on_addresses(void *arg, int result, const struct out_dnsmsg *msg, in
 
 	(void)secure;
 	q->query = NULL;
-	if (result == ERR_NOTFOUND)
-		k->missing++;
-	else if (result < 0)
+	if (result < 0 && result != ERR_NOTFOUND)
 		k->unsure++;
 	if (result == 0 && msg->count && msg->ttl < k->ttl)
 		k->ttl = msg->ttl;
@@ -173,7 +171,8 @@ static void choose(struct out_hosts_lookup *k, const struct out_dnsmsg *msg)
 		ask_hosts(k, (unsigned)count);
 		break;
 	case OUT_MX_NULL:
-		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.1.10", "domain takes no mail (null MX)");
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.1.10",
+			     "domain takes no mail (null MX)");
 		break;
 	case OUT_MX_LOOP:
 		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.6",
@@ -227,7 +226,8 @@ static void take_literal(struct out_hosts_lookup *k)
 	tell(k, NULL);
 }
 
-struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns, const struct relay_conf *conf,
+struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
+					const struct relay_conf *conf,
 					const struct out_route *route, out_hosts_fn fn, void *arg)
 {
 	static const struct queue_result short_of_memory = {

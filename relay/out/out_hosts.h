@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_hosts - from a route to addresses that can be connected to.
  *
- * Story:     a literal or numeric next hop is its own answer; a named host is asked for A and AAAA; a domain for MX first,
- *            then the hosts' A and AAAA all at once. Addresses that an MX host must not have are dropped
- *            (out_addr; event=mx-address-refused). The answer is a set of targets, or a verdict:
+ * Story:     a literal or numeric next hop is its own answer; a named host is asked for A and AAAA;
+ *            a domain for MX first, then the hosts' A and AAAA all at once. Addresses that an MX
+ *            host must not have are dropped (out_addr; event=mx-address-refused). The answer is a
+ *            set of targets, or a verdict:
  *
- *              domain does not exist           bounced 5.1.2      null MX                    bounced 5.1.10
- *              MX is ourselves                 bounced 5.4.6      no host has an address     bounced 5.4.4
- *              only refused addresses          bounced 5.4.4      no answer, bogus, 30 s     deferred 4.4.3
+ *              domain does not exist        bounced 5.1.2
+ *              null MX                      bounced 5.1.10
+ *              MX is ourselves              bounced 5.4.6
+ *              no host has an address       bounced 5.4.4
+ *              only refused addresses       bounced 5.4.4
+ *              no answer, bogus, 30 s       deferred 4.4.3
  *
  *            A name that the administrator wrote into a route never bounces mail: deferred 4.4.4.
  * Ownership: the answer is valid during the callback.
@@ -42,10 +46,13 @@ struct out_hosts {
 
 struct out_hosts_lookup;
 /* failure is NULL if there are targets. */
-typedef void (*out_hosts_fn)(void *arg, const struct out_hosts *h, const struct queue_result *failure);
+typedef void (*out_hosts_fn)(void *arg, const struct out_hosts *h,
+			     const struct queue_result *failure);
 
-/* fn once, perhaps within the call; then, and when memory is short, NULL is returned. conf must stay. */
-struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns, const struct relay_conf *conf,
+/* fn once, perhaps within the call; then, and when memory is short, NULL is returned. conf must
+ * stay. */
+struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
+					const struct relay_conf *conf,
 					const struct out_route *route, out_hosts_fn fn, void *arg);
 void out_hosts_cancel(struct out_hosts_lookup *k);
 /* Hands the memory of addresses on to the answer that replaces an old one. */

@@ -17,8 +17,10 @@ static struct out_job *of_task(struct out_task *t)
 	return (struct out_job *)((char *)t - offsetof(struct out_job, task));
 }
 
-/* events: dsn-queued dsn-failed delivery-doubt message-damaged outcome-unwritten expired-unreadable */
-void out_job_log(const struct out_job *job, enum log_level level, const char *event, const char *what)
+/* events: dsn-queued dsn-failed delivery-doubt message-damaged */
+/* events: outcome-unwritten expired-unreadable */
+void out_job_log(const struct out_job *job, enum log_level level, const char *event,
+		 const char *what)
 {
 	char id[ID_TEXT_SIZE];
 
@@ -75,7 +77,8 @@ void out_job_report(const struct out_job *job)
 	for (unsigned i = 0; i < job->n; i++) {
 		if (out_job_turn(job)[i].reason != QUEUE_DAMAGED)
 			continue;
-		out_job_log(job, LOG_LEVEL_ERROR, "message-damaged", "the stored message cannot be read");
+		out_job_log(job, LOG_LEVEL_ERROR, "message-damaged",
+			    "the stored message cannot be read");
 		relay_count(job->jobs->worker->relay, damaged, 1);
 		return;
 	}
@@ -104,7 +107,7 @@ static void unreadable(struct out_job *job, int err)
 	out_verdict_local(&v, err);
 	if (job->j->kind == QUEUE_EXPIRE && v.reason == QUEUE_DAMAGED) {
 		out_job_log(job, LOG_LEVEL_ERROR, "expired-unreadable",
-			"its sender cannot be told: the stored message is damaged");
+			    "its sender cannot be told: the stored message is damaged");
 		v.outcome = SPOOL_EXPIRED;
 		fill_rest(job, &v);
 		out_job_settle(job);
@@ -139,7 +142,8 @@ static void with_reader(struct out_job *job, void (*then)(struct out_job *job))
 	job->opened = then;
 	job->opening = 1;
 	job->j->fresh = NULL;
-	job->reader = spool_reader_open(job->jobs->worker, job->j->id, job->j->at, fresh, on_opened, job);
+	job->reader =
+	    spool_reader_open(job->jobs->worker, job->j->id, job->j->at, fresh, on_opened, job);
 	if (!job->reader) {
 		job->opening = 0;
 		unreadable(job, ERR_NOMEM);
@@ -161,7 +165,8 @@ void out_job_wait_for_connection(struct out_job *job, int first)
 		refused(&job->task, &v);
 		return;
 	}
-	log_debug("out", NULL, "out-route", "destination=%s key=%s", job->j->destination, route.key);
+	log_debug("out", NULL, "out-route", "destination=%s key=%s", job->j->destination,
+		  route.key);
 	if (out_pool_submit(job->jobs->pool, &job->task, &route, first) < 0) {
 		out_verdict_local(&v, ERR_NOMEM);
 		refused(&job->task, &v);
@@ -221,7 +226,7 @@ static void ended(struct out_task *t, struct out_conn *c)
 	job->reached = 1;
 	if (c->session.doubt)
 		out_job_log(job, LOG_LEVEL_WARN, "delivery-doubt",
-			"connection lost after the end of the message: it may arrive twice");
+			    "connection lost after the end of the message: it may arrive twice");
 	out_job_settle(job);
 }
 
@@ -229,7 +234,7 @@ static void stale(struct out_task *t)
 {
 	static const struct queue_result lost = {.outcome = SPOOL_DEFERRED,
 						 .reason = QUEUE_LOST,
-						 .reply = "4.4.2 connections are closed before use"};
+						 .reply = "4.4.2 connections close unused"};
 	struct out_job *job = of_task(t);
 
 	job->conn = NULL;

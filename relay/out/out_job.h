@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_job - one job of the queue on its way through this worker, from start to queue_job_done.
  *
- * Story:  DELIVER: route, wait for a connection, open the message, send to at most OUT_SESSION_RECIPIENTS recipients, settle; again
- *         until all have had their turn. EXPIRE: open, settle. OPEN: open, copy the envelope.
- *         Settling: recipients that failed for good are reported to the sender (out_bounce), then final
- *         outcomes are written into the spool log, then the connection is given back. If the report cannot be written, the failure
- *         is not: deferred. If the outcome cannot be written, it is tried OUT_JOB_WRITES times, a second apart; then
- *         the queue hears of it all the same, and a restart may repeat the delivery (event=outcome-unwritten).
+ * Story:  DELIVER: route, wait for a connection, open the message, send to at most
+ *         OUT_SESSION_RECIPIENTS recipients, settle; again until all have had their turn. EXPIRE:
+ *         open, settle. OPEN: open, copy the envelope.
+ *
+ *         To settle: recipients that failed for good are reported to the sender (out_bounce), then
+ *         final outcomes are written into the spool log, then the connection is given back. If the
+ *         report cannot be written, the failure is not either: deferred. If the outcome cannot be
+ *         written, it is tried OUT_JOB_WRITES times, a second apart; then the queue hears of it all
+ *         the same, and a restart may repeat the delivery (event=outcome-unwritten).
  * Thread: the worker's.
- * Events: delivered, deferred, bounced, expired (out_report), dsn-queued, dsn-failed, delivery-doubt,
- *         message-damaged, outcome-unwritten, expired-unreadable. */
+ * Events: delivered, deferred, bounced, expired (out_report), dsn-queued, dsn-failed,
+ *         delivery-doubt, message-damaged, outcome-unwritten, expired-unreadable. */
 #ifndef RELAY_OUT_OUT_JOB_H
 #define RELAY_OUT_OUT_JOB_H
 

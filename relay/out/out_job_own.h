@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_job_own - what the files of out_job know of each other; nobody else includes it.
  *
- * Story: out_job.c brings a job to where its recipients have outcomes; out_job_settle.c writes these down. A job with more than
- *        OUT_SESSION_RECIPIENTS recipients does so in turns: base and n say whose turn it is. */
+ * Story: out_job.c brings a job to where its recipients have outcomes; out_job_settle.c writes
+ *        these down. A job with more than OUT_SESSION_RECIPIENTS recipients does so in turns: base
+ *        and n say whose turn it is. */
 #ifndef RELAY_OUT_OUT_JOB_OWN_H
 #define RELAY_OUT_OUT_JOB_OWN_H
 
@@ -38,7 +39,8 @@ static inline int64_t out_job_now(const struct out_job *job)
 	return evt_loop_now(job->jobs->worker->loop);
 }
 
-void out_job_log(const struct out_job *job, enum log_level level, const char *event, const char *what);
+void out_job_log(const struct out_job *job, enum log_level level, const char *event,
+		 const char *what);
 /* Log lines of this turn. */
 void out_job_report(const struct out_job *job);
 void out_job_release_conn(struct out_job *job);
@@ -47,7 +49,8 @@ void out_job_wait_for_connection(struct out_job *job, int first);
 /* Gives the job back to the queue. */
 void out_job_finish(struct out_job *job);
 
-/* From base on there are outcomes: reports and writes them, then goes on with the next turn or the end. */
+/* From base on there are outcomes: reports and writes them, then goes on with the next turn or the
+ * end. */
 void out_job_settle(struct out_job *job);
 /* Writes once more (a timer's function). */
 void out_job_write_outcome(void *arg);

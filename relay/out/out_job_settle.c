@@ -59,11 +59,12 @@ void out_job_write_outcome(void *arg)
 	for (unsigned i = 0; i < job->n; i++) {
 		const struct queue_result *v = out_job_turn(job) + i;
 		if (spool_outcome_final(v->outcome))
-			states[count++] = (struct spool_state){.recipient = v->recipient,
-							       .outcome = v->outcome,
-							       .reason = v->reason,
-							       .code = v->code,
-							       .attempts = (uint16_t)(job->j->attempts + 1)};
+			states[count++] =
+			    (struct spool_state){.recipient = v->recipient,
+						 .outcome = v->outcome,
+						 .reason = v->reason,
+						 .code = v->code,
+						 .attempts = (uint16_t)(job->j->attempts + 1)};
 	}
 	if (!count) {
 		next_turn(job);
@@ -83,7 +84,8 @@ static void unreported(struct out_job *job, int err)
 	out_job_log(job, LOG_LEVEL_WARN, "dsn-failed", err_text(err));
 	out_verdict_local(&v, err);
 	for (unsigned i = 0; i < job->n; i++)
-		if (out_job_turn(job)[i].outcome == SPOOL_BOUNCED || out_job_turn(job)[i].outcome == SPOOL_EXPIRED)
+		if (out_job_turn(job)[i].outcome == SPOOL_BOUNCED ||
+		    out_job_turn(job)[i].outcome == SPOOL_EXPIRED)
 			out_verdict_copy(out_job_turn(job) + i, &v);
 }
 
@@ -105,7 +107,8 @@ static void reported(void *arg, int result, uint64_t dsn)
 static int failed_for_good(const struct out_job *job)
 {
 	for (unsigned i = 0; i < job->n; i++)
-		if (out_job_turn(job)[i].outcome == SPOOL_BOUNCED || out_job_turn(job)[i].outcome == SPOOL_EXPIRED)
+		if (out_job_turn(job)[i].outcome == SPOOL_BOUNCED ||
+		    out_job_turn(job)[i].outcome == SPOOL_EXPIRED)
 			return 1;
 	return 0;
 }
@@ -119,7 +122,8 @@ void out_job_settle(struct out_job *job)
 	if (job->n > OUT_SESSION_RECIPIENTS)
 		job->n = OUT_SESSION_RECIPIENTS;
 	job->writes = 0;
-	if (!failed_for_good(job) || !job->reader || !spool_reader_envelope(job->reader)->sender[0]) {
+	if (!failed_for_good(job) || !job->reader ||
+	    !spool_reader_envelope(job->reader)->sender[0]) {
 		out_job_write_outcome(job);
 		return;
 	}

@@ -2,8 +2,9 @@
 /* out_mx - which hosts take a domain's mail, in which order.
  *
  * Story:  out_mx_choose turns a set of MX records into the hosts worth asking for: sorted, without
- *         doubles, without ourselves and whatever is not better than ourselves (else mail would go in circles), at
- *         most OUT_MX_HOSTS. The shuffle among equals comes later, anew for each connection (out_mx_order).
+ *         doubles, without ourselves and whatever is not better than ourselves (else mail would go
+ *         in circles), at most OUT_MX_HOSTS. The shuffle among equals comes later, anew for each
+ *         connection (out_mx_order).
  * Thread: pure; any. Randomness is an argument.
  * Source: RFC 5321 5.1, RFC 7505. */
 #ifndef RELAY_OUT_OUT_MX_H
@@ -13,7 +14,7 @@
 #include <stdint.h>
 
 #define OUT_MX_HOSTS 10
-#define OUT_MX_NAME 256
+#define OUT_MX_NAME  256
 
 struct out_mx_host {
 	uint16_t preference;

@@ -11,10 +11,10 @@
 #include "evt/evt_timer.h"
 #include "relay/out/out_verdict.h"
 
-#define BUCKETS 1024
-#define SWEEP (30 * CLOCK_SEC)
-#define FORGET (120 * CLOCK_SEC) /* an unused destination */
-#define NO_GROWTH (10 * CLOCK_SEC) /* after a connection beside others failed */
+#define BUCKETS	  1024
+#define SWEEP	  (30 * CLOCK_SEC)
+#define FORGET	  (120 * CLOCK_SEC) /* an unused destination */
+#define NO_GROWTH (10 * CLOCK_SEC)  /* after a connection beside others failed */
 
 static const struct queue_result shutting_down = {
     .outcome = SPOOL_DEFERRED, .reason = QUEUE_LOCAL, .reply = "4.3.2 relay is shutting down"};
@@ -31,7 +31,7 @@ struct out_dest {
 	struct list idle; /* struct out_conn, last used first */
 	struct list rest; /* the others */
 	unsigned conns, connecting;
-	int troubled;	       /* the last new connection failed */
+	int troubled; /* the last new connection failed */
 	int64_t no_growth_until;
 	int64_t used;
 	struct out_hosts_lookup *lookup;
@@ -48,7 +48,6 @@ struct out_pool {
 	struct list all;
 	struct evt_timer sweep;
 	uint64_t seed;
-	unsigned conns;
 	int stopping;
 };
 
@@ -69,9 +68,8 @@ static const struct relay_conf *conf(const struct out_pool *p)
 
 static unsigned share(const struct out_pool *p)
 {
-	int64_t n = conf(p)->outbound.connections / (p->worker->relay->worker_count > 0
-							 ? p->worker->relay->worker_count
-							 : 1);
+	int64_t n = conf(p)->outbound.connections /
+		    (p->worker->relay->worker_count > 0 ? p->worker->relay->worker_count : 1);
 
 	return n < 1 ? 1 : (unsigned)n;
 }
@@ -104,7 +102,6 @@ static void forget_conn(struct out_dest *d, struct out_conn *c)
 {
 	list_remove(&c->link);
 	d->conns--;
-	d->pool->conns--;
 	out_conn_free(c);
 }
 
@@ -156,10 +153,17 @@ static void on_failed(struct out_conn *c, const struct queue_result *v)
 static void open_conn(struct out_dest *d)
 {
 	struct out_pool *p = d->pool;
-	struct out_conn_setup s = {
-	    .relay = p->worker->relay, .loop = p->worker->loop, .tls = p->tls, .conf = conf(p),
-	    .route = &d->route, .hosts = &d->hosts, .seed = &p->seed, .owner = d,
-	    .free_to_use = on_free, .failed = on_failed, .gone = on_gone};
+	struct out_conn_setup s = {.relay = p->worker->relay,
+				   .loop = p->worker->loop,
+				   .tls = p->tls,
+				   .conf = conf(p),
+				   .route = &d->route,
+				   .hosts = &d->hosts,
+				   .seed = &p->seed,
+				   .owner = d,
+				   .free_to_use = on_free,
+				   .failed = on_failed,
+				   .gone = on_gone};
 	struct out_conn *c = out_conn_open(&s);
 	struct queue_result v = {0};
 
@@ -167,7 +171,6 @@ static void open_conn(struct out_dest *d)
 		list_push_back(&d->rest, &c->link);
 		d->conns++;
 		d->connecting++;
-		p->conns++;
 	} else if (!d->conns) {
 		out_verdict_local(&v, ERR_NOMEM);
 		refuse_all(d, &v);
@@ -198,7 +201,8 @@ static void on_hosts(void *arg, const struct out_hosts *h, const struct queue_re
 	kick_later(d);
 }
 
-/* Whether addresses are at hand; if not, sees to it. Targets must stay while a connection goes through them. */
+/* Whether addresses are at hand; if not, sees to it. Targets must stay while a connection goes
+ * through them. */
 static int resolved(struct out_dest *d)
 {
 	struct out_hosts_lookup *k;
@@ -208,7 +212,8 @@ static int resolved(struct out_dest *d)
 	if (d->resolved && (d->connecting || now(d) < d->resolved_until))
 		return 1;
 	d->resolved = 0;
-	k = out_hosts_find(d->pool->worker->loop, d->pool->dns, conf(d->pool), &d->route, on_hosts, d);
+	k = out_hosts_find(d->pool->worker->loop, d->pool->dns, conf(d->pool), &d->route, on_hosts,
+			   d);
 	if (k) /* else on_hosts was called within */
 		d->lookup = k;
 	return d->resolved;
@@ -313,7 +318,8 @@ static void sweep(void *arg)
 	evt_timer_set(&p->sweep, SWEEP);
 }
 
-int out_pool_submit(struct out_pool *p, struct out_task *t, const struct out_route *route, int first)
+int out_pool_submit(struct out_pool *p, struct out_task *t, const struct out_route *route,
+		    int first)
 {
 	struct out_dest *d = *slot(p, route->key);
 
@@ -351,11 +357,11 @@ struct out_pool *out_pool_new(struct relay_worker *w, struct out_dns *dns, struc
 void out_pool_stop(struct out_pool *p)
 {
 	p->stopping = 1;
-	list_each(d, &p->all, struct out_dest, all) {
+	list_each (d, &p->all, struct out_dest, all) {
 		refuse_all(d, &shutting_down);
-		list_each(c, &d->idle, struct out_conn, link)
+		list_each (c, &d->idle, struct out_conn, link)
 			out_conn_idle(c, 0);
-		list_each(c, &d->rest, struct out_conn, link)
+		list_each (c, &d->rest, struct out_conn, link)
 			if (!c->established)
 				out_conn_abort(c);
 	}
@@ -363,14 +369,9 @@ void out_pool_stop(struct out_pool *p)
 
 void out_pool_abort(struct out_pool *p)
 {
-	list_each(d, &p->all, struct out_dest, all)
-		list_each(c, &d->rest, struct out_conn, link)
+	list_each (d, &p->all, struct out_dest, all)
+		list_each (c, &d->rest, struct out_conn, link)
 			out_conn_abort(c);
-}
-
-unsigned out_pool_connections(const struct out_pool *p)
-{
-	return p->conns;
 }
 
 void out_pool_free(struct out_pool *p)

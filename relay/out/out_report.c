@@ -88,7 +88,8 @@ size_t out_report_detail(const struct out_report *r, char dst[OUT_REPORT_DETAIL]
 		    !strcmp(before->reply, v->reply))
 			put(&t, "result=%u %s ditto\n", v->recipient, outcome_name(v));
 		else
-			put(&t, "result=%u %s %u %s\n", v->recipient, outcome_name(v), v->code, v->reply);
+			put(&t, "result=%u %s %u %s\n", v->recipient, outcome_name(v), v->code,
+			    v->reply);
 		if (t.full) {
 			t.room = OUT_REPORT_DETAIL;
 			put(&t, "more=%u\n", r->count - i);
@@ -124,8 +125,9 @@ static void log_outcome(const struct out_report *r, const char *id, int outcome,
 	log_event(LOG_LEVEL_INFO, id, outcomes[outcome],
 		  "n=%u host=%s tls=%s cipher=%s verified=%s%s code=%u status=%s ms=%lld%s", n,
 		  p ? p->host : "-", p && p->tls.version ? p->tls.version : "none",
-		  p && p->tls.cipher ? p->tls.cipher : "-", yes(p && p->tls.version && p->tls.verified),
-		  reason, first->code, status, (long long)(r->usec / 1000), extra);
+		  p && p->tls.cipher ? p->tls.cipher : "-",
+		  yes(p && p->tls.version && p->tls.verified), reason, first->code, status,
+		  (long long)(r->usec / 1000), extra);
 }
 
 static void count(struct relay *relay, const unsigned n[OUTCOMES], int encrypted)

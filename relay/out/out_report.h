@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* out_report - what is written about an attempt: the log line, and the text that is sealed into the spool for trace.
+/* out_report - what is written about an attempt: the log line, and the text that is sealed into the
+ * spool for trace.
  *
  * Story:  the log gets one line per attempt and kind of outcome:
- *           event=delivered|deferred|bounced|expired n=RECIPIENTS host=MX tls=TLSv1.3 cipher=... verified=yes|no
- *           reason=... code=250 status=2.0.0 ms=12 [clear=WHY] [dsn=ID|none]
- *         host is the MX host or what the route names, "-" if none was reached; code and status are of the first
- *         recipient of that kind; reason (not of delivered ones) is a QUEUE_* name. Texts of servers and
- *         addresses are never in it. If a domain has no MX record, its host is the domain itself.
+ *           event=delivered|deferred|bounced|expired n=RECIPIENTS host=MX tls=TLSv1.3 cipher=...
+ *           verified=yes|no reason=... code=250 status=2.0.0 ms=12 [clear=WHY] [dsn=ID|none]
+ *         host is the MX host or what the route names, "-" if none was reached; code and status are
+ *         of the first recipient of that kind; reason (not of delivered ones) is a QUEUE_* name.
+ *         Texts of servers and addresses are never in it. If a domain has no MX record, its host is
+ *         the domain itself.
+ *
  *         The detail has "key=value" lines:
- *           at=2026-11-22T06:16:18Z  host=  address=  port=  tls=TLSv1.3|none  cipher=  group=  verified=yes|no
- *           resumed=yes|no  clear=route|not-offered|refused|broken  (only tls=none)  ms=  dsn=ID
- *           result=INDEX OUTCOME CODE REPLY   one per recipient; INDEX in the envelope; same text: INDEX OUTCOME ditto
+ *           at=2026-11-22T06:16:18Z
+ *           host=  address=  port=            one line each; none if no host was reached
+ *           tls=TLSv1.3 or none
+ *           cipher=  group=  verified=yes|no  resumed=yes|no
+ *           clear=WHY                         for tls=none: route, not-offered, refused, broken
+ *           ms=
+ *           dsn=ID                            the report to the sender
+ *           result=INDEX OUTCOME CODE REPLY   one per recipient; INDEX in the envelope. With the
+ *                                             text of the one before: INDEX OUTCOME ditto
  *           more=COUNT                        recipients left out at OUT_REPORT_DETAIL bytes
  * Thread: detail pure; log any. */
 #ifndef RELAY_OUT_OUT_REPORT_H
@@ -25,9 +34,9 @@ struct out_report {
 	const struct queue_result *results;
 	unsigned count;
 	const struct out_conn_peer *peer; /* NULL: none was reached */
-	int64_t at;	/* wall usec */
-	int64_t usec;	/* it took */
-	uint64_t dsn;	/* report to the sender, 0 if none */
+	int64_t at;			  /* wall usec */
+	int64_t usec;			  /* it took */
+	uint64_t dsn;			  /* report to the sender, 0 if none */
 };
 
 /* Returns the length. */

@@ -96,6 +96,9 @@ int out_route_find(const struct relay_conf *c, const char *destination, struct o
 	if (err < 0)
 		return ERR_FORMAT;
 	snprintf(out->key, sizeof(out->key), "%s:%s:%u:%d",
-		 out->mx ? "mx" : out->named ? "to" : "ip", out->host, out->port, out->tls);
+		 out->mx      ? "mx"
+		 : out->named ? "to"
+			      : "ip",
+		 out->host, out->port, out->tls);
 	return 0;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_route - where mail for a domain goes, and how much TLS the way must have.
  *
- * Story:  the first route of the configuration that matches the destination decides: its MX hosts, or one host and
- *         port that the administrator named (an address or a name). Without a matching route: MX, opportunistic. An address
- *         literal ("[192.0.2.1]") whose route says mx is its own host. The key names the next hop: all
- *         destinations with one key share connections.
- *         An internationalised domain is looked up in its ASCII form; routes name it as it is written in addresses.
+ * Story:  the first route of the configuration that matches the destination decides: its MX hosts,
+ *         or one host and port that the administrator named (an address or a name). Without a
+ *         matching route: MX, opportunistic. An address literal ("[192.0.2.1]") whose route says mx
+ *         is its own host. The key names the next hop: all destinations with one key share
+ *         connections. An internationalised domain is looked up in its ASCII form; routes name it
+ *         as it is written in addresses.
  * Errors: ERR_FORMAT: neither a domain nor a literal.
  * Thread: pure; any.
  * Source: routes, outbound.port of relay.yaml; RFC 5321 4.1.3, 5.1. */
@@ -21,9 +22,9 @@ struct out_route {
 	int literal;	/* host is an address */
 	char host[256]; /* without brackets */
 	uint16_t port;
-	int tls;	/* enum relay_tls */
-	int named;	/* the administrator named the host: any address it has is allowed */
-	char key[272];	/* "mx:example.org:25:1" */
+	int tls;       /* enum relay_tls */
+	int named;     /* the administrator named the host: any address it has is allowed */
+	char key[272]; /* "mx:example.org:25:1" */
 };
 
 /* destination in lower case. */

@@ -63,7 +63,8 @@ void out_session_fail(struct out_session *s, const struct queue_result *v, int p
 	out_session_close_now(s, polite);
 }
 
-void out_session_fail_ours(struct out_session *s, int reason, const char *enhanced, const char *text)
+void out_session_fail_ours(struct out_session *s, int reason, const char *enhanced,
+			   const char *text)
 {
 	struct queue_result v = {0};
 
@@ -113,8 +114,10 @@ static void read_caps(struct out_session *s)
 	static const struct {
 		const char *keyword;
 		unsigned cap;
-	} words[] = {{"PIPELINING", OUT_CAP_PIPELINING}, {"SIZE", OUT_CAP_SIZE},
-		     {"8BITMIME", OUT_CAP_8BITMIME},	 {"SMTPUTF8", OUT_CAP_SMTPUTF8},
+	} words[] = {{"PIPELINING", OUT_CAP_PIPELINING},
+		     {"SIZE", OUT_CAP_SIZE},
+		     {"8BITMIME", OUT_CAP_8BITMIME},
+		     {"SMTPUTF8", OUT_CAP_SMTPUTF8},
 		     {"STARTTLS", OUT_CAP_STARTTLS}};
 
 	s->caps = OUT_CAP_ESMTP;
@@ -217,13 +220,20 @@ static void on_unasked(struct out_session *s)
 /* --- events */
 
 static void (*const on_reply[OUT_STATE_COUNT])(struct out_session *s) = {
-    [OUT_STATE_CONNECT] = on_unasked, [OUT_STATE_GREETING] = on_greeting,
-    [OUT_STATE_EHLO] = on_ehlo,	      [OUT_STATE_HELO] = on_helo,
-    [OUT_STATE_STARTTLS] = on_starttls, [OUT_STATE_HANDSHAKE] = on_unasked,
-    [OUT_STATE_READY] = on_unasked,   [OUT_STATE_MAIL] = out_session_on_mail,
-    [OUT_STATE_RCPT] = out_session_on_rcpt,	      [OUT_STATE_DATA] = out_session_on_data,
-    [OUT_STATE_BODY] = out_session_on_body,	      [OUT_STATE_DOT] = out_session_on_dot,
-    [OUT_STATE_RSET] = out_session_on_rset,	      [OUT_STATE_CLOSED] = on_unasked,
+    [OUT_STATE_CONNECT] = on_unasked,
+    [OUT_STATE_GREETING] = on_greeting,
+    [OUT_STATE_EHLO] = on_ehlo,
+    [OUT_STATE_HELO] = on_helo,
+    [OUT_STATE_STARTTLS] = on_starttls,
+    [OUT_STATE_HANDSHAKE] = on_unasked,
+    [OUT_STATE_READY] = on_unasked,
+    [OUT_STATE_MAIL] = out_session_on_mail,
+    [OUT_STATE_RCPT] = out_session_on_rcpt,
+    [OUT_STATE_DATA] = out_session_on_data,
+    [OUT_STATE_BODY] = out_session_on_body,
+    [OUT_STATE_DOT] = out_session_on_dot,
+    [OUT_STATE_RSET] = out_session_on_rset,
+    [OUT_STATE_CLOSED] = on_unasked,
 };
 
 /* The server had given up the idle connection before it saw this message. */
@@ -307,8 +317,8 @@ void out_session_broken(struct out_session *s, int err, const char *text)
 	}
 	s->tls_broken = s->state == OUT_STATE_HANDSHAKE;
 	s->doubt = s->state == OUT_STATE_DOT && !s->lone;
-	snprintf(why, sizeof(why), "%s while waiting: %s", err == ERR_TIMEOUT ? "timed out" : "lost",
-		 out_state_name(s->state));
+	snprintf(why, sizeof(why), "%s while waiting: %s",
+		 err == ERR_TIMEOUT ? "timed out" : "lost", out_state_name(s->state));
 	if (s->state == OUT_STATE_CONNECT)
 		out_verdict_ours(&v, SPOOL_DEFERRED, QUEUE_CONNECT, "4.4.1",
 				 err == ERR_TIMEOUT ? "connect timed out" : text);

@@ -1,27 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* out_session - the client side of one SMTP connection, without I/O: bytes and events in, bytes and wishes out.
+/* out_session - the client side of one SMTP connection, without I/O: bytes and events in, bytes and
+ * wishes out.
  *
- * Story:  the owner (out_conn) tells what happened: connected, bytes came, the handshake is done, the connection broke.
- *         After each call he sends what is in out, takes s->want and does what it asks:
+ * Story:  the owner (out_conn) tells what happened: connected, bytes came, the handshake is done,
+ *         the connection broke. After each call he sends what is in out, takes s->want and does
+ *         what it asks:
  *
  *           TLS     begin the handshake; then call secured (or broken)
  *           READY   a message may be given with out_session_send
  *           BODY    give the body: out_session_body for each stretch, then out_session_body_end
  *           ENDED   the transaction is over: results are complete, the mail is no longer looked at
- *           STALE   the server had closed the idle connection before it saw the message: results are untouched,
- *                   take another connection
+ *           STALE   the server had closed the idle connection before it saw the message: results
+ *                   are untouched, take another connection
  *           CLOSE   the session is over. Before the first READY, failure says why
  *
- *         The final dot leaves only through out_session_body_end: whoever cannot finish a body closes.
- * Rules:  EHLO, then HELO on 5xx. Replies are judged by their first digit; 421 ends the session wherever it comes. MAIL,
- *         RCPT and DATA leave in one piece if the server offers PIPELINING; DATA ends the group (RFC 2920). If
- *         all recipients were refused but DATA was not, a lone dot follows and its answer counts for nothing.
- *         A recipient refused with 4xx (also 452, or 552 "too many recipients") is deferred, the others are sent.
- *         A body with 8-bit octets goes unchanged to a server that does not offer 8BITMIME: converting would
- *         break signatures, and such servers have been 8-bit clean for decades. SMTPUTF8 cannot be left out so: 5.6.7.
- *         Anything that arrives between the answer to STARTTLS and the handshake ends the session (CVE-2021-38371);
- *         what the server said before TLS is forgotten.
- * Limits: OUT_SESSION_RECIPIENTS per transaction; a bare CR or LF in a body ends the session (ERR_DAMAGED).
+ *         The final dot leaves only through out_session_body_end: whoever cannot finish a body
+ *         closes.
+ * Rules:  EHLO, then HELO on 5xx. Replies are judged by their first digit; 421 ends the session
+ *         wherever it comes. MAIL, RCPT and DATA leave in one piece if the server offers
+ *         PIPELINING; DATA ends the group (RFC 2920). If all recipients were refused but DATA was
+ *         not, a lone dot follows and its answer counts for nothing. A recipient refused with 4xx
+ *         (also 452, or 552 "too many recipients") is deferred, the others are sent. A body with
+ *         8-bit octets goes unchanged to a server that does not offer 8BITMIME: converting would
+ *         break signatures, and such servers have been 8-bit clean for decades. SMTPUTF8 cannot be
+ *         left out so: 5.6.7. Anything that arrives between the answer to STARTTLS and the
+ *         handshake ends the session (CVE-2021-38371); what the server said before TLS is
+ *         forgotten.
+ * Limits: OUT_SESSION_RECIPIENTS per transaction; a bare CR or LF in a body ends the session
+ *         (ERR_DAMAGED).
  * Thread: pure; one at a time.
  * Source: RFC 5321, 2920, 3207, 1870, 6152, 6531. */
 #ifndef RELAY_OUT_OUT_SESSION_H
@@ -34,7 +40,8 @@
 #include "smtp/smtp_data.h"
 #include "smtp/smtp_reply.h"
 
-#define OUT_SESSION_RECIPIENTS 100 /* per transaction: what every server takes (RFC 5321 4.5.3.1.8) */
+/* Per transaction: what every server takes (RFC 5321 4.5.3.1.8). */
+#define OUT_SESSION_RECIPIENTS 100
 
 enum out_session_want {
 	OUT_SESSION_TLS = 1,
@@ -47,15 +54,15 @@ enum out_session_want {
 
 struct out_session_setup {
 	const char *hostname; /* for EHLO; stays the owner's */
-	int tls;	      /* enum relay_tls; NONE also for a last attempt in clear that policy allows */
+	int tls; /* enum relay_tls; NONE also for a last attempt in clear that policy allows */
 };
 
 /* One transaction. Everything is the owner's and stays until ENDED, STALE or CLOSE. */
 struct out_session_mail {
 	const struct spool_envelope *envelope;
 	uint64_t size;		      /* of the body, octets with CRLF */
-	struct queue_result *results; /* count of them; recipient says which; outcome 0 at the start */
-	unsigned count;		      /* 1..OUT_SESSION_RECIPIENTS */
+	struct queue_result *results; /* recipient says whose; outcome 0 at the start */
+	unsigned count;		      /* of results: 1..OUT_SESSION_RECIPIENTS */
 };
 
 enum out_session_caps {
@@ -72,8 +79,8 @@ struct out_session {
 	enum out_state state;
 	unsigned want; /* enum out_session_want; the owner clears what he has seen */
 	struct buf out;
-	unsigned timer;	 /* changes whenever the wait begins anew: set the timeout of state */
-	unsigned caps;	 /* enum out_session_caps, of the last EHLO */
+	unsigned timer; /* changes whenever the wait begins anew: set the timeout of state */
+	unsigned caps;	/* enum out_session_caps, of the last EHLO */
 	uint64_t size_limit;
 	int established; /* was READY once */
 	int secured;
@@ -90,7 +97,7 @@ struct out_session {
 	int in_mail, piped, answered;
 	int refused; /* MAIL was, and sender_verdict says how */
 	struct queue_result sender_verdict;
-	int lone;    /* the dot that ends an unwanted DATA */
+	int lone; /* the dot that ends an unwanted DATA */
 	unsigned next_rcpt, accepted;
 	struct smtp_data_out data;
 	int pending_cr; /* the last body octet was CR */
@@ -101,21 +108,23 @@ void out_session_init(struct out_session *s, const struct out_session_setup *set
 void out_session_clear(struct out_session *s);
 
 void out_session_connected(struct out_session *s);
-/* Bytes of the server; returns how many were used. The rest is part of a line (give it again with more), or
- * the session is closed. */
+/* Bytes of the server; returns how many were used. The rest is part of a line (give it again with
+ * more), or the session is closed. */
 size_t out_session_bytes(struct out_session *s, struct span in);
 void out_session_secured(struct out_session *s);
-/* The connection is gone, or timed out (ERR_TIMEOUT). ERR_CLOSED, ERR_TLS, ERR_IO...; text as of evt_conn_error. */
+/* The connection is gone, or timed out (ERR_TIMEOUT). ERR_CLOSED, ERR_TLS, ERR_IO...; text as of
+ * evt_conn_error. */
 void out_session_broken(struct out_session *s, int err, const char *text);
 
 /* In READY. Never fails: a message that the server cannot take ENDs at once. */
 void out_session_send(struct out_session *s, const struct out_session_mail *m);
-/* In BODY. Writes piece, dots doubled, to dst (2 * piece.n octets); *n: how many. ERR_DAMAGED: a bare CR or LF; the session
- * is then closed. */
+/* In BODY. Writes piece, dots doubled, to dst (2 * piece.n octets); *n: how many. ERR_DAMAGED: a
+ * bare CR or LF; the session is then closed. */
 int out_session_body(struct out_session *s, struct span piece, uint8_t *dst, size_t *n);
 /* The body was given completely and verified. ERR_DAMAGED as above. */
 int out_session_body_end(struct out_session *s);
-/* The body cannot be given: closes without the dot. v goes to the recipients that are still open. */
+/* The body cannot be given: closes without the dot. v goes to the recipients that are still
+ * open. */
 void out_session_body_broken(struct out_session *s, const struct queue_result *v);
 
 /* Ends a session: with QUIT if it is READY, else as if the connection were lost. */

@@ -123,7 +123,8 @@ static void reset(struct out_session *s)
 	out_session_enter(s, OUT_STATE_RSET);
 }
 
-/* Asks for the next recipient, or for DATA, or gives up; nothing is said if the group left as one. */
+/* Asks for the next recipient, or for DATA, or gives up; nothing is said if the group left as
+ * one. */
 static void after_rcpt(struct out_session *s)
 {
 	if (s->next_rcpt < s->mail.count) {

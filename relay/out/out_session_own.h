@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_session_own - what the files of out_session know of each other; nobody else includes it.
  *
- * Story: out_session.c has the way to READY, the ends, and the events; out_session_mail.c the transactions. */
+ * Story: out_session.c has the way to READY, the ends, and the events; out_session_mail.c the
+ *        transactions. */
 #ifndef RELAY_OUT_OUT_SESSION_OWN_H
 #define RELAY_OUT_OUT_SESSION_OWN_H
 
@@ -19,9 +20,11 @@ void out_session_fill_open(struct out_session *s, const struct queue_result *v);
 /* The transaction is over; everybody has an outcome. */
 void out_session_end_mail(struct out_session *s);
 
-/* Ends of the session. v is what open recipients get, or failure if it was never READY; polite: with QUIT. */
+/* Ends of the session. v is what open recipients get, or failure if it was never READY; polite:
+ * with QUIT. */
 void out_session_fail(struct out_session *s, const struct queue_result *v, int polite);
-void out_session_fail_ours(struct out_session *s, int reason, const char *enhanced, const char *text);
+void out_session_fail_ours(struct out_session *s, int reason, const char *enhanced,
+			   const char *text);
 void out_session_fail_protocol(struct out_session *s, const char *text);
 /* The reply just heard is the reason. */
 void out_session_fail_reply(struct out_session *s, int polite);

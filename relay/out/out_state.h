@@ -14,38 +14,39 @@
  *                                                                  '--------+------> RSET ------>'
  *   every state --> CLOSED (421, lost, timed out, protocol broken, QUIT)
  *
- * A state waits for one reply (RCPT: for one per recipient); BODY waits for the message itself. With PIPELINING
- * MAIL, RCPT and DATA leave together, and the states say only which answer comes next.
+ * A state waits for one reply (RCPT: for one per recipient); BODY waits for the message itself.
+ * With PIPELINING MAIL, RCPT and DATA leave together, and the states say only which answer comes
+ * next.
  *
- * Source: RFC 5321 4.5.3.2 (timeouts: none is shorter than asked there, but connect; after the final dot a short
- * wait makes duplicates), RFC 2920, RFC 3207. */
+ * Source: RFC 5321 4.5.3.2 (timeouts: none but that for connect is shorter than asked there; after
+ *         the final dot a short wait makes duplicates), RFC 2920, RFC 3207. */
 #ifndef RELAY_OUT_OUT_STATE_H
 #define RELAY_OUT_OUT_STATE_H
 
 #include <stdint.h>
 
 /* X(state, name, seconds to wait (0: for ever), reason when the server says no or ends it here) */
-#define OUT_STATES(X)                                                                              \
-	X(CONNECT, "connect", 30, QUEUE_CONNECT)                                                   \
-	X(GREETING, "greeting", 300, QUEUE_GREETING)                                               \
-	X(EHLO, "ehlo", 300, QUEUE_GREETING)                                                       \
-	X(HELO, "helo", 300, QUEUE_GREETING)                                                       \
-	X(STARTTLS, "starttls", 120, QUEUE_TLS)                                                    \
-	X(HANDSHAKE, "handshake", 60, QUEUE_TLS)                                                   \
-	X(READY, "ready", 0, QUEUE_LOST)                                                           \
-	X(MAIL, "mail", 300, QUEUE_SENDER)                                                         \
-	X(RCPT, "rcpt", 300, QUEUE_RECIPIENT)                                                      \
-	X(DATA, "data", 120, QUEUE_DATA)                                                           \
-	X(BODY, "body", 180, QUEUE_DATA)                                                           \
-	X(DOT, "dot", 600, QUEUE_DATA)                                                             \
-	X(RSET, "rset", 20, QUEUE_PROTOCOL)                                                        \
+#define OUT_STATES(X)                                \
+	X(CONNECT, "connect", 30, QUEUE_CONNECT)     \
+	X(GREETING, "greeting", 300, QUEUE_GREETING) \
+	X(EHLO, "ehlo", 300, QUEUE_GREETING)         \
+	X(HELO, "helo", 300, QUEUE_GREETING)         \
+	X(STARTTLS, "starttls", 120, QUEUE_TLS)      \
+	X(HANDSHAKE, "handshake", 60, QUEUE_TLS)     \
+	X(READY, "ready", 0, QUEUE_LOST)             \
+	X(MAIL, "mail", 300, QUEUE_SENDER)           \
+	X(RCPT, "rcpt", 300, QUEUE_RECIPIENT)        \
+	X(DATA, "data", 120, QUEUE_DATA)             \
+	X(BODY, "body", 180, QUEUE_DATA)             \
+	X(DOT, "dot", 600, QUEUE_DATA)               \
+	X(RSET, "rset", 20, QUEUE_PROTOCOL)          \
 	X(CLOSED, "closed", 0, QUEUE_LOST)
 
 enum out_state {
 #define OUT_STATE_X(sym, name, seconds, reason) OUT_STATE_##sym,
 	OUT_STATES(OUT_STATE_X)
 #undef OUT_STATE_X
-	OUT_STATE_COUNT
+	    OUT_STATE_COUNT
 };
 
 /* "mail" and the like; static. */

@@ -19,8 +19,8 @@ struct kept {
 
 struct out_tls {
 	struct relay *relay;
-	struct { /* [1]: verifying */
-		SSL_CTX *of;	 /* the context that only12 was made from */
+	struct {	     /* [1]: verifying */
+		SSL_CTX *of; /* the context that only12 was made from */
 		SSL_CTX *only12;
 	} ctx[2];
 	struct kept *buckets[BUCKETS];
@@ -48,7 +48,8 @@ const char *out_tls_try_name(enum out_tls_try t)
 
 /* --- contexts */
 
-/* A context that says TLS 1.2 only, with the trust of its model. Made on first need: few hosts ask for it. */
+/* A context that says TLS 1.2 only, with the trust of its model. Made on first need: few hosts ask
+ * for it. */
 static SSL_CTX *make_12(struct relay *r, SSL_CTX *model, int verify)
 {
 	const char *why = NULL;
@@ -67,8 +68,8 @@ static SSL_CTX *make_12(struct relay *r, SSL_CTX *model, int verify)
 SSL_CTX *out_tls_context(struct out_tls *t, int level, enum out_tls_try how)
 {
 	int verify = level == RELAY_TLS_VERIFY;
-	SSL_CTX *full = verify ? atomic_load(&t->relay->tls_out_verify)
-			       : atomic_load(&t->relay->tls_out);
+	SSL_CTX *full =
+	    verify ? atomic_load(&t->relay->tls_out_verify) : atomic_load(&t->relay->tls_out);
 
 	if (how == OUT_TLS_FULL || !full)
 		return full;
@@ -82,7 +83,8 @@ SSL_CTX *out_tls_context(struct out_tls *t, int level, enum out_tls_try how)
 
 /* --- sessions */
 
-void out_tls_key(char dst[OUT_TLS_KEY], const char *host, unsigned port, int level, enum out_tls_try how)
+void out_tls_key(char dst[OUT_TLS_KEY], const char *host, unsigned port, int level,
+		 enum out_tls_try how)
 {
 	snprintf(dst, OUT_TLS_KEY, "%s:%u:%d:%d", host, port, level, how);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* out_verdict - what became of a recipient, as a value: struct queue_result, filled in one way everywhere.
+/* out_verdict - what became of a recipient, as a value: struct queue_result, filled in one way
+ * everywhere.
  *
- * Story:  code is the server's reply code; 0 says that the decision is ours (name lookup, TLS policy, size). reply
- *         then begins with the enhanced code (RFC 3463) and goes on with a text: the server's, cut and with control
- *         characters and non-ASCII replaced, or ours. Texts of servers may hold addresses: they go to
- *         the queue, the trace and the DSN, never to the log.
+ * Story:  code is the server's reply code; 0 says that the decision is ours (name lookup, TLS
+ *         policy, size). reply then begins with the enhanced code (RFC 3463) and goes on with a
+ *         text: the server's, cut and with control characters and non-ASCII replaced, or ours.
+ *         Texts of servers may hold addresses: they go to the queue, the trace and the DSN, never
+ *         to the log.
  * Thread: pure; any. */
 #ifndef RELAY_OUT_OUT_VERDICT_H
 #define RELAY_OUT_OUT_VERDICT_H
@@ -17,15 +19,16 @@
 /* Our own decision. enhanced as "5.4.4"; text without CR and LF. */
 void out_verdict_ours(struct queue_result *v, int outcome, int reason, const char *enhanced,
 		      const char *text);
-/* Deferred, because something here failed with err: keyd (ERR_AWAY, ERR_LOCKED, ERR_BUSY), the stored message (ERR_AUTH,
- * ERR_DAMAGED, ERR_FORMAT, ERR_NOTFOUND), or whatever else is short. */
+/* Deferred, because something here failed with err: keyd (ERR_AWAY, ERR_LOCKED, ERR_BUSY), the
+ * stored message (ERR_AUTH, ERR_DAMAGED, ERR_FORMAT, ERR_NOTFOUND), or whatever else is short. */
 void out_verdict_local(struct queue_result *v, int err);
-/* A server's reply that decides. outcome by its first digit: 2 delivered, 4 deferred, 5 bounced; any other digit is a
- * breach of protocol: deferred, QUEUE_PROTOCOL. */
+/* A server's reply that decides. outcome by its first digit: 2 delivered, 4 deferred, 5 bounced;
+ * any other digit is a breach of protocol: deferred, QUEUE_PROTOCOL. */
 void out_verdict_reply(struct queue_result *v, int reason, const struct smtp_reply_in *r);
 /* As v, for another recipient: keeps to->recipient. */
 void out_verdict_copy(struct queue_result *to, const struct queue_result *v);
-/* The enhanced code at the start of reply; if there is none, or its class does not fit the outcome, the general one. */
+/* The enhanced code at the start of reply; if there is none, or its class does not fit the outcome,
+ * the general one. */
 void out_verdict_status(const struct queue_result *v, char dst[OUT_VERDICT_STATUS]);
 /* What follows the enhanced code. */
 const char *out_verdict_text(const struct queue_result *v);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_worker - delivery on one worker: takes the queue's jobs, finds the way, sends, reports.
  *
- * Story:  out_worker_job (run by the worker's inbox) -> spool_reader opens the message -> out_route says where ->
- *         out_mx and out_dns find hosts -> out_pool lends a connection that stands, or opens one -> out_session speaks
- *         SMTP -> outcome: spool_message_state, then queue_job_done. A connection takes its next message only when the
- *         outcome of the last is written, so a crash doubles at most what is in flight.
- *         Permanent failures and expiry make a DSN (out_dsn) that is committed before the outcome is written.
+ * Story:  out_worker_job (run by the worker's inbox) -> spool_reader opens the message -> out_route
+ *         says where -> out_mx and out_dns find hosts -> out_pool lends a connection that stands,
+ *         or opens one -> out_session speaks SMTP -> outcome: spool_message_state, then
+ *         queue_job_done. A connection takes its next message only when the outcome of the last is
+ *         written, so a crash doubles at most what is in flight. Permanent failures and expiry make
+ *         a DSN (out_dsn) that is committed before the outcome is written.
  * Thread: the worker's. */
 #ifndef RELAY_OUT_OUT_WORKER_H
 #define RELAY_OUT_OUT_WORKER_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DNS messages: byte 0 says which type was asked for. What comes out is bounded, and names are host names. Then the MX
- * hosts are arranged: sorted, no doubles, never ourselves. */
+/* DNS messages: byte 0 says which type was asked for. What comes out is bounded, and names are host
+ * names. Then the MX hosts are arranged: sorted, no doubles, never ourselves. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < count; i++) {
 		must(m.mx[i].name[0] && strcmp(m.mx[i].name, "relay.test"));
 		for (size_t j = 0; j < i; j++)
-			must(m.mx[j].preference <= m.mx[i].preference && strcmp(m.mx[i].name, m.mx[j].name));
+			must(m.mx[j].preference <= m.mx[i].preference &&
+			     strcmp(m.mx[i].name, m.mx[j].name));
 	}
 	return 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hostile server against the client engine. Byte 0: TLS level, recipients, flags of the message. Then stretches of server
- * bytes; 0xff and a byte in between is something that happens to us (see happen). Each input is played with whole
- * stretches and octet by octet: both must say the same and come to the same results. Checked on the way: no
- * bare CR or LF leaves, nothing is delivered whose end was not sent, no message is begun in clear where the route asks
- * for TLS, and every ended transaction has an outcome for everybody. */
+/* A hostile server against the client engine. Byte 0: TLS level, recipients, flags of the message.
+ * Then stretches of server bytes; 0xff and a byte in between is something that happens to us (see
+ * happen). Each input is played with whole stretches and octet by octet: both must say the same and
+ * come to the same results. Checked on the way: no bare CR or LF leaves, nothing is delivered whose
+ * end was not sent, no message is begun in clear where the route asks for TLS, and every ended
+ * transaction has an outcome for everybody. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ struct play {
 	struct queue_result results[RECIPIENTS];
 	unsigned recipients;
 	int in_mail, secured, ended; /* ended: the dot of this message was sent */
-	uint8_t left[4200]; /* server bytes not yet used */
+	uint8_t left[4200];	     /* server bytes not yet used */
 	size_t left_n;
 	uint8_t *said;
 	size_t said_n;
@@ -27,9 +28,14 @@ struct play {
 };
 
 static char sender[] = "a@sender.test", to[] = "b@there.test", none[] = "";
-static struct spool_recipient recipients[RECIPIENTS] = {{.address = to}, {.address = to}, {.address = to}};
-static struct spool_envelope envelope = {.sender = sender, .customer = none, .client = none, .tls = none,
-					 .recipients = recipients, .count = RECIPIENTS};
+static struct spool_recipient recipients[RECIPIENTS] = {
+    {.address = to}, {.address = to}, {.address = to}};
+static struct spool_envelope envelope = {.sender = sender,
+					 .customer = none,
+					 .client = none,
+					 .tls = none,
+					 .recipients = recipients,
+					 .count = RECIPIENTS};
 
 static void must(int cond)
 {
@@ -215,8 +221,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	play(a, data, size, size);
 	play(b, data, size, 1);
 	must(a->said_n == b->said_n && !memcmp(a->said, b->said, a->said_n));
-	must(a->sum == b->sum && a->s.state == b->s.state && a->s.failure.reason == b->s.failure.reason &&
-	     a->s.failure.code == b->s.failure.code);
+	must(a->sum == b->sum && a->s.state == b->s.state &&
+	     a->s.failure.reason == b->s.failure.reason && a->s.failure.code == b->s.failure.code);
 	free(a->said);
 	free(a);
 	return 0;

@@ -91,7 +91,8 @@ static void tell_opened(struct later *l)
 	l->opened(l->arg, l->result);
 }
 struct spool_reader *spool_reader_open(struct relay_worker *w, uint64_t id, struct spool_place at,
-				       struct spool_fresh *fresh, spool_reader_open_fn opened, void *arg)
+				       struct spool_fresh *fresh, spool_reader_open_fn opened,
+				       void *arg)
 {
 	struct spool_reader *r = calloc(1, sizeof(*r));
 	struct later *l = calloc(1, sizeof(*l));
@@ -102,7 +103,8 @@ struct spool_reader *spool_reader_open(struct relay_worker *w, uint64_t id, stru
 	fake.readers++;
 	r->m = &fake.messages[id - 1];
 	r->later = l;
-	*l = (struct later){.fn = tell_opened, .arg = arg, .opened = opened, .reader = r, .result = r->m->open_err};
+	*l = (struct later){
+	    .fn = tell_opened, .arg = arg, .opened = opened, .reader = r, .result = r->m->open_err};
 	post(l, r->m->hold_open);
 	return r;
 }
@@ -154,7 +156,8 @@ struct spool_writer {
 	uint64_t id;
 };
 
-int spool_writer_begin(struct relay_worker *w, const char *customer, struct spool_writer **out, uint64_t *id)
+int spool_writer_begin(struct relay_worker *w, const char *customer, struct spool_writer **out,
+		       uint64_t *id)
 {
 	(void)w;
 	if (fake.begin_err)
@@ -188,8 +191,8 @@ static void tell_committed(struct later *l)
 	spool_writer_abort(l->writer);
 	l->committed(l->arg, err, (struct spool_place){0}, NULL);
 }
-void spool_writer_commit(struct spool_writer *sw, const struct spool_envelope *e, spool_writer_done_fn done,
-			 void *arg)
+void spool_writer_commit(struct spool_writer *sw, const struct spool_envelope *e,
+			 spool_writer_done_fn done, void *arg)
 {
 	struct later *l = calloc(1, sizeof(*l));
 
@@ -228,7 +231,8 @@ int spool_message_state(struct relay_worker *w, uint64_t id, const struct spool_
 		struct out_fake_state *s = &fake.states[fake.state_count++];
 		s->id = id;
 		s->state = states[i];
-		snprintf(s->detail, sizeof(s->detail), "%.*s", (int)detail.n, (const char *)detail.p);
+		snprintf(s->detail, sizeof(s->detail), "%.*s", (int)detail.n,
+			 (const char *)detail.p);
 	}
 	post(l, fake.hold_states);
 	return 0;
@@ -308,7 +312,8 @@ static void fill(struct out_dnsmsg *m, int type, const char *data)
 		if (type == OUT_DNSMSG_MX) {
 			sscanf(item, "%u %100s", &preference, m->mx[m->count].name);
 			m->mx[m->count].preference = (uint16_t)preference;
-		} else if (inet_pton(type == OUT_DNSMSG_A ? AF_INET : AF_INET6, item, m->addresses[m->count]) != 1) {
+		} else if (inet_pton(type == OUT_DNSMSG_A ? AF_INET : AF_INET6, item,
+				     m->addresses[m->count]) != 1) {
 			abort();
 		}
 		m->count++;
@@ -316,7 +321,8 @@ static void fill(struct out_dnsmsg *m, int type, const char *data)
 	}
 	m->ttl = 60;
 }
-struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn, void *arg)
+struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn,
+				  void *arg)
 {
 	struct out_dnsmsg m = {.rcode = 0};
 	const struct out_fake_name *n = fake.names;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* out_fake - spool, queue and DNS as outgoing mail sees them, for tests: what is done to them is remembered in order.
+/* out_fake - spool, queue and DNS as outgoing mail sees them, for tests: what is done to them is
+ * remembered in order.
  *
- * Story: linked instead of relay/spool, relay/queue and relay/out/out_dns. Answers come at the end of the turn, as in life. The
- *        trail says what happened in which order: O opened, D report committed, S outcome written, J job done. */
+ * Story: linked instead of relay/spool, relay/queue and relay/out/out_dns. Answers come at the end
+ *        of the turn, as in life. The trail says what happened in which order: O opened, D report
+ *        committed, S outcome written, J job done. */
 #ifndef TEST_UNIT_OUT_FAKE_H
 #define TEST_UNIT_OUT_FAKE_H
 
@@ -11,17 +13,17 @@
 #include "relay/out/out_worker.h"
 
 #define OUT_FAKE_MESSAGES 64
-#define OUT_FAKE_DONE 64
+#define OUT_FAKE_DONE	  64
 
 struct out_fake_message { /* id is its index + 1 */
 	struct spool_envelope envelope;
 	const char *body;
 	size_t size;
-	size_t piece;	 /* stretch given at a time; 0: 65536 */
-	int open_err;	 /* result of open */
-	int read_err;	 /* instead of the stretch after read_err_at bytes */
+	size_t piece; /* stretch given at a time; 0: 65536 */
+	int open_err; /* result of open */
+	int read_err; /* instead of the stretch after read_err_at bytes */
 	size_t read_err_at;
-	int hold_open;	 /* open is answered by out_fake_release */
+	int hold_open; /* open is answered by out_fake_release */
 };
 struct out_fake_state { /* an outcome that was written */
 	uint64_t id;

@@ -8,8 +8,8 @@
 #include "core/err.h"
 #include "evt/evt_conn.h"
 
-static const char *const verbs[] = {"GREETING", "EHLO", "HELO", "STARTTLS", "MAIL", "RCPT", "DATA",
-				    "DOT",	"RSET", "QUIT",	 NULL};
+static const char *const verbs[] = {"GREETING", "EHLO", "HELO", "STARTTLS", "MAIL", "RCPT",
+				    "DATA",	"DOT",	"RSET", "QUIT",	    NULL};
 
 static int verb_index(const char *verb)
 {
@@ -74,7 +74,8 @@ static int on_ehlo(struct out_server_conn *k)
 
 	n = snprintf(text, sizeof(text), "250-mx\n");
 	for (const char *p = k->server->caps; *p; p += strcspn(p, "\n") + 1)
-		n += snprintf(text + n, sizeof(text) - (size_t)n, "250-%.*s\n", (int)strcspn(p, "\n"), p);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "250-%.*s\n",
+			      (int)strcspn(p, "\n"), p);
 	if (k->server->tls && !k->tls)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "250-STARTTLS\n");
 	text[n - 1] = '\0';
@@ -115,7 +116,8 @@ static int on_path(struct out_server_conn *k, const char *line, int rcpt)
 		return 0;
 	if (usually) {
 		size_t at = strlen(k->now.rcpt);
-		snprintf(k->now.rcpt + at, sizeof(k->now.rcpt) - at, "%s%.*s", at ? " " : "", n, from + 1);
+		snprintf(k->now.rcpt + at, sizeof(k->now.rcpt) - at, "%s%.*s", at ? " " : "", n,
+			 from + 1);
 		k->now.rcpts++;
 	}
 	return 1;
@@ -181,7 +183,8 @@ static int end_of_data(struct out_server_conn *k)
 	m->conn = k->number;
 	if (k->body.max > buf_size(&k->body)) {
 		m->body = calloc(1, buf_size(&k->body) + 1);
-		memcpy(m->body, buf_size(&k->body) ? buf_ptr(&k->body) : (const uint8_t *)"", buf_size(&k->body));
+		memcpy(m->body, buf_size(&k->body) ? buf_ptr(&k->body) : (const uint8_t *)"",
+		       buf_size(&k->body));
 	}
 	buf_reset(&k->body);
 	return 1;

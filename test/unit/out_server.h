@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_server - an SMTP server for tests of outgoing mail, on the loop of the test.
  *
- * Story: it answers well unless told otherwise: say["RCPT 2"] style rules replace the answer to the nth command of a verb
- *        (counted over all connections), "*" in the rule's count means every one. It keeps what it got. */
+ * Story: it answers well unless told otherwise: say["RCPT 2"] style rules replace the answer to the
+ *        nth command of a verb (counted over all connections), "*" in the rule's count means every
+ *        one. It keeps what it got. */
 #ifndef TEST_UNIT_OUT_SERVER_H
 #define TEST_UNIT_OUT_SERVER_H
 
@@ -11,12 +12,13 @@
 #include "evt/evt_tls.h"
 #include "smtp/smtp_data.h"
 
-#define OUT_SERVER_RULES 8
+#define OUT_SERVER_RULES    8
 #define OUT_SERVER_MESSAGES 512
-#define OUT_SERVER_CONNS 64
+#define OUT_SERVER_CONNS    64
 
 struct out_server_rule {
-	const char *verb;  /* "GREETING", "EHLO", "HELO", "STARTTLS", "MAIL", "RCPT", "DATA", "DOT", "RSET", "QUIT" */
+	const char *verb;  /* "GREETING", "EHLO", "HELO", "STARTTLS", "MAIL", "RCPT", "DATA", "DOT",
+			      "RSET", "QUIT" */
 	int nth;	   /* 1, 2, ...; 0: every one */
 	const char *reply; /* lines separated by \n; NULL: say nothing; "CLOSE": hang up */
 };
@@ -49,13 +51,15 @@ struct out_server {
 	struct evt_loop *loop;
 	struct evt_listen *listen;
 	uint16_t port;
-	const char *caps; /* lines of EHLO after the first, each with \n; default "PIPELINING\n8BITMIME\n" */
+	const char *caps; /* lines of EHLO after the first, each with \n; default
+			     "PIPELINING\n8BITMIME\n" */
 	SSL_CTX *tls;	  /* NULL: STARTTLS is not offered */
-	int slow;	      /* stops reading within bodies after every 6 MiB: out_server_read_on */
+	int slow;	  /* stops reading within bodies after every 6 MiB: out_server_read_on */
 	int break_handshakes; /* so many are cut off */
 	struct out_server_rule rules[OUT_SERVER_RULES];
 	/* what happened */
-	unsigned accepted, open, open_max, starttls, handshakes, resumed, quits, resets, cut; /* cut: ended within a body */
+	unsigned accepted, open, open_max, starttls, handshakes, resumed, quits, resets,
+	    cut; /* cut: ended within a body */
 	unsigned verbs[16];
 	struct out_server_message messages[OUT_SERVER_MESSAGES];
 	unsigned message_count;

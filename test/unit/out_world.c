@@ -112,8 +112,12 @@ struct out_fake_message *message(uint64_t id, unsigned count, const char *body)
 	static char customer[] = "acme", sender[] = "alice@here.test", none[] = "";
 	struct out_fake_message *m = &fake.messages[id - 1];
 
-	m->envelope = (struct spool_envelope){.customer = customer, .sender = sender, .client = none, .tls = none,
-					      .recipients = recipients, .count = count,
+	m->envelope = (struct spool_envelope){.customer = customer,
+					      .sender = sender,
+					      .client = none,
+					      .tls = none,
+					      .recipients = recipients,
+					      .count = count,
 					      .created = clock_wall()};
 	m->body = body;
 	m->size = strlen(body);
@@ -150,8 +154,8 @@ void assert_result(unsigned job, unsigned i, int outcome, int reason, unsigned c
 	const struct queue_result *r = &fake.done[job].results[i];
 
 	if (r->outcome != outcome || (reason >= 0 && r->reason != reason) || r->code != code)
-		fail_msg("recipient %u: outcome %u reason %u code %u %s", i, r->outcome, r->reason, r->code,
-			 r->reply);
+		fail_msg("recipient %u: outcome %u reason %u code %u %s", i, r->outcome, r->reason,
+			 r->code, r->reply);
 }
 
 char *long_body(size_t size)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* out_world - what tests of outgoing mail have around them: a relay with one worker, a server, a faked clock.
+/* out_world - what tests of outgoing mail have around them: a relay with one worker, a server, a
+ * faked clock.
  *
- * Story: each test runs between out_world_setup and out_world_teardown (OUT_WORLD_TEST); knobs are the variables. By default every
- *        domain goes to the server, opportunistic TLS, which it does not offer. */
+ * Story: each test runs between out_world_setup and out_world_teardown (OUT_WORLD_TEST); knobs are
+ *        the variables. By default every domain goes to the server, opportunistic TLS, which it
+ *        does not offer. */
 #ifndef TEST_UNIT_OUT_WORLD_H
 #define TEST_UNIT_OUT_WORLD_H
 
@@ -49,7 +51,8 @@ void deliver(uint64_t id);
 /* From now on by MX, with these names in the DNS. */
 void use_mx(const struct out_fake_name *names);
 
-/* Turns of the loop: until so many jobs came back; until nothing more is to be expected; then later. */
+/* Turns of the loop: until so many jobs came back; until nothing more is to be expected; then
+ * later. */
 void run_until_done(unsigned jobs);
 void run_a_while(void);
 void run_turns(int n);

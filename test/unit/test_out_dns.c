@@ -149,12 +149,12 @@ static void pointers_may_not_circle_or_look_forward(void **state)
 		uint8_t bytes[8];
 		size_t n;
 	} bad[] = {
-	    {{0, 5, 0xc0, 0x2a}, 4},		/* to itself: 12 + 16 + 12 + 2 = 42 = 0x2a */
-	    {{0, 5, 0xc0, 0xff}, 4},		/* forward, outside */
-	    {{0, 5, 1, 'a', 0xc0, 0x2a}, 6},	/* back to its own start, for ever */
-	    {{0, 5, 0x40, 'a', 0}, 5},		/* reserved label type */
-	    {{0, 5, 9, 'a', 0}, 5},		/* label past the end */
-	    {{0, 5}, 2},			/* no name */
+	    {{0, 5, 0xc0, 0x2a}, 4},	     /* to itself: 12 + 16 + 12 + 2 = 42 = 0x2a */
+	    {{0, 5, 0xc0, 0xff}, 4},	     /* forward, outside */
+	    {{0, 5, 1, 'a', 0xc0, 0x2a}, 6}, /* back to its own start, for ever */
+	    {{0, 5, 0x40, 'a', 0}, 5},	     /* reserved label type */
+	    {{0, 5, 9, 'a', 0}, 5},	     /* label past the end */
+	    {{0, 5}, 2},		     /* no name */
 	};
 	struct out_dnsmsg m;
 	struct packet k;
@@ -238,7 +238,8 @@ static void fill(struct out_dnsmsg *m, int type, const char *data)
 				m->mx[m->count].name[0] = '\0';
 		} else {
 			assert_int_equal(inet_pton(type == OUT_DNSMSG_A ? AF_INET : AF_INET6, item,
-						   m->addresses[m->count]), 1);
+						   m->addresses[m->count]),
+					 1);
 		}
 		m->count++;
 		data += n + (data[n] == ',');
@@ -246,7 +247,8 @@ static void fill(struct out_dnsmsg *m, int type, const char *data)
 	m->ttl = m->count ? 120 : 0;
 }
 
-struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn, void *arg)
+struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn,
+				  void *arg)
 {
 	struct out_dnsmsg m = {.rcode = 0};
 	const struct line *l = d->lines;
@@ -306,7 +308,7 @@ static struct heard look_up(struct out_route route, const struct line *lines)
 	return e;
 }
 
-#define TO_MX ((struct out_route){.mx = 1, .host = "there.test"})
+#define TO_MX	((struct out_route){.mx = 1, .host = "there.test"})
 #define TO_NAME ((struct out_route){.named = 1, .host = "mail.there.test"})
 
 static void mx_hosts_become_targets_with_their_addresses(void **state)
@@ -363,13 +365,23 @@ static void verdicts_follow_the_kind_of_failure(void **state)
 	    {TO_MX, {{"there.test", MX, 0, "0 ."}}, SPOOL_BOUNCED, QUEUE_DNS, "5.1.10"},
 	    {TO_MX, {{"there.test", MX, 0, "10 relay.test"}}, SPOOL_BOUNCED, QUEUE_DNS, "5.4.6"},
 	    {TO_MX, {{"there.test", MX, 0, "10 a.test"}}, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4"},
-	    {TO_MX, {{"there.test", MX, 0, "10 a.test"}, {"a.test", AAAA, ERR_AWAY, NULL}}, SPOOL_DEFERRED,
-	     QUEUE_DNS, "4.4.3"},
-	    {TO_MX, {{"there.test", MX, 0, "10 a.test"}, {"a.test", A, 0, "10.0.0.1,169.254.1.1"}},
-	     SPOOL_BOUNCED, QUEUE_POLICY, "5.4.4"},
+	    {TO_MX,
+	     {{"there.test", MX, 0, "10 a.test"}, {"a.test", AAAA, ERR_AWAY, NULL}},
+	     SPOOL_DEFERRED,
+	     QUEUE_DNS,
+	     "4.4.3"},
+	    {TO_MX,
+	     {{"there.test", MX, 0, "10 a.test"}, {"a.test", A, 0, "10.0.0.1,169.254.1.1"}},
+	     SPOOL_BOUNCED,
+	     QUEUE_POLICY,
+	     "5.4.4"},
 	    {TO_MX, {{0}}, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4"},
-	    {TO_NAME, {{"mail.there.test", A, ERR_NOTFOUND, NULL}, {"mail.there.test", AAAA, ERR_NOTFOUND, NULL}},
-	     SPOOL_DEFERRED, QUEUE_DNS, "4.4.4"},
+	    {TO_NAME,
+	     {{"mail.there.test", A, ERR_NOTFOUND, NULL},
+	      {"mail.there.test", AAAA, ERR_NOTFOUND, NULL}},
+	     SPOOL_DEFERRED,
+	     QUEUE_DNS,
+	     "4.4.4"},
 	    {{.literal = 1, .host = "192.168.1.1"}, {{0}}, SPOOL_BOUNCED, QUEUE_POLICY, "5.4.4"},
 	};
 
@@ -395,7 +407,8 @@ static void refused_addresses_are_left_out_and_allowed_ones_stay(void **state)
 	(void)state;
 	conf.outbound.private_nets = loopback_only;
 	conf.outbound.private_count = 1;
-	assert_int_equal(look_up(TO_MX, lines).hosts.count, 3); /* 127.0.0.1, 192.0.2.1, 2001:db8::1 */
+	assert_int_equal(look_up(TO_MX, lines).hosts.count,
+			 3); /* 127.0.0.1, 192.0.2.1, 2001:db8::1 */
 	conf.outbound.private_count = 0;
 	assert_int_equal(look_up(TO_MX, lines).hosts.count, 2);
 }
@@ -407,7 +420,8 @@ static void a_host_the_administrator_named_may_have_any_address(void **state)
 	(void)state;
 	assert_int_equal(look_up(TO_NAME, lines).hosts.count, 1);
 	assert_int_equal(
-	    look_up((struct out_route){.named = 1, .literal = 1, .host = "::1"}, lines).hosts.count, 1);
+	    look_up((struct out_route){.named = 1, .literal = 1, .host = "::1"}, lines).hosts.count,
+	    1);
 }
 
 static void a_resolver_that_says_nothing_is_given_up(void **state)

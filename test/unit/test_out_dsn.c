@@ -17,19 +17,31 @@
 #include "relay/out/out_report.h"
 
 static char customer[] = "default", none[] = "", sender[] = "alice@here.test";
-static char bob[] = "bob@there.test", carol[] = "carol@there.test", umlaut[] = "j\xc3\xb6rg+x@there.test";
-static struct spool_recipient recipients[] = {{.address = bob}, {.address = carol}, {.address = umlaut}};
-static struct spool_envelope envelope = {.customer = customer, .sender = sender, .client = none, .tls = none,
-					 .created = INT64_C(1790000000) * 1000000, .recipients = recipients,
+static char bob[] = "bob@there.test", carol[] = "carol@there.test",
+	    umlaut[] = "j\xc3\xb6rg+x@there.test";
+static struct spool_recipient recipients[] = {
+    {.address = bob}, {.address = carol}, {.address = umlaut}};
+static struct spool_envelope envelope = {.customer = customer,
+					 .sender = sender,
+					 .client = none,
+					 .tls = none,
+					 .created = INT64_C(1790000000) * 1000000,
+					 .recipients = recipients,
 					 .count = 3};
 static const char headers[] = "From: alice@here.test\r\nSubject: hello\r\n there\r\n";
 
 static struct out_dsn dsn_of(const struct queue_result *results, unsigned count)
 {
-	return (struct out_dsn){.hostname = "relay.test", .id = 0x6ab1a8c000000001, .boundary = "=_b",
-				.now = INT64_C(1790000100) * 1000000, .original = 0x6ab1a8c000000002,
-				.envelope = &envelope, .results = results, .count = count,
-				.remote = "mx.there.test", .headers = span_str(headers)};
+	return (struct out_dsn){.hostname = "relay.test",
+				.id = 0x6ab1a8c000000001,
+				.boundary = "=_b",
+				.now = INT64_C(1790000100) * 1000000,
+				.original = 0x6ab1a8c000000002,
+				.envelope = &envelope,
+				.results = results,
+				.count = count,
+				.remote = "mx.there.test",
+				.headers = span_str(headers)};
 }
 
 static const char *format(const struct out_dsn *d, struct buf *b, int *flags)
@@ -150,7 +162,9 @@ static void expired_mail_is_reported_as_4_4_7_with_its_last_answer(void **state)
 	const char *is = format(&d, &b, &flags);
 
 	(void)state;
-	assert_non_null(strstr(is, "Action: failed\r\nStatus: 4.4.7\r\nDiagnostic-Code: smtp; 451 4.7.1 greylisted\r\n"));
+	assert_non_null(strstr(
+	    is,
+	    "Action: failed\r\nStatus: 4.4.7\r\nDiagnostic-Code: smtp; 451 4.7.1 greylisted\r\n"));
 	assert_non_null(strstr(is, "Its time ran out. The last"));
 	buf_clear(&b);
 }
@@ -194,7 +208,8 @@ static void addresses_beyond_ascii_are_encoded(void **state)
 
 static void a_sender_beyond_ascii_needs_smtputf8(void **state)
 {
-	static const struct queue_result results[] = {{.recipient = 0, .outcome = SPOOL_BOUNCED, .code = 550}};
+	static const struct queue_result results[] = {
+	    {.recipient = 0, .outcome = SPOOL_BOUNCED, .code = 550}};
 	struct out_dsn d = dsn_of(results, 1);
 	struct buf b;
 	int flags;
@@ -210,7 +225,8 @@ static void a_sender_beyond_ascii_needs_smtputf8(void **state)
 static void a_hostile_sender_cannot_add_a_header(void **state)
 {
 	static char evil[] = "a@b\r\nBcc: c@d";
-	static const struct queue_result results[] = {{.recipient = 0, .outcome = SPOOL_BOUNCED, .code = 550}};
+	static const struct queue_result results[] = {
+	    {.recipient = 0, .outcome = SPOOL_BOUNCED, .code = 550}};
 	struct out_dsn d = dsn_of(results, 1);
 	struct buf b;
 	int flags;
@@ -226,7 +242,8 @@ static void a_hostile_sender_cannot_add_a_header(void **state)
 
 static void headers_beyond_ascii_are_declared(void **state)
 {
-	static const struct queue_result results[] = {{.recipient = 0, .outcome = SPOOL_BOUNCED, .code = 550}};
+	static const struct queue_result results[] = {
+	    {.recipient = 0, .outcome = SPOOL_BOUNCED, .code = 550}};
 	struct out_dsn d = dsn_of(results, 1);
 	const char *is;
 	struct buf b;
@@ -236,7 +253,8 @@ static void headers_beyond_ascii_are_declared(void **state)
 	d.headers = SPAN_LIT("Subject: gr\xc3\xbc\xc3\x9f\r\n");
 	is = format(&d, &b, &flags);
 	assert_int_equal(flags, SPOOL_8BIT);
-	assert_non_null(strstr(is, "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 8bit\r\n"));
+	assert_non_null(
+	    strstr(is, "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 8bit\r\n"));
 	buf_clear(&b);
 	envelope.flags = SPOOL_UTF8 | SPOOL_8BIT;
 	is = format(&d, &b, &flags);
@@ -315,8 +333,8 @@ static void headers_are_gathered_from_any_stretches(void **state)
 		for (size_t step = 1; step < 20; step++) {
 			gather(&b, rows[i].text, step, rows[i].max);
 			assert_int_equal(buf_size(&b), strlen(rows[i].want));
-			assert_memory_equal(buf_size(&b) ? buf_ptr(&b) : (const uint8_t *)"", rows[i].want,
-					    strlen(rows[i].want));
+			assert_memory_equal(buf_size(&b) ? buf_ptr(&b) : (const uint8_t *)"",
+					    rows[i].want, strlen(rows[i].want));
 			buf_clear(&b);
 		}
 }
@@ -331,9 +349,13 @@ static void capture(void *arg, const char *line)
 	snprintf(logged[logged_n++ % 8], sizeof(logged[0]), "%s", line);
 }
 
-static const struct out_conn_peer peer = {
-    .host = "mx.there.test", .address = "192.0.2.1", .port = 25,
-    .tls = {.version = "TLSv1.3", .cipher = "TLS_AES_256_GCM_SHA384", .group = "x25519", .verified = 1}};
+static const struct out_conn_peer peer = {.host = "mx.there.test",
+					  .address = "192.0.2.1",
+					  .port = 25,
+					  .tls = {.version = "TLSv1.3",
+						  .cipher = "TLS_AES_256_GCM_SHA384",
+						  .group = "x25519",
+						  .verified = 1}};
 
 static void the_detail_tells_peer_tls_and_every_recipient(void **state)
 {
@@ -341,16 +363,21 @@ static void the_detail_tells_peer_tls_and_every_recipient(void **state)
 	    {.recipient = 4, .outcome = SPOOL_DELIVERED, .code = 250, .reply = "2.0.0 queued"},
 	    {.recipient = 5, .outcome = SPOOL_DELIVERED, .code = 250, .reply = "2.0.0 queued"},
 	    {.recipient = 7, .outcome = SPOOL_BOUNCED, .code = 550, .reply = "5.1.1 unknown"}};
-	struct out_report r = {.id = 1, .results = results, .count = 3, .peer = &peer,
-			       .at = INT64_C(1790000000) * 1000000, .usec = 12345};
+	struct out_report r = {.id = 1,
+			       .results = results,
+			       .count = 3,
+			       .peer = &peer,
+			       .at = INT64_C(1790000000) * 1000000,
+			       .usec = 12345};
 	char detail[OUT_REPORT_DETAIL];
 	size_t n = out_report_detail(&r, detail);
 
 	(void)state;
-	assert_string_equal(detail, "at=2026-09-21T14:13:20Z\nhost=mx.there.test\naddress=192.0.2.1\nport=25\n"
-				    "tls=TLSv1.3\ncipher=TLS_AES_256_GCM_SHA384\ngroup=x25519\nverified=yes\n"
-				    "resumed=no\nms=12\nresult=4 delivered 250 2.0.0 queued\n"
-				    "result=5 delivered ditto\nresult=7 bounced 550 5.1.1 unknown\n");
+	assert_string_equal(
+	    detail, "at=2026-09-21T14:13:20Z\nhost=mx.there.test\naddress=192.0.2.1\nport=25\n"
+		    "tls=TLSv1.3\ncipher=TLS_AES_256_GCM_SHA384\ngroup=x25519\nverified=yes\n"
+		    "resumed=no\nms=12\nresult=4 delivered 250 2.0.0 queued\n"
+		    "result=5 delivered ditto\nresult=7 bounced 550 5.1.1 unknown\n");
 	assert_int_equal(n, strlen(detail));
 }
 
@@ -381,12 +408,19 @@ static void the_detail_says_how_much_it_left_out(void **state)
 static void the_log_has_one_line_per_outcome_and_no_text_of_servers(void **state)
 {
 	static const struct queue_result results[] = {
-	    {.recipient = 0, .outcome = SPOOL_DELIVERED, .code = 250, .reply = "2.0.0 for bob@there.test"},
-	    {.recipient = 1, .outcome = SPOOL_BOUNCED, .reason = QUEUE_RECIPIENT, .code = 550,
+	    {.recipient = 0,
+	     .outcome = SPOOL_DELIVERED,
+	     .code = 250,
+	     .reply = "2.0.0 for bob@there.test"},
+	    {.recipient = 1,
+	     .outcome = SPOOL_BOUNCED,
+	     .reason = QUEUE_RECIPIENT,
+	     .code = 550,
 	     .reply = "5.1.1 carol@there.test unknown"},
 	    {.recipient = 2, .outcome = SPOOL_DELIVERED, .code = 250, .reply = "2.0.0 ok"}};
 	static struct relay relay;
-	struct out_report r = {.id = 1, .results = results, .count = 3, .peer = &peer, .usec = 12345};
+	struct out_report r = {
+	    .id = 1, .results = results, .count = 3, .peer = &peer, .usec = 12345};
 
 	(void)state;
 	logged_n = 0;
@@ -394,12 +428,14 @@ static void the_log_has_one_line_per_outcome_and_no_text_of_servers(void **state
 	out_report_log(&r, &relay);
 	log_capture(NULL, NULL);
 	assert_int_equal(logged_n, 2);
-	assert_string_equal(strstr(logged[0], "event="),
-			    "event=delivered n=2 host=mx.there.test tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 "
-			    "verified=yes code=250 status=2.0.0 ms=12");
-	assert_string_equal(strstr(logged[1], "event="),
-			    "event=bounced n=1 host=mx.there.test tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 "
-			    "verified=yes reason=recipient code=550 status=5.1.1 ms=12 dsn=none");
+	assert_string_equal(
+	    strstr(logged[0], "event="),
+	    "event=delivered n=2 host=mx.there.test tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 "
+	    "verified=yes code=250 status=2.0.0 ms=12");
+	assert_string_equal(
+	    strstr(logged[1], "event="),
+	    "event=bounced n=1 host=mx.there.test tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 "
+	    "verified=yes reason=recipient code=550 status=5.1.1 ms=12 dsn=none");
 	assert_int_equal(atomic_load(&relay.count.deliveries), 2);
 	assert_int_equal(atomic_load(&relay.count.bounces), 1);
 	assert_int_equal(atomic_load(&relay.count.tls_out), 1);
@@ -407,7 +443,8 @@ static void the_log_has_one_line_per_outcome_and_no_text_of_servers(void **state
 
 static void the_log_says_why_a_delivery_went_in_clear(void **state)
 {
-	static const struct queue_result results[] = {{.outcome = SPOOL_DELIVERED, .code = 250, .reply = "ok"}};
+	static const struct queue_result results[] = {
+	    {.outcome = SPOOL_DELIVERED, .code = 250, .reply = "ok"}};
 	static struct relay relay;
 	static const struct out_conn_peer clear = {.host = "mx.there.test", .clear = "not-offered"};
 	struct out_report r = {.id = 1, .results = results, .count = 1, .peer = &clear};
@@ -417,9 +454,10 @@ static void the_log_says_why_a_delivery_went_in_clear(void **state)
 	log_capture(capture, NULL);
 	out_report_log(&r, &relay);
 	log_capture(NULL, NULL);
-	assert_string_equal(strstr(logged[0], "event="),
-			    "event=delivered n=1 host=mx.there.test tls=none cipher=- verified=no code=250 "
-			    "status=2.0.0 ms=0 clear=not-offered");
+	assert_string_equal(
+	    strstr(logged[0], "event="),
+	    "event=delivered n=1 host=mx.there.test tls=none cipher=- verified=no code=250 "
+	    "status=2.0.0 ms=0 clear=not-offered");
 	assert_int_equal(atomic_load(&relay.count.clear_out), 1);
 }
 

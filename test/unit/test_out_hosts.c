@@ -2,15 +2,17 @@
 /* Which host is asked, and what follows when none can take the mail. */
 #include "test/unit/out_world.h"
 
-static const struct out_fake_name two_hosts[] = {{"there.test", MX, 0, "10 first.test,20 second.test"},
-						 {"first.test", A, 0, "127.0.0.2"},
-						 {"second.test", A, 0, "127.0.0.1"},
-						 {NULL, 0, 0, NULL}};
+static const struct out_fake_name two_hosts[] = {
+    {"there.test", MX, 0, "10 first.test,20 second.test"},
+    {"first.test", A, 0, "127.0.0.2"},
+    {"second.test", A, 0, "127.0.0.1"},
+    {NULL, 0, 0, NULL}};
 
-static const struct out_fake_name two_hosts_turned[] = {{"there.test", MX, 0, "20 first.test,10 second.test"},
-							{"first.test", A, 0, "127.0.0.2"},
-							{"second.test", A, 0, "127.0.0.1"},
-							{NULL, 0, 0, NULL}};
+static const struct out_fake_name two_hosts_turned[] = {
+    {"there.test", MX, 0, "20 first.test,10 second.test"},
+    {"first.test", A, 0, "127.0.0.2"},
+    {"second.test", A, 0, "127.0.0.1"},
+    {NULL, 0, 0, NULL}};
 
 static void the_next_host_takes_what_the_first_cannot(void **state)
 {
@@ -113,7 +115,8 @@ static void a_5xx_greeting_beside_a_dead_host_only_defers(void **state)
 
 static void a_domain_that_does_not_exist_bounces_without_a_connection(void **state)
 {
-	static const struct out_fake_name names[] = {{"there.test", MX, ERR_NOTFOUND, NULL}, {NULL, 0, 0, NULL}};
+	static const struct out_fake_name names[] = {{"there.test", MX, ERR_NOTFOUND, NULL},
+						     {NULL, 0, 0, NULL}};
 
 	(void)state;
 	use_mx(names);
@@ -128,7 +131,8 @@ static void a_domain_that_does_not_exist_bounces_without_a_connection(void **sta
 
 static void a_lookup_that_fails_defers(void **state)
 {
-	static const struct out_fake_name names[] = {{"there.test", MX, ERR_AWAY, NULL}, {NULL, 0, 0, NULL}};
+	static const struct out_fake_name names[] = {{"there.test", MX, ERR_AWAY, NULL},
+						     {NULL, 0, 0, NULL}};
 
 	(void)state;
 	use_mx(names);

@@ -19,9 +19,10 @@
 
 static struct relay_conf *conf_of(const char *text)
 {
-	static const char head[] = "hostname: relay.test\nstate: /nonexistent\nkeyd: /nonexistent/keyd.sock\n"
-				   "listen: [{address: \"127.0.0.1:2525\", mode: smarthost, customer: default}]\n"
-				   "outbound: {port: 2500, private_ok: [\"127.0.0.0/8\", \"fd00::/8\"]}\n";
+	static const char head[] =
+	    "hostname: relay.test\nstate: /nonexistent\nkeyd: /nonexistent/keyd.sock\n"
+	    "listen: [{address: \"127.0.0.1:2525\", mode: smarthost, customer: default}]\n"
+	    "outbound: {port: 2500, private_ok: [\"127.0.0.0/8\", \"fd00::/8\"]}\n";
 	char path[] = "/tmp/test_out_route.XXXXXX", err[CONF_ERR_MAX] = "";
 	int fd = mkstemp(path);
 	struct relay_conf *c;
@@ -50,8 +51,12 @@ static void the_first_matching_route_decides(void **state)
 	    {"other.test", "mx:other.test:2500:1", 0},
 	    {"[192.0.2.1]", "ip:192.0.2.1:2500:1", 0},
 	    {"[IPv6:2001:db8::5]", "ip:2001:db8::5:2500:1", 0},
-	    {"b\xc3\xbc" "cher.test", "mx:xn--bcher-kva.test:2500:1", 0},
-	    {"stra\xc3\x9f" "e.test", "mx:xn--strae-oqa.test:2500:1", 0},
+	    {"b\xc3\xbc"
+	     "cher.test",
+	     "mx:xn--bcher-kva.test:2500:1", 0},
+	    {"stra\xc3\x9f"
+	     "e.test",
+	     "mx:xn--strae-oqa.test:2500:1", 0},
 	    {"b\xcc\x88\xff.test", NULL, ERR_FORMAT},
 	    {"[192.0.2.1", NULL, ERR_FORMAT},
 	    {"[192.0.2.300]", NULL, ERR_FORMAT},
@@ -60,11 +65,12 @@ static void the_first_matching_route_decides(void **state)
 	    {"[", NULL, ERR_FORMAT},
 	    {"", NULL, ERR_FORMAT},
 	};
-	struct relay_conf *c = conf_of("routes:\n"
-				       "  - {domain: here.test, to: \"127.0.0.1:2600\", tls: none}\n"
-				       "  - {domain: .there.test, to: \"mail.there.test:465\", tls: verify}\n"
-				       "  - {domain: six.test, to: \"[2001:db8::1]:26\", tls: encrypt}\n"
-				       "  - {domain: \"*\", to: mx, tls: opportunistic}\n");
+	struct relay_conf *c =
+	    conf_of("routes:\n"
+		    "  - {domain: here.test, to: \"127.0.0.1:2600\", tls: none}\n"
+		    "  - {domain: .there.test, to: \"mail.there.test:465\", tls: verify}\n"
+		    "  - {domain: six.test, to: \"[2001:db8::1]:26\", tls: encrypt}\n"
+		    "  - {domain: \"*\", to: mx, tls: opportunistic}\n");
 	struct out_route r;
 
 	(void)state;
@@ -93,27 +99,48 @@ static void special_addresses_are_known(void **state)
 	static const struct {
 		const char *address, *what;
 	} rows[] = {
-	    {"192.0.2.1", NULL},	       {"8.8.8.8", NULL},
-	    {"2001:db8::1", NULL},	       {"2a00:1450::1", NULL},
-	    {"0.0.0.0", "unspecified"},	       {"0.1.2.3", "unspecified"},
-	    {"127.0.0.1", "loopback"},	       {"127.255.255.255", "loopback"},
-	    {"126.255.255.255", NULL},	       {"128.0.0.1", NULL},
-	    {"10.0.0.1", "private"},	       {"11.0.0.0", NULL},
-	    {"172.15.255.255", NULL},	       {"172.16.0.0", "private"},
-	    {"172.31.255.255", "private"},     {"172.32.0.0", NULL},
-	    {"192.168.7.7", "private"},	       {"192.169.0.0", NULL},
-	    {"169.254.169.254", "link-local"}, {"100.64.0.1", "private"},
-	    {"100.128.0.1", NULL},	       {"198.19.0.1", "private"},
-	    {"192.0.0.8", "reserved"},	       {"224.0.0.1", "multicast"},
-	    {"255.255.255.255", "reserved"},   {"::", "unspecified"},
-	    {"::1", "loopback"},	       {"::2", "unspecified"},
-	    {"fe80::1", "link-local"},	       {"febf::1", "link-local"},
-	    {"fec0::1", "private"},	       {"fc00::1", "private"},
-	    {"fdff::1", "private"},	       {"ff02::1", "multicast"},
-	    {"::ffff:127.0.0.1", "loopback"},  {"::ffff:192.0.2.1", NULL},
-	    {"64:ff9b::10.0.0.1", "private"},  {"64:ff9b::192.0.2.1", NULL},
-	    {"64:ff9b:1::192.0.2.1", "private"}, {"2002:7f00:1::1", "loopback"},
-	    {"2002:c000:201::1", NULL},	       {"100::1", "reserved"},
+	    {"192.0.2.1", NULL},
+	    {"8.8.8.8", NULL},
+	    {"2001:db8::1", NULL},
+	    {"2a00:1450::1", NULL},
+	    {"0.0.0.0", "unspecified"},
+	    {"0.1.2.3", "unspecified"},
+	    {"127.0.0.1", "loopback"},
+	    {"127.255.255.255", "loopback"},
+	    {"126.255.255.255", NULL},
+	    {"128.0.0.1", NULL},
+	    {"10.0.0.1", "private"},
+	    {"11.0.0.0", NULL},
+	    {"172.15.255.255", NULL},
+	    {"172.16.0.0", "private"},
+	    {"172.31.255.255", "private"},
+	    {"172.32.0.0", NULL},
+	    {"192.168.7.7", "private"},
+	    {"192.169.0.0", NULL},
+	    {"169.254.169.254", "link-local"},
+	    {"100.64.0.1", "private"},
+	    {"100.128.0.1", NULL},
+	    {"198.19.0.1", "private"},
+	    {"192.0.0.8", "reserved"},
+	    {"224.0.0.1", "multicast"},
+	    {"255.255.255.255", "reserved"},
+	    {"::", "unspecified"},
+	    {"::1", "loopback"},
+	    {"::2", "unspecified"},
+	    {"fe80::1", "link-local"},
+	    {"febf::1", "link-local"},
+	    {"fec0::1", "private"},
+	    {"fc00::1", "private"},
+	    {"fdff::1", "private"},
+	    {"ff02::1", "multicast"},
+	    {"::ffff:127.0.0.1", "loopback"},
+	    {"::ffff:192.0.2.1", NULL},
+	    {"64:ff9b::10.0.0.1", "private"},
+	    {"64:ff9b::192.0.2.1", NULL},
+	    {"64:ff9b:1::192.0.2.1", "private"},
+	    {"2002:7f00:1::1", "loopback"},
+	    {"2002:c000:201::1", NULL},
+	    {"100::1", "reserved"},
 	};
 	struct sockaddr_storage a;
 
@@ -122,7 +149,8 @@ static void special_addresses_are_known(void **state)
 		const char *what;
 		assert_int_equal(out_addr_parse(&a, rows[i].address, 25), 0);
 		what = out_addr_special(&a);
-		if ((what == NULL) != (rows[i].what == NULL) || (what && strcmp(what, rows[i].what)))
+		if ((what == NULL) != (rows[i].what == NULL) ||
+		    (what && strcmp(what, rows[i].what)))
 			fail_msg("%s is %s, expected %s", rows[i].address, what ? what : "ordinary",
 				 rows[i].what ? rows[i].what : "ordinary");
 	}
@@ -202,8 +230,9 @@ static void ourselves_and_all_that_is_not_better_are_dropped(void **state)
 static void at_most_ten_hosts_are_asked(void **state)
 {
 	(void)state;
-	assert_string_equal(chosen("1 a, 2 b, 3 c, 4 d, 5 e, 6 f, 7 g, 8 h, 9 i, 10 j, 11 k, 12 l", OUT_MX_OK),
-			    "a b c d e f g h i j");
+	assert_string_equal(
+	    chosen("1 a, 2 b, 3 c, 4 d, 5 e, 6 f, 7 g, 8 h, 9 i, 10 j, 11 k, 12 l", OUT_MX_OK),
+	    "a b c d e f g h i j");
 }
 
 static void equals_are_shuffled_and_others_keep_their_order(void **state)

@@ -10,7 +10,9 @@ static void offered_tls_is_used_and_told(void **state)
 	deliver(1);
 	run_until_done(1);
 	assert_int_equal(server.messages[0].tls, 1);
-	assert_non_null(strstr(fake.states[0].detail, "tls=TLSv1.3\ncipher=TLS_AES_256_GCM_SHA384\ngroup=x25519\nverified=no\n"));
+	assert_non_null(
+	    strstr(fake.states[0].detail,
+		   "tls=TLSv1.3\ncipher=TLS_AES_256_GCM_SHA384\ngroup=x25519\nverified=no\n"));
 	assert_non_null(strstr(log_text, "tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 verified=no"));
 	assert_int_equal(atomic_load(&relay.count.tls_out), 1);
 }

@@ -10,7 +10,8 @@ static void expired_mail_is_reported_and_written(void **state)
 	run_until_done(1);
 	assert_string_equal(fake.trail, "ODSJ");
 	assert_result(0, 1, SPOOL_EXPIRED, ANY, 451);
-	assert_non_null(strstr(fake.report, "Status: 4.4.7\r\nDiagnostic-Code: smtp; 451 4.7.1 last answer\r\n"));
+	assert_non_null(strstr(
+	    fake.report, "Status: 4.4.7\r\nDiagnostic-Code: smtp; 451 4.7.1 last answer\r\n"));
 	assert_int_equal(server.accepted, 0);
 }
 
