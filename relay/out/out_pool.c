@@ -357,11 +357,11 @@ struct out_pool *out_pool_new(struct relay_worker *w, struct out_dns *dns, struc
 void out_pool_stop(struct out_pool *p)
 {
 	p->stopping = 1;
-	list_each (d, &p->all, struct out_dest, all) {
+	list_each(d, &p->all, struct out_dest, all) {
 		refuse_all(d, &shutting_down);
-		list_each (c, &d->idle, struct out_conn, link)
+		list_each(c, &d->idle, struct out_conn, link)
 			out_conn_idle(c, 0);
-		list_each (c, &d->rest, struct out_conn, link)
+		list_each(c, &d->rest, struct out_conn, link)
 			if (!c->established)
 				out_conn_abort(c);
 	}
@@ -369,8 +369,8 @@ void out_pool_stop(struct out_pool *p)
 
 void out_pool_abort(struct out_pool *p)
 {
-	list_each (d, &p->all, struct out_dest, all)
-		list_each (c, &d->rest, struct out_conn, link)
+	list_each(d, &p->all, struct out_dest, all)
+		list_each(c, &d->rest, struct out_conn, link)
 			out_conn_abort(c);
 }
 
