@@ -476,6 +476,8 @@ def image_holds(pid, patterns):
             if not m or "[v" in line:
                 continue
             start, end = (int(x, 16) for x in m.groups())
+            if end - start > 1 << 30:
+                continue  # a sanitizer's own
             mem.seek(start)
             try:
                 data = mem.read(end - start)
@@ -484,6 +486,11 @@ def image_holds(pid, patterns):
             if any(p in data for p in patterns):
                 return line
     return None
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
 
 def test_no_private_key_lies_in_any_file(ready, place):
@@ -548,6 +555,7 @@ def connects_as_relay(path):
 
 def test_who_does_not_read_is_not_read_from_and_the_others_go_on(ready):
     body = wire.b8(b"default") + struct.pack(">BH", 1, 256) + wire.b8(b"x") * 256
+    before = resident(ready.process.pid)
     lazy = ready.relay()
     lazy.sock.settimeout(2)
     sent = 0
@@ -556,8 +564,7 @@ def test_who_does_not_read_is_not_read_from_and_the_others_go_on(ready):
             f = wire.frame("derive-new", 1, body)
             lazy.sock.sendall(f)
             sent += len(f)
-    with open(f"/proc/{ready.process.pid}/status") as f:
-        assert int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) < 64 << 10  # KiB: nothing piled up
+    assert resident(ready.process.pid) - before < 16 << 10  # KiB: nothing piled up
     with ready.relay() as r:
         assert r.sign("tls/relay", "ES256", b"x")
     harness.wait_for("the slow reader to be dropped", lambda: ready.process.events("slow-reader"), 20)
