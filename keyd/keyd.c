@@ -309,8 +309,12 @@ int keyd_commit(struct keyd *k, unsigned type, struct span body)
 		}
 	}
 	rc = keyd_ring_apply(k->ring, type, body, 1);
-	if (rc < 0)
+	if (rc < 0) {
+		/* The ring would make the same key reference again: two records of it are damage. */
 		log_event(LOG_LEVEL_ERROR, NULL, "apply-failed", "error=\"%s\"", err_text(rc));
+		if (k->store)
+			keyd_store_distrust(k->store);
+	}
 	return rc;
 }
 

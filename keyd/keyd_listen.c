@@ -19,6 +19,7 @@
 #define UNSENT_HIGH  (512 * 1024) /* here a peer is no longer read from */
 #define UNSENT_LOW   (128 * 1024)
 #define OUT_GATHER   (64 * 1024)
+#define TURN_TIME    250 /* usec that one peer's requests may take before the others' */
 #define HELLO_TIME   (10 * CLOCK_SEC)
 #define STALLED_TIME (10 * CLOCK_SEC)
 
@@ -104,6 +105,7 @@ static void serve(struct peer *p)
 {
 	struct buf *in = evt_conn_in(p->conn);
 	unsigned role = p->session->role;
+	int64_t end = clock_mono() + TURN_TIME;
 	int rc = 1;
 
 	while (rc > 0) {
@@ -118,6 +120,10 @@ static void serve(struct peer *p)
 			break;
 		}
 		rc = keyd_session_step(p->session, in);
+		if (rc > 0 && clock_mono() >= end) {
+			evt_conn_again(p->conn);
+			break;
+		}
 	}
 	if (send_out(p) < 0) {
 		slow_reader(p);

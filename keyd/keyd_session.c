@@ -175,6 +175,7 @@ static int answer_now(struct keyd_session *s, const struct wire_frame *f)
 	}
 	rc = wire_frame_close(&s->out, call.at, f->opcode, f->request, keyproto_status_of_err(rc),
 			      s->keyd->epoch);
+	log_debug("session", s->name, "request", "op=%s", keyproto_op_name(f->opcode));
 	if (rc == ERR_LIMIT) /* a lawful request whose answer is longer than a frame */
 		rc = put_frame(s, f->opcode, f->request, KEYPROTO_E_LIMIT, span_of(NULL, 0));
 	return rc;

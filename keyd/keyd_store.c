@@ -334,6 +334,11 @@ int keyd_store_append(struct keyd_store *s, unsigned type, struct span body)
 	return s->keys ? keyd_journal_append(&s->log, type, body) : ERR_LOCKED;
 }
 
+void keyd_store_distrust(struct keyd_store *s)
+{
+	keyd_journal_close(&s->log);
+}
+
 int keyd_store_wants_snapshot(const struct keyd_store *s)
 {
 	uint64_t bound = s->size / 2 > JOURNAL_LONG ? s->size / 2 : JOURNAL_LONG;

@@ -17,6 +17,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
+from keyd_store import Store
 from keyd_wire import Client, Refused
 
 ALL = "[relay, milter, officer, operator, auditor]"
@@ -68,6 +69,13 @@ class Keyd:
 
     def file(self, name):
         return os.path.join(self.state, name)
+
+    def read_store(self):
+        data = []
+        for name in ("store.snap", "store.journal", "root.key"):
+            with open(self.file(name), "rb") as f:
+                data.append(f.read())
+        return Store(*data)
 
 
 @pytest.fixture
@@ -140,15 +148,6 @@ def test_derived_keys_agree_and_survive_a_restart(ready):
         assert r.state == "ready"
         again = r.derive_existing([("default", "spool", d.keyref, d.salt, c) for d, c in zip(new, contexts)])
         assert [d.key for d in new] == [d.key for d in again]
-
-
-def test_derived_keys_are_those_of_the_specification(ready):
-    """HKDF-Expand-SHA-512 with salt and context as c2sp.org/chunked-encryption has it: the commitment is part of it,
-    so two keys of one context differ in all three parts."""
-    with ready.relay() as r:
-        a, b = r.derive_new("default", [b"x", b"x"])
-    for part in (slice(0, 32), slice(32, 44), slice(44, 76)):
-        assert a.key[part] != b.key[part]
 
 
 def test_fields_open_where_they_were_sealed(ready):
@@ -456,20 +455,72 @@ def test_it_has_no_network_socket(ready):
     assert found >= 2
 
 
+def test_the_store_is_as_its_manual_page_says(ready):
+    """Read by a second implementation, before and after the snapshot that a stop writes; and the keys in it are those
+    that keyd works with."""
+    with ready.relay() as r:
+        one, = r.derive_new("default", [b"context"])
+        sealed = r.fields("seal-fields", "default", "field", [(b"aad", b"value")])[0][1]
+        tls = r.public_key("tls/relay")[1]
+    for state in ("running", "stopped"):
+        if state == "stopped":
+            assert ready.stop() == 0
+        store = ready.read_store()
+        assert len(store.keks) == 256 and set(store.keys) == {"tls/relay", "tls/rsa"}
+        assert [name for name, _ in store.deks.values()] == ["default"]
+        assert store.object_key(one.keyref, 1, one.salt, b"context") == one.key
+        assert int.from_bytes(sealed[1:5], "big") in store.deks
+        assert store.keys["tls/relay"].public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo) == tls
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to read the memory")
-def test_locking_leaves_no_key_in_memory(ready):
-    """Once keyd is locked, its image holds neither the key file's bytes nor an object key that was just given out."""
+def test_memory_holds_what_is_needed_and_nothing_once_it_is_locked(ready):
+    store = ready.read_store()
     with open(ready.file("root.key"), "rb") as f:
         slot_key = f.read()
     with ready.officer() as o, ready.relay() as r:
-        key = r.derive_new("default", [b"x"])[0].key
-        o.customer_add("word-in-memory")
-        assert image_holds(ready.process.pid, [b"word-in-memory"])  # the search does find things
+        for _ in range(20):
+            key = r.derive_new("default", [b"x"] * 10)[0].key
+            r.sign("tls/relay", "ES256", b"x")
+            r.sign("tls/rsa", "PS256", b"x")
+            r.fields("seal-fields", "default", "field", [(b"a", b"b")])
+        pid = ready.process.pid
+        # the search does find: sub-keys and private keys are there while keyd is ready
+        there = image_holds(pid, store.secrets("subkey", "private"))
+        assert {"sub-key 1 1", "sub-key 1 2", "tls/relay scalar, as OpenSSL holds it",
+                "tls/rsa d, as OpenSSL holds it"} <= there
+        # but not what opened them, nor what was given out
+        gone = dict(store.secrets("dek"), **{"root": store.root, "slot": slot_key, "object": key[:32]})
+        assert image_holds(pid, gone) == set()
         o.lock()
-        assert not image_holds(ready.process.pid, [slot_key, key[:32]])
+        everything = dict(store.secrets("root", "kek", "dek", "subkey", "private"), **gone)
+        assert image_holds(pid, everything) == set()
+        o.unseal("file")
+        r.sign("tls/relay", "ES256", b"x")
+        assert image_holds(pid, gone) == set()
+
+
+def test_secrets_lie_in_no_file(ready, place):
+    with ready.officer() as o:
+        o.key_add("tls/ed", "ed25519")
+    store = ready.read_store()
+    secrets = store.secrets("root", "kek", "dek", "subkey", "private")
+    for state in ("running", "stopped"):
+        if state == "stopped":
+            assert ready.stop() == 0
+        for folder, _, names in os.walk(place):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path):
+                    with open(path, "rb") as f:
+                        data = f.read()
+                    assert not [n for n, p in secrets.items() if p in data], path
 
 
 def image_holds(pid, patterns):
+    """Names of those patterns that are somewhere in the memory of a process."""
+    found = set()
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for line in maps:
             m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
@@ -483,9 +534,8 @@ def image_holds(pid, patterns):
                 data = mem.read(end - start)
             except OSError:
                 continue
-            if any(p in data for p in patterns):
-                return line
-    return None
+            found.update(name for name, p in patterns.items() if p in data)
+    return found
 
 
 def resident(pid):

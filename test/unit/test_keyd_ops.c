@@ -10,9 +10,12 @@
 
 #include <cmocka.h>
 
+#include <openssl/crypto.h>
+
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/secret.h"
 #include "seal/seal_chunk.h"
 #include "seal/seal_field.h"
 #include "test/unit/keyd_play.h"
@@ -711,6 +714,42 @@ static void denied_operations_are_counted_and_logged_once_a_second(void **state)
 	done(s);
 }
 
+static void private_numbers_lie_in_the_locked_heap_and_leave_it(void **state)
+{
+	static const unsigned types[] = {KEYPROTO_KEY_EC_P256, KEYPROTO_KEY_RSA2048,
+					 KEYPROTO_KEY_ED25519};
+	uint8_t *der = secret_alloc(KEYD_CRYPTO_PKCS8_MAX), sig[KEYD_CRYPTO_SIG_MAX];
+	struct keyd_crypto_key *a, *b;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		size_t before = CRYPTO_secure_used(), one, two;
+		int n;
+		assert_int_equal(keyd_crypto_generate(types[i], &a), 0);
+		one = CRYPTO_secure_used();
+		assert_true(one > before);
+		n = keyd_crypto_export(a, der);
+		assert_true(n > 0);
+		assert_int_equal(keyd_crypto_import(types[i], span_of(der, (size_t)n), &b), 0);
+		two = CRYPTO_secure_used();
+		assert_true(two > one);
+		assert_true(keyd_crypto_sign(b,
+					     i == 0   ? KEYPROTO_ALG_ES256
+					     : i == 1 ? KEYPROTO_ALG_PS256
+						      : KEYPROTO_ALG_ED25519,
+					     SPAN_LIT("x"), sig) > 0);
+		assert_int_equal(
+		    keyd_crypto_import(types[(i + 1) % 3], span_of(der, (size_t)n), &b),
+		    ERR_FORMAT);
+		assert_int_equal(keyd_crypto_import(types[i], span_of(der, (size_t)n - 1), &b),
+				 ERR_FORMAT);
+		keyd_crypto_free(a);
+		keyd_crypto_free(b);
+		assert_int_equal(CRYPTO_secure_used(), before);
+	}
+	secret_free(der, KEYD_CRYPTO_PKCS8_MAX);
+}
+
 static void key_list_names_the_keys(void **state)
 {
 	struct scene *s = ready();
@@ -774,6 +813,7 @@ int main(void)
 	    cmocka_unit_test(a_restart_finds_customers_and_keys_and_opens_by_its_file),
 	    cmocka_unit_test(a_damaged_store_is_an_error_in_which_nothing_is_served),
 	    cmocka_unit_test(denied_operations_are_counted_and_logged_once_a_second),
+	    cmocka_unit_test(private_numbers_lie_in_the_locked_heap_and_leave_it),
 	    cmocka_unit_test(key_list_names_the_keys),
 	    cmocka_unit_test(more_customers_than_the_cache_holds_are_all_served),
 	};

@@ -663,6 +663,28 @@ static void a_store_without_its_journal_is_damaged(void **state)
 	unmake(&p);
 }
 
+static void a_record_that_could_not_be_taken_in_is_left_out_by_the_next_snapshot(void **state)
+{
+	struct place p;
+	struct buf b;
+
+	(void)state;
+	make(&p);
+	buf_init(&b, KEYD_RECORD_BODY_MAX);
+	assert_int_equal(keyd_ring_make_customer(p.ring, SPAN_LIT("lost"), 1, &b), 0);
+	assert_int_equal(keyd_store_append(p.store, KEYD_RECORD_DEK, buf_span(&b)), 0);
+	keyd_store_distrust(p.store);
+	assert_int_equal(keyd_store_append(p.store, KEYD_RECORD_DEK, buf_span(&b)), ERR_IO);
+	assert_true(keyd_store_wants_snapshot(p.store));
+	assert_int_equal(keyd_store_snapshot(p.store, p.ring), 0);
+	buf_clear(&b);
+	add_customer(&p, "found"); /* with the key reference that lost had */
+	assert_int_equal(reload(&p), 0);
+	assert_true(keyd_ring_customer(p.ring, SPAN_LIT("lost")) < 0);
+	assert_true(keyd_ring_customer(p.ring, SPAN_LIT("found")) >= 0);
+	unmake(&p);
+}
+
 static void a_sealed_store_takes_nothing(void **state)
 {
 	struct place p;
@@ -708,6 +730,7 @@ int main(void)
 	    cmocka_unit_test(what_does_not_fit_on_the_disk_leaves_no_trace),
 	    cmocka_unit_test(snapshots_go_up_in_generation_and_empty_the_journal),
 	    cmocka_unit_test(a_store_without_its_journal_is_damaged),
+	    cmocka_unit_test(a_record_that_could_not_be_taken_in_is_left_out_by_the_next_snapshot),
 	    cmocka_unit_test(a_sealed_store_takes_nothing),
 	    cmocka_unit_test(another_root_does_not_open_the_store),
 	};

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""keyd's store read from Python, byte for byte as sealpost-keyd-store(7) has it: a second implementation, with which
+tests know what keyd's secrets are, and look for them where they must not be."""
+import hashlib
+import hmac
+import struct
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+
+def hkdf(key, info, size=32, digest=hashes.SHA256()):
+    return HKDFExpand(digest, size, info).derive(key)
+
+
+def mac(key, *parts):
+    return hmac.new(key, b"".join(parts), hashlib.sha256).digest()
+
+
+def b16(data):
+    return struct.pack(">H", len(data)) + data
+
+
+def unwrap(key, wrapped, aad):
+    return AESGCM(key).decrypt(wrapped[:12], wrapped[12:], aad)
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def raw(self, n):
+        assert self.at + n <= len(self.data)
+        self.at += n
+        return self.data[self.at - n:self.at]
+
+    def u(self, size):
+        return int.from_bytes(self.raw(size), "big")
+
+    def bytes(self, prefix):
+        return self.raw(self.u(prefix))
+
+    def rest(self):
+        return self.data[self.at:]
+
+
+class Store:
+    """Opens with the key of the file slot; everything must verify."""
+
+    def __init__(self, snapshot, journal, file_key):
+        r = Reader(snapshot[:-32])
+        assert r.raw(16) == b"sealpost-keys-v1" and r.u(4) == 1
+        self.id, self.generation, self.made = r.raw(16), r.u(8), r.u(8)
+        slots = [r.bytes(2) for _ in range(r.u(1))]
+        self.root = None
+        for slot in slots:
+            if slot[0] == 1:
+                self.root = unwrap(file_key, slot[-60:], self.aad("slot") + slot[:-60])
+        assert self.root
+        self.kek_key = hkdf(self.root, b"sealpost-root-1 kek wrap")
+        self.key_key = hkdf(self.root, b"sealpost-root-1 key wrap")
+        self.snapshot_key = hkdf(self.root, b"sealpost-root-1 snapshot mac")
+        self.journal_key = hkdf(self.root, b"sealpost-root-1 journal mac")
+        assert mac(self.snapshot_key, snapshot[:-32]) == snapshot[-32:]
+        self.keks, self.deks, self.keys = {}, {}, {}
+        first = True
+        while kind := r.u(1):
+            assert (kind == 1) == first
+            first = False
+            self.take(kind, r.bytes(4))
+        assert r.rest() == b""
+        self.read_journal(journal, snapshot[-32:])
+
+    def aad(self, kind):
+        return b16(b"sealpost-keyd-1") + b16(self.id) + b16(kind.encode())
+
+    def take(self, kind, body):
+        {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key}[kind](Reader(body))
+
+    def counters(self, r):
+        self.next_keyref, self.root_wraps, self.key_wraps = r.u(4), r.u(8), r.u(8)
+        assert r.rest() == b""
+
+    def kek(self, r):
+        shard, version, generation, uses, wrapped = r.u(1), r.u(4), r.u(8), r.u(8), r.raw(60)
+        assert r.rest() == b""
+        aad = self.aad("kek") + struct.pack(">BIQ", shard, version, generation)
+        self.keks[shard, version] = unwrap(self.kek_key, wrapped, aad)
+
+    def dek(self, r):
+        keyref, customer, version, kek_version, generation, wrapped = (r.u(4), r.bytes(1), r.u(4), r.u(4), r.u(8),
+                                                                       r.raw(60))
+        assert r.rest() == b""
+        shard = hashlib.sha256(customer).digest()[0]
+        aad = (self.aad("dek") + struct.pack(">I", keyref) + b16(customer) +
+               struct.pack(">IBIQ", version, shard, kek_version, generation))
+        self.deks[keyref] = customer.decode(), unwrap(self.keks[shard, kek_version], wrapped, aad)
+
+    def key(self, r):
+        label, version, kind, _, generation, made = r.bytes(1), r.u(4), r.u(1), r.u(1), r.u(8), r.u(8)
+        spki, wrapped = r.bytes(2), r.bytes(2)
+        assert r.rest() == b""
+        aad = (self.aad("key") + b16(label) + struct.pack(">IBQQ", version, kind, generation, made) + b16(spki))
+        der = unwrap(self.key_key, wrapped, aad)
+        key = serialization.load_der_private_key(der, None)
+        assert key.public_key().public_bytes(serialization.Encoding.DER,
+                                             serialization.PublicFormat.SubjectPublicKeyInfo) == spki
+        self.keys[label.decode()] = key
+
+    def read_journal(self, data, snapshot_tag):
+        r = Reader(data)
+        head = r.raw(96)
+        tag = r.raw(32)
+        assert head == (b"sealpost-journal" + struct.pack(">I", 1) + self.id + struct.pack(">Q", self.generation) +
+                        snapshot_tag + bytes(20))
+        assert mac(self.journal_key, head) == tag
+        number = 0
+        while r.rest():
+            start = r.at
+            head = r.raw(16)
+            length, kind, own = struct.unpack(">IIQ", head)
+            assert own == number and r.raw(16) == mac(self.journal_key, b"head", tag, head)[:16]
+            body = r.raw(length)
+            assert not any(r.raw(-(32 + length + 32) % 64))
+            whole = data[start:r.at]
+            assert (len(whole) + 32) % 64 == 0
+            own = r.raw(32)
+            assert own == mac(self.journal_key, b"body", tag, whole)
+            tag, number = own, number + 1
+            self.take(kind, body)
+
+    def subkey(self, keyref, purpose):
+        return hkdf(self.deks[keyref][1], b"sealpost-subkey-1 %d" % purpose)
+
+    def object_key(self, keyref, purpose, salt, context):
+        info = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + salt + context
+        return hkdf(self.subkey(keyref, purpose), info, 76, hashes.SHA512())
+
+    def secrets(self, *kinds):
+        """{name: bytes} of what no other file and no other process may hold: kinds of root, kek, dek, private."""
+        found = {}
+        if "root" in kinds:
+            found.update({"root": self.root, "kek-wrapping key": self.kek_key, "key-wrapping key": self.key_key,
+                          "snapshot key": self.snapshot_key, "journal key": self.journal_key})
+        if "kek" in kinds:
+            found.update({f"KEK {n}": k for n, k in self.keks.items()})
+        if "dek" in kinds:
+            found.update({f"DEK {n}": k for n, (_, k) in self.deks.items()})
+        if "subkey" in kinds:
+            found.update({f"sub-key {n} {p}": self.subkey(n, p) for n in self.deks for p in range(1, 9)})
+        for label, key in self.keys.items() if "private" in kinds else ():
+            for name, value in numbers(key):
+                found[f"{label} {name}"] = value
+                found[f"{label} {name}, as OpenSSL holds it"] = value[::-1]
+        return found
+
+
+def numbers(key):
+    """The secret numbers of a private key, big-endian."""
+    if not hasattr(key, "private_numbers"):
+        return [("seed", key.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw,
+                                           serialization.NoEncryption()))]
+    n = key.private_numbers()
+    if hasattr(n, "private_value"):
+        return [("scalar", n.private_value.to_bytes(32, "big"))]
+    return [(name, getattr(n, name).to_bytes((getattr(n, name).bit_length() + 7) // 8, "big"))
+            for name in ("d", "p", "q", "dmp1", "dmq1", "iqmp")]
