@@ -133,6 +133,23 @@ static void verify_delivers_to_the_name_in_the_certificate(void **state)
 	assert_non_null(strstr(fake.states[0].detail, "verified=yes\n"));
 }
 
+static void a_verified_session_is_resumed_and_still_verified(void **state)
+{
+	(void)state;
+	use_mx(right_name);
+	route.tls = RELAY_TLS_VERIFY;
+	server.tls = server_tls;
+	conf.outbound.messages = 1;
+	message(1, 1, "hi\r\n");
+	for (unsigned i = 0; i < 2; i++) {
+		deliver(1);
+		run_until_done(i + 1);
+		assert_result(i, 0, SPOOL_DELIVERED, ANY, 250);
+	}
+	assert_int_equal(server.resumed, 1);
+	assert_non_null(strstr(fake.states[1].detail, "verified=yes\nresumed=yes\n"));
+}
+
 static void verify_defers_where_the_name_is_another_and_does_not_ask_twice(void **state)
 {
 	(void)state;
@@ -199,6 +216,7 @@ int main(void)
 	    OUT_WORLD_TEST(encrypt_never_goes_in_clear),
 	    OUT_WORLD_TEST(encrypt_takes_any_certificate),
 	    OUT_WORLD_TEST(verify_delivers_to_the_name_in_the_certificate),
+	    OUT_WORLD_TEST(a_verified_session_is_resumed_and_still_verified),
 	    OUT_WORLD_TEST(verify_defers_where_the_name_is_another_and_does_not_ask_twice),
 	    OUT_WORLD_TEST(a_session_without_verification_is_not_resumed_where_it_is_asked_for),
 	    OUT_WORLD_TEST(a_reply_forged_behind_starttls_ends_the_connection),
