@@ -10,9 +10,14 @@
 
 _Static_assert(sizeof(struct spool_entry) == 64, "one entry is one cache line");
 
+/* Ids count upwards; all their bits must reach the low ones of the result, of which few are used. */
 static uint32_t hash(uint64_t id)
 {
-	return (uint32_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+	id ^= id >> 32;
+	id *= UINT64_C(0xd6e8feb86659fd93);
+	id ^= id >> 32;
+	id *= UINT64_C(0xd6e8feb86659fd93);
+	return (uint32_t)(id >> 32);
 }
 
 int spool_live_init(struct spool_live *l)
