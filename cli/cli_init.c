@@ -131,8 +131,6 @@ static int write_file(const struct init *in, const char *name, const char *templ
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/%s", in->c->conf_dir, name);
-	if (access(path, F_OK) == 0)
-		return cli_fail(EXIT_USAGE, "%s exists already: nothing was changed", path);
 	buf_init(&text, 65536);
 	expand(in, template, &text);
 	rc = buf_failed(&text);
@@ -140,6 +138,19 @@ static int write_file(const struct init *in, const char *name, const char *templ
 		rc = sys_file_replace(path, buf_span(&text), 0644);
 	buf_clear(&text);
 	return rc < 0 ? cli_fail(EXIT_ENVIRONMENT, "%s: %s", path, err_text(rc)) : 0;
+}
+
+static int check_absent(const struct init *in)
+{
+	static const char *const names[] = {"keyd.yaml", "relay.yaml", "milter.yaml", "relay.pem"};
+	char path[4200];
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "%s/%s", in->c->conf_dir, names[i]);
+		if (access(path, F_OK) == 0)
+			return cli_fail(EXIT_USAGE, "%s exists already: nothing was changed", path);
+	}
+	return 0;
 }
 
 static int make_dirs(const struct init *in)
@@ -178,8 +189,10 @@ static int check_passage(const struct init *in)
 static int write_files(const struct init *in)
 {
 	const int pre = in->c->prefix != NULL;
-	int rc = make_dirs(in);
+	int rc = check_absent(in);
 
+	if (rc == 0)
+		rc = make_dirs(in);
 	if (rc == 0)
 		rc = check_passage(in);
 	if (rc == 0)
@@ -300,7 +313,10 @@ static void print_next(const struct init *in)
 	const char *dir = in->c->conf_dir;
 
 	if (!in->c->prefix) {
-		puts("\nNext: systemctl start sealpost-keyd sealpost-relay sealpost-milter; sealpost status");
+		puts("\nNext:\n"
+		     "  systemctl start sealpost-keyd sealpost-relay sealpost-milter\n"
+		     "  sealpost key unseal      # after each start of keyd\n"
+		     "  sealpost status");
 		return;
 	}
 	printf("\nNext, each in the foreground of its own terminal:\n"

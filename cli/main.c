@@ -15,7 +15,7 @@ static const struct cli_command commands[] = {
     {"init", cli_init, "init [--hostname NAME] [--passphrase-file FILE] [--user NAME]",
      "write configuration, make keys, certificate and the first customer"},
     {"status", cli_status, "status [--json]", "what runs, what waits, what is wrong"},
-    {"queue", cli_queue, "queue list [--limit N] | show ID | retry ID | retry --all | delete ID",
+    {"queue", cli_queue, "queue list [--limit N] [--json] | show ID | retry ID | retry --all | delete ID",
      "look at queued mail and act on it"},
     {"trace", cli_trace, "trace [--json] ID", "the way of one message"},
     {"config", cli_config, "config check", "check the configuration of all daemons"},

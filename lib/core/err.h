@@ -41,7 +41,7 @@ const char *err_text(int code);
 /* Nearest code for an errno value (ENOSPC and EDQUOT -> ERR_NOSPACE, ENOMEM -> ERR_NOMEM, ...). */
 int err_from_errno(int errnum);
 
-/* Exit codes of every program (sysexits.h values). */
-enum { EXIT_USAGE = 64, EXIT_BUG = 70, EXIT_ENVIRONMENT = 75, EXIT_CONFIG = 78 };
+/* Exit codes of every program (sysexits.h values). Our own bugs end in log_panic: SIGABRT. */
+enum { EXIT_USAGE = 64, EXIT_ENVIRONMENT = 75, EXIT_CONFIG = 78 };
 
 #endif
