@@ -52,8 +52,7 @@ void keys_object_state(struct keys_object *k, unsigned state)
 	k->state = state;
 	k->generation++;
 	keys_object_open_forget(k);
-	list_each(c, &k->customers, struct keys_object_customer, link)
-	{
+	list_each(c, &k->customers, struct keys_object_customer, link) {
 		keys_object_stock_drop(k, c);
 		if (err == 0)
 			keys_object_stock_refill(k, c);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keys_object - what a worker has of keyd for objects: new keys ahead, old keys on demand.
  *
- * Story:     for each customer that receives mail, a small stock of {id, keyref, salt, key} is fetched ahead in batches
- *            (64; refilled at 32), so accepting never waits. The context binds id and kind, so an id is handed out with its
- *            key. One envelope key per customer is held too, renewed each hour or 65,536 uses. When keyd goes
- *            away or locks, the whole stock is wiped at once: take then says ERR_AWAY or ERR_LOCKED (451).
+ * Story:     for each customer that receives mail, a small stock of {id, keyref, salt, key} is
+ *            fetched ahead in batches (64; refilled at 32), so accepting never waits. The context
+ *            binds id and kind, so an id is handed out with its key. One envelope key per
+ *            customer is held too, renewed each hour or 65,536 uses. When keyd goes away or
+ *            locks, the whole stock is wiped at once: take then says ERR_AWAY or ERR_LOCKED
+ *            (451).
  * Ownership: keys live in secret memory; take copies into the caller's secret memory.
  * Thread:    one per worker, its own. */
 #ifndef RELAY_KEYS_KEYS_OBJECT_H
@@ -22,7 +24,8 @@ struct keys_object_body { /* keep in secret memory */
 	uint8_t salt[KEYPROTO_SALT];
 	uint8_t key[SEAL_CHUNK_KEY];
 };
-struct keys_object_envelope { /* key for seal_field; its object id and salt let anyone with keyd derive it again */
+/* Key for seal_field; its object id and salt let anyone with keyd derive it again. */
+struct keys_object_envelope {
 	uint64_t object;
 	uint32_t keyref;
 	uint8_t salt[KEYPROTO_SALT];
@@ -38,12 +41,13 @@ void keys_object_state(struct keys_object *k, unsigned state);
 /* Begins to fetch ahead for a customer. Idempotent; take does it too. */
 void keys_object_want(struct keys_object *k, const char *customer);
 
-/* 0, or ERR_AWAY, ERR_LOCKED, ERR_BUSY (stock empty for the moment: keyd is slow), ERR_NOTFOUND (customer unknown to keyd). */
+/* 0, or ERR_AWAY, ERR_LOCKED, ERR_BUSY (stock empty for the moment: keyd is slow),
+ * ERR_NOTFOUND (customer unknown to keyd). */
 int keys_object_take(struct keys_object *k, const char *customer, struct keys_object_body *body,
 		     struct keys_object_envelope *envelope);
 
-/* After ERR_BUSY: fn once, later, with 0 when take would give a key again, or with what take would say. Embedded in
- * its owner; unwait is fine at any time. Waiters are served in order. */
+/* After ERR_BUSY: fn once, later, with 0 when take would give a key again, or with what take
+ * would say. Embedded in its owner; unwait is fine at any time. Waiters are served in order. */
 struct keys_object_wait {
 	struct list_link link;
 	void (*fn)(void *arg, int err);
@@ -52,8 +56,9 @@ struct keys_object_wait {
 int keys_object_wait(struct keys_object *k, const char *customer, struct keys_object_wait *wait);
 void keys_object_unwait(struct keys_object *k, struct keys_object_wait *wait);
 
-/* Keys of objects that exist: count 1 or 2 (body, envelope). fn exactly once, later, or never after cancel. Requests of one
- * turn travel in one frame. keys point into secret memory, valid during fn. */
+/* Keys of objects that exist: count 1 or 2 (body, envelope). fn exactly once, later, or never
+ * after cancel. Requests of one turn travel in one frame. keys point into secret memory, valid
+ * during fn. */
 struct keys_object_want {
 	const char *customer;
 	uint64_t object;

@@ -223,11 +223,12 @@ static int cached(struct keys_object *k, const struct derive *d)
 
 static struct derive *find_shared(struct list *l, const struct derive *like)
 {
-	list_each(d, l, struct derive,
-		  link) if (d->shared && d->keyref == like->keyref &&
-			    d->context_size == like->context_size &&
-			    !memcmp(d->salt, like->salt, sizeof(d->salt)) &&
-			    !memcmp(d->context, like->context, (size_t)d->context_size)) return d;
+	list_each(d, l, struct derive, link)
+		if (d->shared && d->keyref == like->keyref &&
+		    d->context_size == like->context_size &&
+		    !memcmp(d->salt, like->salt, sizeof(d->salt)) &&
+		    !memcmp(d->context, like->context, (size_t)d->context_size))
+			return d;
 	return NULL;
 }
 
@@ -311,11 +312,11 @@ int64_t keys_object_open(struct keys_object *k, const struct keys_object_want *w
 
 static int cancel_in(struct list *l, int64_t ticket)
 {
-	list_each(r, l, struct request, link) if (r->ticket == ticket)
-	{
-		request_free(r);
-		return 1;
-	}
+	list_each(r, l, struct request, link)
+		if (r->ticket == ticket) {
+			request_free(r);
+			return 1;
+		}
 	return 0;
 }
 

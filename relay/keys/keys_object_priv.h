@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keys_object_priv - what the three files of keys_object share: keys_object.c (life, state of keyd),
- * keys_object_stock.c (keys for new objects), keys_object_open.c (keys of objects that exist).
+/* keys_object_priv - what the three files of keys_object share: keys_object.c (life, state of
+ * keyd), keys_object_stock.c (keys for new objects), keys_object_open.c (keys of objects that
+ * exist).
  *
- * Ownership: customers live as long as the keys_object, or until they are the least recently used of too many.
- *            Whatever is on its way to keyd (fetches, flights) knows its keys_object, and forgets it when that is freed:
- *            the answer, which always comes, then frees the rest.
+ * Ownership: customers live as long as the keys_object, or until they are the least recently used
+ *            of too many. Whatever is on its way to keyd (fetches, flights) knows its
+ *            keys_object, and forgets it when that is freed: the answer, which always comes, then
+ *            frees the rest.
  * Thread:    the worker's. */
 #ifndef RELAY_KEYS_KEYS_OBJECT_PRIV_H
 #define RELAY_KEYS_KEYS_OBJECT_PRIV_H
 
 #include "relay/keys/keys_object.h"
 
-#define KEYS_OBJECT_STOCK 64	      /* keys of one request */
-#define KEYS_OBJECT_REFILL 32	      /* ask again when so many are left */
-#define KEYS_OBJECT_STOCK_MAX 1024    /* for one customer under the heaviest burst */
-#define KEYS_OBJECT_BATCHES_MAX 96    /* 8 KiB of locked memory each, for all customers of a worker */
+#define KEYS_OBJECT_STOCK	  64   /* keys of one request */
+#define KEYS_OBJECT_REFILL	  32   /* ask again when so many are left */
+#define KEYS_OBJECT_STOCK_MAX	  1024 /* for one customer under the heaviest burst */
+#define KEYS_OBJECT_BATCHES_MAX	  96   /* 8 KiB of locked memory each, of a worker */
 #define KEYS_OBJECT_CUSTOMERS_MAX 64
 #define KEYS_OBJECT_ENVELOPE_USES 65536
-#define KEYS_OBJECT_CACHE 64	      /* opened envelope keys */
-#define KEYS_OBJECT_AGE (INT64_C(3600) * 1000000) /* usec: nothing is kept longer */
-#define KEYS_OBJECT_TIMEOUT (INT64_C(10) * 1000000)
+#define KEYS_OBJECT_CACHE	  64			    /* opened envelope keys */
+#define KEYS_OBJECT_AGE		  (INT64_C(3600) * 1000000) /* usec: nothing is kept longer */
+#define KEYS_OBJECT_TIMEOUT	  (INT64_C(10) * 1000000)
 
 struct keys_object_batch { /* secret memory */
 	struct keys_object_batch *next;
@@ -57,15 +59,15 @@ struct keys_object {
 	struct evt_loop *loop;
 	struct keyproto_client_ev *keyd;
 	unsigned state;
-	unsigned generation; /* grows with each change of state: answers to older questions are dropped */
+	unsigned generation; /* grows with each change of state: older answers are dropped */
 	struct list customers;
 	unsigned customer_count, batches;
 	struct list fetches;
 	/* open */
 	struct evt_defer defer;
-	struct list requests; /* waiting for keys */
-	struct list ready;    /* answered; fn is next */
-	struct list unsent;   /* derivations of this turn */
+	struct list requests;	 /* waiting for keys */
+	struct list ready;	 /* answered; fn is next */
+	struct list unsent;	 /* derivations of this turn */
 	struct list sent_shared; /* envelope keys under way: later wishes join */
 	struct list flights;
 	int64_t tickets;

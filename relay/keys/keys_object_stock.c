@@ -67,8 +67,9 @@ static int evict(struct keys_object *k, const struct keys_object_customer *but)
 
 static struct keys_object_customer *customer_find(struct keys_object *k, const char *name)
 {
-	list_each(c, &k->customers, struct keys_object_customer,
-		  link) if (!strcmp(c->name, name)) return c;
+	list_each(c, &k->customers, struct keys_object_customer, link)
+		if (!strcmp(c->name, name))
+			return c;
 	return NULL;
 }
 
@@ -113,12 +114,11 @@ void keys_object_stock_refuse(struct keys_object *k, int err)
 
 	do { /* from the top each time: a waiter may do anything with us but free us */
 		found = NULL;
-		list_each(c, &k->customers, struct keys_object_customer,
-			  link) if (!list_empty(&c->waiters))
-		{
-			found = c;
-			break;
-		}
+		list_each(c, &k->customers, struct keys_object_customer, link)
+			if (!list_empty(&c->waiters)) {
+				found = c;
+				break;
+			}
 		if (found) {
 			found->pinned++;
 			serve_waiters(found, err);

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* queue - the schedule: which recipient is tried when, by which worker.
  *
- * Story:     its own thread. Workers add messages they have committed; recovery adds what the log holds. The queue groups
- *            a message's recipients by destination (one struct per message and destination), keeps destinations with
- *            their limits, and hands out jobs: "deliver these recipients of this message". The worker answers each
- *            job exactly once; the queue then forgets the recipient, or computes the next attempt (queue_retry), writes
- *            that to the spool log, and waits. While keyd is away, nothing is handed out.
- * Invariant: every queued recipient has a next-attempt time (or is in a worker's hands) and a reason.
- *            queue_numbers.orphans counts breaches: it is 0, or there is a bug (event=queue-orphan).
- * Memory:    at most 300 bytes per recipient. Addresses and bodies are not here; the destination (a domain) is.
- * Thread:    functions marked (any) post to the queue's inbox; callbacks run on the thread of the inbox named.
+ * Story:     its own thread. Workers add messages they have committed; recovery adds what the log
+ *            holds. The queue groups a message's recipients by destination (one struct per
+ *            message and destination), keeps destinations with their limits, and hands out jobs:
+ *            "deliver these recipients of this message". The worker answers each job exactly
+ *            once; the queue then forgets the recipient, or computes the next attempt
+ *            (queue_retry), writes that to the spool log, and waits. While keyd is away, nothing
+ *            is handed out.
+ * Invariant: every queued recipient has a next-attempt time (or is in a worker's hands) and a
+ *            reason. queue_numbers.orphans counts breaches: it is 0, or there is a bug
+ *            (event=queue-orphan).
+ * Memory:    at most 300 bytes per recipient. Addresses and bodies are not here; the destination
+ *            (a domain) is.
+ * Thread:    functions marked (any) post to the queue's inbox; callbacks run on the thread of the
+ *            inbox named.
  * Source:    RFC 5321 4.5.4.1; configuration retry.*, outbound.connections. */
 #ifndef RELAY_QUEUE_QUEUE_H
 #define RELAY_QUEUE_QUEUE_H
@@ -18,23 +23,23 @@
 #include "relay/spool/spool_message.h"
 
 /* Why a recipient waits. Texts are shown by the CLI and documented in sealpost-queue(8). */
-#define QUEUE_REASONS(X)                                                                           \
-	X(NEW, 0, "new")                                                                           \
-	X(RECOVERED, 1, "recovered after restart")                                                 \
-	X(CONNECT, 2, "cannot connect")                                                            \
-	X(DNS, 3, "name lookup failed")                                                            \
-	X(TLS, 4, "TLS not good enough for the route")                                             \
-	X(GREETING, 5, "refused at greeting")                                                      \
-	X(SENDER, 6, "sender refused for now")                                                     \
-	X(RECIPIENT, 7, "recipient refused for now")                                               \
-	X(DATA, 8, "message refused for now")                                                      \
-	X(LOST, 9, "connection lost")                                                              \
-	X(TIMEOUT, 10, "peer timed out")                                                           \
-	X(KEYD, 11, "waiting for keyd")                                                            \
-	X(PROTOCOL, 12, "peer broke the protocol")                                                 \
-	X(LOCAL, 13, "local shortage")                                                             \
-	X(DAMAGED, 14, "stored message damaged")                                                   \
-	X(RETRY, 15, "retry asked for")                                                            \
+#define QUEUE_REASONS(X)                               \
+	X(NEW, 0, "new")                               \
+	X(RECOVERED, 1, "recovered after restart")     \
+	X(CONNECT, 2, "cannot connect")                \
+	X(DNS, 3, "name lookup failed")                \
+	X(TLS, 4, "TLS not good enough for the route") \
+	X(GREETING, 5, "refused at greeting")          \
+	X(SENDER, 6, "sender refused for now")         \
+	X(RECIPIENT, 7, "recipient refused for now")   \
+	X(DATA, 8, "message refused for now")          \
+	X(LOST, 9, "connection lost")                  \
+	X(TIMEOUT, 10, "peer timed out")               \
+	X(KEYD, 11, "waiting for keyd")                \
+	X(PROTOCOL, 12, "peer broke the protocol")     \
+	X(LOCAL, 13, "local shortage")                 \
+	X(DAMAGED, 14, "stored message damaged")       \
+	X(RETRY, 15, "retry asked for")                \
 	X(POLICY, 16, "not allowed by policy")
 enum queue_reason {
 #define QUEUE_X(sym, num, text) QUEUE_##sym = num,
@@ -46,19 +51,23 @@ const char *queue_reason_text(unsigned reason);
 /* --- adding (any): the envelope is read, not kept. fresh is taken over (may be NULL). */
 int queue_add(struct queue *q, uint64_t id, const struct spool_envelope *e, struct spool_place at,
 	      struct spool_fresh *fresh);
-/* From recovery, before start: recipients whose envelope must still be opened to learn destinations; the queue has
- * workers open them in the background, oldest first. */
+/* From recovery, before start: recipients whose envelope must still be opened to learn
+ * destinations; the queue has workers open them in the background, oldest first. */
 void queue_add_found(struct queue *q, const struct spool_found *f);
 
 /* --- jobs. Posted to a worker; it answers with queue_job_done exactly once. */
-enum queue_job_kind { QUEUE_DELIVER = 1, QUEUE_EXPIRE = 2 /* tell the sender, then done */,
-		      QUEUE_OPEN = 3 /* recovery: read the envelope, answer with its destinations */ };
+enum queue_job_kind {
+	QUEUE_DELIVER = 1,
+	QUEUE_EXPIRE = 2, /* tell the sender, then done */
+	QUEUE_OPEN = 3	  /* recovery: read the envelope, answer with it */
+};
 struct queue_result {
 	uint16_t recipient;
 	uint8_t outcome; /* enum spool_outcome: DELIVERED, DEFERRED, BOUNCED, EXPIRED */
 	uint8_t reason;	 /* enum queue_reason */
 	uint16_t code;
-	char reply[160]; /* shortened, control characters out: for queue show and the DSN; memory only */
+	/* shortened, control characters out: for queue show and the DSN; memory only */
+	char reply[160];
 };
 struct queue_job {
 	struct relay_msg msg; /* run: out_worker_job, set by the queue at start */
@@ -66,23 +75,27 @@ struct queue_job {
 	int worker;
 	uint64_t id;
 	struct spool_place at;
-	struct spool_fresh *fresh;   /* the worker takes it over, and sets this to NULL; what it leaves the queue frees */
-	char destination[256];	     /* domain, or "[literal]" */
+	/* the worker takes it over, and sets this to NULL; what it leaves the queue frees */
+	struct spool_fresh *fresh;
+	char destination[256]; /* domain, or "[literal]" */
 	int64_t created;
-	uint16_t attempts;	     /* before this one */
-	uint16_t count;		     /* 1..100; OPEN: 0 */
-	uint16_t *recipients;	     /* indexes into the envelope; owned by the job */
+	uint16_t attempts;    /* before this one */
+	uint16_t count;	      /* 1..100; OPEN: 0 */
+	uint16_t *recipients; /* indexes into the envelope; owned by the job */
 	/* answer */
-	struct queue_result *results; /* one per recipient of the job, allocated by the queue with the job */
-	struct spool_envelope *opened; /* QUEUE_OPEN: made by the worker, taken over by the queue; NULL: *err */
-	int err;		       /* QUEUE_OPEN: ERR_* */
-	void *group;		       /* the queue's own */
+	struct queue_result *results; /* one per recipient, allocated with the job */
+	/* QUEUE_OPEN: made by the worker, taken over by the queue; NULL: err says why */
+	struct spool_envelope *opened;
+	int err;
+	void *group; /* the queue's own */
 };
-/* (any) Gives the job back with its results. DELIVERED, BOUNCED and EXPIRED must be in the spool log already; DEFERRED
- * is written there by the queue. A job whose results are all DEFERRED with KEYD or RETRY (or LOCAL, while relay stops)
- * was not tried: it counts no attempt and is handed out again as soon as that makes sense. Failures with CONNECT, DNS,
- * TLS or GREETING are the destination's own, and so are three in a row with LOST, TIMEOUT or PROTOCOL, unless others
- * got through meanwhile: the destination then rests, is probed with one job, and opens to all with its success. */
+/* (any) Gives the job back with its results. DELIVERED, BOUNCED and EXPIRED must be in the
+ * spool log already; DEFERRED is written there by the queue. A job whose results are all
+ * DEFERRED with KEYD or RETRY (or LOCAL, while relay stops) was not tried: it counts no
+ * attempt and is handed out again as soon as that makes sense. Failures with CONNECT, DNS, TLS
+ * or GREETING are the destination's own, and so are three in a row with LOST, TIMEOUT or
+ * PROTOCOL, unless others got through meanwhile: the destination then rests, is probed with
+ * one job, and opens to all with its success. */
 void queue_job_done(struct queue *q, struct queue_job *j);
 
 /* --- looking and acting (any): the answer is posted to reply (control's inbox). */
@@ -99,25 +112,32 @@ struct queue_item {
 	int64_t created, next; /* wall usec; next 0: in a worker's hands now */
 	struct spool_place at;
 };
-enum queue_action { QUEUE_LIST = 1, QUEUE_SHOW = 2, QUEUE_RETRY_NOW = 3, QUEUE_DELETE = 4, QUEUE_NUMBERS = 5 };
+enum queue_action {
+	QUEUE_LIST = 1,
+	QUEUE_SHOW = 2,
+	QUEUE_RETRY_NOW = 3,
+	QUEUE_DELETE = 4,
+	QUEUE_NUMBERS = 5
+};
 struct queue_numbers {
 	uint64_t messages, recipients, active, deferred, destinations, opening, orphans, bytes;
 	int64_t oldest; /* wall usec, 0 if empty */
 };
 struct queue_ask {
-	struct relay_msg msg;	/* run is set by the asker: it is called on the reply inbox with the answer */
+	struct relay_msg msg; /* run: set by the asker, called on the reply inbox */
 	uint8_t action;
-	uint64_t id;		/* SHOW, RETRY_NOW, DELETE: 0 in RETRY_NOW = all */
-	uint64_t after;		/* LIST: ids above this one, oldest first */
-	unsigned limit;		/* LIST: 1..1000 */
+	uint64_t id;	/* SHOW, RETRY_NOW, DELETE: 0 in RETRY_NOW = all */
+	uint64_t after; /* LIST: ids above this one, oldest first */
+	unsigned limit; /* LIST: 1..1000 */
 	struct evt_inbox *reply;
 	void *arg;
 	void (*run)(struct relay_msg *m, void *receiver); /* the queue's own: msg.run meanwhile */
 	/* answer */
 	int err;
-	uint64_t affected;	/* recipients */
-	struct queue_item *items; /* LIST, SHOW: one per destination and 100 recipients; owned by the ask. LIST gives
-				   * messages whole, so there may be more than limit. destination "": not opened yet */
+	uint64_t affected; /* recipients */
+	/* LIST, SHOW: one per destination and 100 recipients; owned by the ask. LIST gives
+	 * messages whole, so there may be more than limit. destination "": not opened yet */
+	struct queue_item *items;
 	unsigned count;
 	int more;
 	struct queue_numbers numbers;
@@ -131,8 +151,8 @@ struct queue *queue_new(struct relay *r, void (*run_job)(struct relay_msg *m, vo
 int queue_start(struct queue *q);
 /* (any) keyd came or went: 1 = hand out jobs. */
 void queue_set_open(struct queue *q, int open);
-/* Stops handing out, waits until the thread has ended. Jobs in workers' hands stay queued in the log. The spool must
- * still run: what was posted to it is waited for. */
+/* Stops handing out, waits until the thread has ended. Jobs in workers' hands stay queued in
+ * the log. The spool must still run: what was posted to it is waited for. */
 void queue_stop(struct queue *q);
 /* When the workers have ended: jobs they still hold are freed. */
 void queue_free(struct queue *q);

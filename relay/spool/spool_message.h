@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spool_message - a message on its way into the spool (writer) and out of it (reader).
  *
- * Story:     writer: begin takes an object key (keys_object), write seals chunk by chunk and posts a PART at
- *            each 256 KiB, commit seals the envelope and posts COMMIT; done is called on the same worker when it is on
- *            stable storage. What has not been committed does not exist: abort is always safe.
- *            reader: open reads the COMMIT record, gets keys from keyd if they are not at hand, opens the envelope;
- *            then next gives opened stretches one after the other. The end is certain only when next says so:
- *            until then a failure must abort the outgoing DATA.
- * Plaintext: lives in wiped buffers of bounded size (64 KiB per message under way), never in a file.
- * Errors:    begin: ERR_AWAY, ERR_LOCKED, ERR_BUSY (no key at hand), ERR_NOSPACE. Reader: ERR_AUTH and ERR_DAMAGED mean
- *            the stored message is broken: quarantine it, never retry for ever.
+ * Story:     writer: begin takes an object key (keys_object), write seals chunk by chunk and
+ *            posts a PART at each 256 KiB, commit seals the envelope and posts COMMIT; done is
+ *            called on the same worker when it is on stable storage. What has not been committed
+ *            does not exist: abort is always safe. reader: open reads the COMMIT record, gets
+ *            keys from keyd if they are not at hand, opens the envelope; then next gives opened
+ *            stretches one after the other. The end is certain only when next says so: until then
+ *            a failure must abort the outgoing DATA.
+ * Plaintext: lives in wiped buffers of bounded size (64 KiB per message under way), never in a
+ *            file.
+ * Errors:    begin: ERR_AWAY, ERR_LOCKED, ERR_BUSY (no key at hand), ERR_NOSPACE. Reader:
+ *            ERR_AUTH and ERR_DAMAGED mean the stored message is broken: quarantine it, never
+ *            retry for ever.
  * Thread:    one worker's. */
 #ifndef RELAY_SPOOL_SPOOL_MESSAGE_H
 #define RELAY_SPOOL_SPOOL_MESSAGE_H
@@ -17,20 +20,21 @@
 #include "relay/relay.h"
 #include "relay/spool/spool_log.h"
 
-/* Envelope, in clear only in memory. Strings are NUL-terminated, owned by the envelope (spool_envelope_clear). */
+/* Envelope, in clear only in memory. Strings are NUL-terminated, owned by the envelope
+ * (spool_envelope_clear). */
 enum { SPOOL_8BIT = 1, SPOOL_UTF8 = 2 };
 struct spool_recipient {
-	char *address; /* local@domain */
+	char *address;	 /* local@domain */
 	uint32_t notify; /* 0 default; DSN bits, issue of DSN extension */
 };
 struct spool_envelope {
 	char *customer;
 	char *sender; /* "" is the null sender */
 	int flags;
-	int64_t created;   /* wall usec */
-	uint64_t size;	   /* body bytes as accepted, Received included */
-	char *client;	   /* "mail.example.test [192.0.2.7]", for trace and DSN */
-	char *tls;	   /* how it came in: "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" */
+	int64_t created; /* wall usec */
+	uint64_t size;	 /* body bytes as accepted, Received included */
+	char *client;	 /* "mail.example.test [192.0.2.7]", for trace and DSN */
+	char *tls;	 /* how it came in: "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" */
 	struct spool_recipient *recipients;
 	unsigned count;
 	void *block; /* not NULL: all of the above lies in this one piece (spool_envelope_get) */
@@ -39,8 +43,9 @@ void spool_envelope_clear(struct spool_envelope *e);
 int spool_envelope_put(struct buf *b, const struct spool_envelope *e);
 int spool_envelope_get(struct span s, struct spool_envelope *e);
 
-/* Keys of a message that was just accepted, for its first delivery: spares the way to keyd. In secret memory; at most
- * SPOOL_FRESH_MAX exist, beyond that NULL is passed around and keyd is asked. */
+/* Keys of a message that was just accepted, for its first delivery: spares the way to keyd. In
+ * secret memory; at most SPOOL_FRESH_MAX exist, beyond that NULL is passed around and keyd is
+ * asked. */
 #define SPOOL_FRESH_MAX 1024
 struct spool_fresh;
 void spool_fresh_free(struct spool_fresh *f);
@@ -52,7 +57,8 @@ typedef void (*spool_writer_done_fn)(void *arg, int result, struct spool_place a
 /* id: out; the new message's name. */
 int spool_writer_begin(struct relay_worker *w, const char *customer, struct spool_writer **out,
 		       uint64_t *id);
-/* ERR_NOSPACE, ERR_IO from an earlier PART, ERR_BUSY if more than 1 MiB of parts is unwritten: wait for room. */
+/* ERR_NOSPACE, ERR_IO from an earlier PART, ERR_BUSY if more than 1 MiB of parts is unwritten:
+ * wait for room. */
 int spool_writer_write(struct spool_writer *sw, const uint8_t *p, size_t n);
 /* 1 if write would take bytes now; else room(arg) is called once when it would. */
 int spool_writer_room(struct spool_writer *sw, void (*room)(void *arg), void *arg);
@@ -62,8 +68,8 @@ void spool_writer_commit(struct spool_writer *sw, const struct spool_envelope *e
 void spool_writer_abort(struct spool_writer *sw);
 
 struct spool_reader;
-/* opened is called once, later, never within the call: 0 and the envelope is readable, or ERR_*. fresh is taken over.
- * NULL: out of memory; opened is then never called. */
+/* opened is called once, later, never within the call: 0 and the envelope is readable, or
+ * ERR_*. fresh is taken over. NULL: out of memory; opened is then never called. */
 typedef void (*spool_reader_open_fn)(void *arg, int result);
 struct spool_reader *spool_reader_open(struct relay_worker *w, uint64_t id, struct spool_place at,
 				       struct spool_fresh *fresh, spool_reader_open_fn opened,
@@ -71,21 +77,23 @@ struct spool_reader *spool_reader_open(struct relay_worker *w, uint64_t id, stru
 const struct spool_envelope *spool_reader_envelope(const struct spool_reader *r);
 /* Sealed size is known before: body bytes. */
 uint64_t spool_reader_size(const struct spool_reader *r);
-/* 1: out is the next opened stretch (valid until the next call), 0: the end was reached and verified, ERR_*. */
+/* 1: out is the next opened stretch (valid until the next call), 0: the end was reached and
+ * verified, ERR_*. */
 int spool_reader_next(struct spool_reader *r, struct span *out);
 /* Back to the first byte: for another transaction with the same message. */
 int spool_reader_rewind(struct spool_reader *r);
 /* Any time; also before opened was called (which then never comes). */
 void spool_reader_close(struct spool_reader *r);
 
-/* Posts news of recipients, with a text that is sealed under the message's envelope key (peer, TLS facts, reply): read
- * back by trace. r may be NULL: then the text is dropped. done on the same worker when written; may be NULL. */
+/* Posts news of recipients, with a text that is sealed under the message's envelope key (peer,
+ * TLS facts, reply): read back by trace. r may be NULL: then the text is dropped. done on the
+ * same worker when written; may be NULL. */
 int spool_message_state(struct relay_worker *w, uint64_t id, const struct spool_reader *r,
 			const struct spool_state *states, unsigned count, struct span detail,
 			void (*done)(void *arg, int result), void *arg);
 
-/* Opens the detail of one STATE record (its head as read from the log): for trace. fn exactly once, perhaps within the
- * call; detail is valid during it. Run it on a worker. */
+/* Opens the detail of one STATE record (its head as read from the log): for trace. fn exactly
+ * once, perhaps within the call; detail is valid during it. Run it on a worker. */
 typedef void (*spool_message_detail_fn)(void *arg, int result, struct span detail);
 void spool_message_detail_open(struct relay_worker *w, uint64_t id, struct span head,
 			       spool_message_detail_fn fn, void *arg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spool_message_priv - what the files of spool_message share: spool_writer.c, spool_reader.c, spool_message.c
- * (news and their details), spool_payload.c (bytes of record payloads), spool_pool.c (things kept for reuse),
- * spool_envelope.c.
+/* spool_message_priv - what the files of spool_message share: spool_writer.c, spool_reader.c,
+ * spool_message.c (news and their details), spool_payload.c (bytes of record payloads),
+ * spool_pool.c (things kept for reuse), spool_envelope.c.
  *
  * Source:    sealpost-message(7) has the payloads.
  * Thread:    one worker's, except spool_fresh. */
@@ -12,8 +12,8 @@
 #include "relay/keys/keys_object.h"
 #include "relay/spool/spool_message.h"
 
-#define SPOOL_ENVELOPE_MAX (8u << 20) /* 10,000 recipients of 256 and more bytes */
-#define SPOOL_DETAIL_MAX 4096
+#define SPOOL_ENVELOPE_MAX  (8u << 20) /* 10,000 recipients of 256 and more bytes */
+#define SPOOL_DETAIL_MAX    4096
 #define SPOOL_UNWRITTEN_MAX (1u << 20) /* of one message, sealed */
 /* Whole chunks that one PART holds. */
 #define SPOOL_STRETCH (SPOOL_PART_MAX / SEAL_CHUNK_SEALED * SEAL_CHUNK_SEALED)
@@ -33,14 +33,20 @@ struct spool_fresh *spool_fresh_share(struct spool_fresh *f);
 /* The reverse, for who takes it over. */
 void spool_fresh_claim(struct spool_fresh *f);
 
-/* Room for a stretch of a body: plain bytes of one chunk gather behind the sealed ones, and are sealed in place. */
-enum spool_buffer_class { SPOOL_BUFFER_SMALL, SPOOL_BUFFER_CHUNK, SPOOL_BUFFER_STRETCH, SPOOL_BUFFER_CLASSES };
+/* Room for a stretch of a body: plain bytes of one chunk gather behind the sealed ones, and
+ * are sealed in place. */
+enum spool_buffer_class {
+	SPOOL_BUFFER_SMALL,
+	SPOOL_BUFFER_CHUNK,
+	SPOOL_BUFFER_STRETCH,
+	SPOOL_BUFFER_CLASSES
+};
 struct spool_buffer {
 	struct spool_job job;
 	struct list_link link; /* in the pool */
 	struct spool_writer *writer;
-	unsigned part;	       /* which PART it is */
-	int class;	       /* enum spool_buffer_class */
+	unsigned part; /* which PART it is */
+	int class;     /* enum spool_buffer_class */
 	size_t sealed;
 	uint8_t data[];
 };
@@ -78,7 +84,7 @@ struct spool_head { /* COMMIT; spans and pointers into the record */
 	const uint8_t *commitment; /* SEAL_CHUNK_COMMIT */
 	uint64_t size;		   /* plain bytes of the body */
 	struct spool_keyref envelope_key;
-	struct span clear;  /* all of the above, as it stands in the record: authenticated with the envelope */
+	struct span clear;  /* all of the above: authenticated with the envelope */
 	struct span sealed; /* the envelope */
 	struct span body;   /* last stretch */
 };
