@@ -21,7 +21,8 @@ static void enter(struct keyd *k, unsigned state, const char *why)
 	k->state = state;
 	k->why = state == KEYPROTO_ERROR ? why : NULL;
 	k->epoch++;
-	list_each(s, &k->sessions, struct keyd_session, link) keyd_session_push(s);
+	list_each(s, &k->sessions, struct keyd_session, link)
+		keyd_session_push(s);
 }
 
 struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
@@ -310,7 +311,7 @@ int keyd_commit(struct keyd *k, unsigned type, struct span body)
 	}
 	rc = keyd_ring_apply(k->ring, type, body, 1);
 	if (rc < 0) {
-		/* The ring would make the same key reference again: two records of it are damage. */
+		/* The ring would make this key reference again: two records of one are damage. */
 		log_event(LOG_LEVEL_ERROR, NULL, "apply-failed", "error=\"%s\"", err_text(rc));
 		if (k->store)
 			keyd_store_distrust(k->store);

@@ -48,7 +48,8 @@ void keyd_cache_free(struct keyd_cache *c)
 {
 	if (!c)
 		return;
-	list_each(e, &c->lru, struct entry, used) secret_free(e->keys, KEYD_CACHE_KEYS);
+	list_each(e, &c->lru, struct entry, used)
+		secret_free(e->keys, KEYD_CACHE_KEYS);
 	free(c->buckets);
 	free(c);
 }

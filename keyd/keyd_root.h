@@ -12,7 +12,7 @@
  * Errors:    ERR_AUTH (secret is not this slot's), ERR_FORMAT, ERR_NOMEM; from files also
  *            sys_file's.
  * Source:    RFC 9106 (Argon2id); sealpost-keyd-store(7); sealpost-keyd.yaml(5).
- * Thread:    pure; any. A passphrase takes a quarter of a second and 64 MiB: for a worker thread. */
+ * Thread:    pure; any. A passphrase takes 0.25 s and 64 MiB: for a worker thread. */
 #ifndef KEYD_KEYD_ROOT_H
 #define KEYD_KEYD_ROOT_H
 

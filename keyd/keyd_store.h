@@ -41,7 +41,7 @@ void keyd_store_seal(struct keyd_store *s);
 
 /* One record, on stable storage when it returns 0. */
 int keyd_store_append(struct keyd_store *s, unsigned type, struct span body);
-/* The last record could not be taken in: the journal is closed, and a snapshot will leave it out. */
+/* The last record could not be taken in: the journal is closed, a snapshot will leave it out. */
 void keyd_store_distrust(struct keyd_store *s);
 /* 1 if the journal is long enough for a snapshot, or broken and in need of one. */
 int keyd_store_wants_snapshot(const struct keyd_store *s);

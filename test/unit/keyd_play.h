@@ -4,7 +4,7 @@
  *
  * Story: keyd_play_open makes a keyd on a temporary directory (or without any file: memory). A
  *        keyd_play_client says HELLO; keyd_play_begin and _call send one request and take its
- *        answer out of what the session wrote. Long work is done at once, since there is no pool. */
+ *        answer out of what the session wrote. Long work is done at once: there is no pool. */
 #ifndef TEST_UNIT_KEYD_PLAY_H
 #define TEST_UNIT_KEYD_PLAY_H
 
