@@ -614,7 +614,7 @@ def test_who_does_not_read_is_not_read_from_and_the_others_go_on(ready):
             f = wire.frame("derive-new", 1, body)
             lazy.sock.sendall(f)
             sent += len(f)
-    assert resident(ready.process.pid) - before < 16 << 10  # KiB: nothing piled up
+    assert resident(ready.process.pid) - before < 32 << 10  # KiB: nothing piled up
     with ready.relay() as r:
         assert r.sign("tls/relay", "ES256", b"x")
     harness.wait_for("the slow reader to be dropped", lambda: ready.process.events("slow-reader"), 20)
