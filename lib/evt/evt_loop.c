@@ -17,9 +17,12 @@
 #define ROUNDS_MAX 8
 
 struct signal_watch {
+	struct evt_loop *loop;
 	struct event *ev;
 	void (*fn)(void *arg, int signo);
 	void *arg;
+	int signo;
+	struct evt_defer defer;
 	struct list_link link;
 };
 
@@ -104,12 +107,13 @@ void evt_loop_free(struct evt_loop *l)
 
 	if (!l)
 		return;
-	run_deferred(l);
 	while ((k = list_pop_front(&l->signals)) != NULL) {
 		struct signal_watch *w = list_entry(k, struct signal_watch, link);
+		evt_loop_undefer(l, &w->defer);
 		event_free(w->ev);
 		free(w);
 	}
+	run_deferred(l);
 	if (l->wake)
 		event_free(l->wake);
 	if (l->tick)
@@ -255,12 +259,22 @@ struct event_base *evt_loop_base(struct evt_loop *l)
 	return l->base;
 }
 
+static void deliver_signal(void *arg)
+{
+	struct signal_watch *w = arg;
+
+	w->fn(w->arg, w->signo);
+}
+
+/* libevent counts signals and calls once for each. A hundred orders to reload are one, and an order to
+ * stop behind them must not wait for a hundred reloads. */
 static void on_signal(evutil_socket_t signo, short what, void *arg)
 {
 	struct signal_watch *w = arg;
 
+	(void)signo;
 	(void)what;
-	w->fn(w->arg, (int)signo);
+	evt_loop_defer(w->loop, &w->defer);
 }
 
 int evt_loop_signal(struct evt_loop *l, int signo, void (*fn)(void *arg, int signo), void *arg)
@@ -269,8 +283,12 @@ int evt_loop_signal(struct evt_loop *l, int signo, void (*fn)(void *arg, int sig
 
 	if (!w)
 		return ERR_NOMEM;
+	w->loop = l;
 	w->fn = fn;
 	w->arg = arg;
+	w->signo = signo;
+	w->defer.fn = deliver_signal;
+	w->defer.arg = w;
 	w->ev = evsignal_new(l->base, signo, on_signal, w);
 	if (!w->ev || event_add(w->ev, NULL) < 0) {
 		if (w->ev)

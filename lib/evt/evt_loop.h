@@ -47,8 +47,8 @@ void evt_loop_defer(struct evt_loop *l, struct evt_defer *d);
 /* Takes it back, if it waits: needed before its owner is freed. */
 void evt_loop_undefer(struct evt_loop *l, struct evt_defer *d);
 
-/* Calls fn on the loop's thread when signal arrives (SIGTERM, SIGHUP). One loop per process.
- * ERR_NOMEM. */
+/* Calls fn on the loop's thread when signal arrives (SIGTERM, SIGHUP); once, however many came
+ * meanwhile. One loop per process. ERR_NOMEM. */
 int evt_loop_signal(struct evt_loop *l, int signo, void (*fn)(void *arg, int signo), void *arg);
 
 #endif

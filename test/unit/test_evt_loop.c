@@ -303,12 +303,13 @@ static void a_loop_that_sleeps_sees_an_advanced_clock_when_woken(void **state)
 	assert_string_equal(trail, "s");
 }
 
-static int signal_seen;
+static int signal_seen, signals_seen;
 
 static void on_signal(void *arg, int signo)
 {
 	(void)arg;
 	signal_seen = signo;
+	signals_seen++;
 }
 
 static void a_signal_is_heard_on_the_loops_thread(void **state)
@@ -321,6 +322,22 @@ static void a_signal_is_heard_on_the_loops_thread(void **state)
 	for (int i = 0; i < 3 && !signal_seen; i++)
 		evt_loop_turn(loop, CLOCK_SEC);
 	assert_int_equal(signal_seen, SIGHUP);
+}
+
+static void signals_that_came_together_are_heard_once(void **state)
+{
+	(void)state;
+	assert_int_equal(evt_loop_signal(loop, SIGHUP, on_signal, NULL), 0);
+	signal_seen = signals_seen = 0;
+	for (int i = 0; i < 10; i++)
+		raise(SIGHUP);
+	for (int i = 0; i < 3; i++)
+		evt_loop_turn(loop, 0);
+	assert_int_equal(signals_seen, 1);
+	raise(SIGHUP);
+	for (int i = 0; i < 3; i++)
+		evt_loop_turn(loop, 0);
+	assert_int_equal(signals_seen, 2);
 }
 
 static void look_at_time(void *arg)
@@ -365,6 +382,7 @@ int main(void)
 	    T(a_sleeping_loop_wakes_for_its_first_timer_by_the_real_clock),
 	    T(a_loop_that_sleeps_sees_an_advanced_clock_when_woken),
 	    T(a_signal_is_heard_on_the_loops_thread),
+	    T(signals_that_came_together_are_heard_once),
 	    T(time_stands_still_within_a_turn_only),
 	};
 
