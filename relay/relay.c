@@ -19,7 +19,10 @@
 #include "sys/sys_notify.h"
 
 struct relay_retired {
+	struct relay_msg msg; /* goes round the workers, then home: none of them is within a turn that knew tls */
 	struct relay_retired *next;
+	struct relay *relay;
+	int seen; /* workers that it has been at */
 	struct relay_conf *conf;
 	struct relay_tls_set tls;
 };
@@ -41,6 +44,32 @@ static void free_tls(const struct relay_tls_set *tls)
 	SSL_CTX_free(tls->in);
 	SSL_CTX_free(tls->out);
 	SSL_CTX_free(tls->out_verify);
+}
+
+static void forget_tls(struct relay_msg *m, void *receiver)
+{
+	struct relay_retired *gone = (struct relay_retired *)m;
+
+	(void)receiver;
+	free_tls(&gone->tls);
+	gone->tls = (struct relay_tls_set){0};
+}
+
+static void go_round(struct relay_retired *gone);
+
+static void at_worker(struct relay_msg *m, void *receiver)
+{
+	(void)receiver;
+	go_round((struct relay_retired *)m);
+}
+
+static void go_round(struct relay_retired *gone)
+{
+	struct relay *r = gone->relay;
+	int home = gone->seen == r->worker_count;
+
+	gone->msg.run = home ? forget_tls : at_worker;
+	evt_inbox_post(home ? r->inbox : r->workers[gone->seen++].inbox, &gone->msg.msg);
 }
 
 /* SIGHUP: routes, limits, retry and certificates change; listeners and paths need a restart. */
@@ -66,9 +95,11 @@ static void reload(struct relay *r)
 		gone->tls = (struct relay_tls_set){atomic_load(&r->tls_in), atomic_load(&r->tls_out),
 					       atomic_load(&r->tls_out_verify)};
 		gone->next = r->retired;
+		gone->relay = r;
 		r->retired = gone;
 		atomic_store(&r->conf, fresh);
 		install_tls(r, &tls);
+		go_round(gone);
 		log_event(LOG_LEVEL_INFO, NULL, "reloaded", NULL);
 	}
 	sys_notify_ready();

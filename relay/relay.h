@@ -83,8 +83,9 @@ struct relay {
 
 #define relay_count(r, name, n) atomic_fetch_add_explicit(&(r)->count.name, (n), memory_order_relaxed)
 
-/* The configuration of this moment, with a reference: relay_conf_unref when done. Configurations and TLS
- * contexts that a reload replaced stay alive until the end, so a pointer once read stays good. */
+/* The configuration of this moment, with a reference: relay_conf_unref when done. Configurations that a reload
+ * replaced stay alive until the end, so a pointer once read stays good. TLS contexts are far larger and do not: a worker
+ * that keeps one beyond a turn of its loop takes a reference. */
 struct relay_conf *relay_now(struct relay *r);
 
 /* Life, for main. relay_new takes conf's reference over; NULL: *why. relay_run returns when stopped. */

@@ -27,7 +27,7 @@ struct in_conn {
 	struct list_link link;
 	struct relay_worker *w;
 	struct relay_conf *conf; /* a reference */
-	SSL_CTX *tls;		 /* NULL: not offered */
+	SSL_CTX *tls;		 /* NULL: not offered; a reference */
 	struct evt_conn *conn;	 /* NULL: gone, a commit is still under way */
 	in_conn_gone_fn gone;
 	void *gone_arg;
@@ -242,6 +242,7 @@ static void release(struct in_conn *c)
 		list_remove(&c->link);
 	in_session_clear(&c->s);
 	evt_timer_clear(&c->add_again);
+	SSL_CTX_free(c->tls);
 	relay_conf_unref(c->conf);
 	free(c);
 }
@@ -442,6 +443,8 @@ int in_conn_open(struct relay_worker *w, int fd, const struct sockaddr_storage *
 	c->w = w;
 	c->conf = relay_now(w->relay);
 	c->tls = atomic_load(&w->relay->tls_in);
+	if (c->tls)
+		SSL_CTX_up_ref(c->tls);
 	c->peer = *peer;
 	c->gone = gone;
 	c->gone_arg = arg;

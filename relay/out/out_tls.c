@@ -20,7 +20,7 @@ struct kept {
 struct out_tls {
 	struct relay *relay;
 	struct {	     /* [1]: verifying */
-		SSL_CTX *of; /* the context that only12 was made from */
+		SSL_CTX *of; /* what only12 was made from: a reference, lest another get its address */
 		SSL_CTX *only12;
 	} ctx[2];
 	struct kept *buckets[BUCKETS];
@@ -75,8 +75,11 @@ SSL_CTX *out_tls_context(struct out_tls *t, int level, enum out_tls_try how)
 		return full;
 	if (t->ctx[verify].of != full) {
 		SSL_CTX_free(t->ctx[verify].only12);
+		SSL_CTX_free(t->ctx[verify].of);
+		t->ctx[verify].of = NULL;
 		t->ctx[verify].only12 = make_12(t->relay, full, verify);
-		t->ctx[verify].of = t->ctx[verify].only12 ? full : NULL;
+		if (t->ctx[verify].only12 && SSL_CTX_up_ref(full))
+			t->ctx[verify].of = full;
 	}
 	return t->ctx[verify].only12;
 }
@@ -180,7 +183,9 @@ void out_tls_free(struct out_tls *t)
 		return;
 	while (!list_empty(&t->ages))
 		out_tls_forget(t, list_entry(list_first(&t->ages), struct kept, age)->key);
-	SSL_CTX_free(t->ctx[0].only12);
-	SSL_CTX_free(t->ctx[1].only12);
+	for (int i = 0; i < 2; i++) {
+		SSL_CTX_free(t->ctx[i].only12);
+		SSL_CTX_free(t->ctx[i].of);
+	}
 	free(t);
 }
