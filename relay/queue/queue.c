@@ -131,7 +131,9 @@ static void run_due(struct queue *q)
 	while ((pos = queue_sched_due(&q->waiting, q->now))) {
 		struct queue_group *g = list_entry(pos, struct queue_group, at.timer);
 		/* the heap has let go of it already, and leave finds that out */
-		if (g->expired)
+		if (g->message->deleted)
+			queue_result_delete_again(q, g);
+		else if (g->expired)
 			queue_group_expire(q, g);
 		else
 			queue_group_ready(q, g, 0);

@@ -285,6 +285,9 @@ void queue_result(struct relay_msg *m, void *queue); /* handler of jobs that com
  * queue_post_state. */
 void queue_result_delete(struct queue *q, struct queue_message *m, queue_state_fn then, void *arg);
 
+/* For a group of a message that was to be deleted, and was in a worker's hands then. */
+void queue_result_delete_again(struct queue *q, struct queue_group *g);
+
 /* --- queue_found.c */
 void queue_found_back(struct queue *q, struct queue_task *t);
 void queue_found_free(struct queue *q, struct queue_found *f);

@@ -261,6 +261,13 @@ static void defer(struct queue *q, struct queue_group *g, struct queue_task *t, 
 	record_deferred(q, g, t, q->wall + pause);
 }
 
+/* If memory is short it waits a second and comes here once more. */
+void queue_result_delete_again(struct queue *q, struct queue_group *g)
+{
+	queue_group_wait(q, g, CLOCK_SEC);
+	queue_result_delete(q, g->message, NULL, NULL);
+}
+
 static void group_back(struct queue *q, struct queue_task *t)
 {
 	struct queue_group *g = t->job.group;
@@ -279,9 +286,7 @@ static void group_back(struct queue *q, struct queue_task *t)
 	if (g->count == 0) {
 		queue_group_done(q, g);
 	} else if (m->deleted) {
-		g->at.task = NULL;
-		queue_group_leave(q, g);
-		queue_result_delete(q, m, NULL, NULL);
+		queue_result_delete_again(q, g);
 	} else if (untried(q, g, t)) {
 		put_back(q, g, t);
 	} else {

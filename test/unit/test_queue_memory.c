@@ -60,6 +60,7 @@ static void live(struct world *w)
 {
 	static const char *const domains[] = {"a.test", "b.test", "a.test"};
 	uint64_t id = add(w, 3, domains, 3, a_fresh());
+	uint64_t held = add_to(w, "held.test");
 	char name[32];
 
 	for (int i = 0; i < 70; i++) { /* enough to make heaps and tables grow */
@@ -67,6 +68,7 @@ static void live(struct world *w)
 		add_to(w, name);
 	}
 	settle(w);
+	ask_and_forget(w, QUEUE_DELETE, held); /* while a worker has it */
 	for (unsigned todo = w->job_count; todo; todo--) {
 		struct queue_job *j = w->jobs[0];
 		if (j->kind == QUEUE_OPEN)
