@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -204,33 +206,55 @@ static int write_files(const struct init *in)
 	return rc;
 }
 
+/* 1 if somebody takes connections there: a socket's file alone may be one that nobody listens on (yet, or any more). */
+static int answers(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), yes;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%.100s", path);
+	yes = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
+
+static pid_t start_keyd(const struct init *in)
+{
+	char program[4200], file[4200];
+	pid_t pid;
+
+	snprintf(file, sizeof(file), "%s/keyd.yaml", in->c->conf_dir);
+	cli_program(in->c, "sealpost-keyd", program, sizeof(program));
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		dup2(in->keyd_log, STDERR_FILENO);
+		execl(program, program, "-c", file, (char *)NULL);
+		fprintf(stderr, "sealpost: cannot run %s\n", program);
+		_exit(EXIT_ENVIRONMENT);
+	}
+	return pid;
+}
+
 /* keyd's admin client; starts keyd if none answers. */
 static struct keyproto_client_sync *reach_keyd(struct init *in)
 {
-	char sock[4200], program[4200], file[4200];
 	struct timespec pause = {.tv_nsec = 50000000};
+	char sock[4200];
+	int status;
 
 	snprintf(sock, sizeof(sock), "%s/keyd-admin.sock", in->c->run_dir);
-	snprintf(file, sizeof(file), "%s/keyd.yaml", in->c->conf_dir);
-	if (access(sock, F_OK) < 0) {
-		cli_program(in->c, "sealpost-keyd", program, sizeof(program));
-		fflush(stdout);
-		in->keyd = fork();
-		if (in->keyd == 0) {
-			dup2(in->keyd_log, STDERR_FILENO);
-			execl(program, program, "-c", file, (char *)NULL);
-			fprintf(stderr, "sealpost: cannot run %s\n", program);
-			_exit(EXIT_ENVIRONMENT);
+	if (answers(sock))
+		return cli_keyd(in->c, KEYPROTO_ROLE_OFFICER);
+	in->keyd = start_keyd(in);
+	for (int i = 0; i < KEYD_START_TRIES && !answers(sock); i++) {
+		if (in->keyd < 0 || waitpid(in->keyd, &status, WNOHANG) > 0) {
+			in->keyd = 0;
+			cli_fail(0, "sealpost-keyd did not start");
+			return NULL;
 		}
-		for (int i = 0; i < KEYD_START_TRIES && access(sock, F_OK) < 0; i++) {
-			int status;
-			if (in->keyd < 0 || waitpid(in->keyd, &status, WNOHANG) > 0) {
-				in->keyd = 0;
-				cli_fail(0, "sealpost-keyd did not start");
-				return NULL;
-			}
-			nanosleep(&pause, NULL);
-		}
+		nanosleep(&pause, NULL);
 	}
 	return cli_keyd(in->c, KEYPROTO_ROLE_OFFICER);
 }
