@@ -46,8 +46,7 @@ def test_a_message_through_postfix_arrives_byte_for_byte_over_tls(to_sink, sink,
 def test_bytes_are_kept_whatever_they_are(to_sink, sink):
     to_sink.start()
     bodies = [b"", b".\r\n..\r\n...\r\n", b"x" * 998 + b"\r\n", bytes(range(128, 256)) + b"\r\n", b"\t \r\n" * 3,
-              b"no line end at the end", b"a\r\n" * 6000, os.urandom(1) * 16384]
-    bodies = [b.replace(b"\n", b"\n") for b in bodies]
+              b"no line end at the end", b"a\r\n" * 6000, b"z" * 16384]
     sent = []
     for i, body in enumerate(bodies):
         if len(body) > 998 and b"\r\n" not in body:
