@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 	rc = milter_run(milter);
 	log_event(LOG_LEVEL_INFO, NULL, "stopped", NULL);
 	log_flush();
-	/* Threads of libmilter may still be in a callback of a connection that lingers: what they
-	 * use stays until the process is gone. */
-	return rc < 0 ? EXIT_ENVIRONMENT : 0;
+	/* Threads of libmilter may still be in a callback of a connection that lingers: what they use
+	 * stays until the process is gone, and no exit handler of a library takes it from under them. */
+	_exit(rc < 0 ? EXIT_ENVIRONMENT : 0);
 }
