@@ -67,8 +67,9 @@ uint32_t spool_record_sum(struct span a, struct span b);
 /* Writes the head to head[0..SPOOL_HEAD); the meta must stand behind it already. */
 void spool_record_put(uint8_t *head, const struct spool_mark *m, uint32_t offset,
 		      const struct spool_record *r);
-/* Reads head and meta at offset of a segment of size bytes. >0: bytes of head and meta; 0: more
- * bytes than b holds are needed; ERR_FORMAT: no record begins here. */
+/* Reads head and meta at offset of a segment of size bytes. >0: bytes of head and meta; 0: b is
+ * shorter than that (if it has SPOOL_HEAD bytes, r is filled, but not yet to be trusted);
+ * ERR_FORMAT: no record begins here. */
 int spool_record_get(struct spool_record *r, const struct spool_mark *m, uint32_t offset,
 		     uint32_t size, struct span b);
 /* 0, or ERR_DAMAGED. */

@@ -100,7 +100,9 @@ static int take_check(struct spool_replay *p, struct spool_point at, const struc
 	do {
 		struct spool_entry *e;
 		more = spool_check_get(p->live, meta, &done, &e);
-		if (more > 0 && stamp(p, e, p->run) < 0)
+		if (more > 0 && e->remaining == 0)
+			spool_live_remove(p->live, e);
+		else if (more > 0 && stamp(p, e, p->run) < 0)
 			more = ERR_NOMEM;
 	} while (more > 0);
 	if (more == 0)

@@ -62,24 +62,21 @@ static struct span seen(const struct window *w, uint32_t offset)
 	return span_of(w->p + (offset - w->at), w->n - (offset - w->at));
 }
 
-/* >0: a record's head and meta; 0: the range ends; ERR_FORMAT, ERR_IO, ERR_NOMEM. */
+/* >0: a record's head and meta; ERR_FORMAT: none begins here; ERR_IO, ERR_NOMEM. */
 static int look(struct spool_scan *sc, struct window *w, uint32_t offset, struct spool_record *r)
 {
-	uint32_t want = SPOOL_HEAD;
-	int n, err;
+	int n, err = need(sc, w, offset, SPOOL_HEAD);
 
-	for (;;) {
-		err = need(sc, w, offset, want);
+	if (err < 0)
+		return err;
+	n = spool_record_get(r, &sc->mark, offset, sc->size, seen(w, offset));
+	if (n == 0 && spool_record_size(r) <= sc->end - offset) { /* a plausible head; now its meta */
+		err = need(sc, w, offset, SPOOL_HEAD + r->meta);
 		if (err < 0)
 			return err;
 		n = spool_record_get(r, &sc->mark, offset, sc->size, seen(w, offset));
-		if (n != 0)
-			break;
-		if (want > SPOOL_HEAD || sc->end - offset <= SPOOL_HEAD)
-			return ERR_FORMAT; /* more than the range holds */
-		want = SPOOL_HEAD + SPOOL_META_MAX;
 	}
-	return n > 0 && spool_record_size(r) > sc->end - offset ? ERR_FORMAT : n;
+	return n > 0 && spool_record_size(r) <= sc->end - offset ? n : ERR_FORMAT;
 }
 
 /* The next offset at which the segment's mark stands, or end. *lost: behind the last sector that
