@@ -206,6 +206,23 @@ static int start_control(struct relay *r, const char **why)
 	return 0;
 }
 
+/* Signals are control's: no other thread is interrupted in its work by one. */
+static int start_threads(struct relay *r, struct relay_conf *conf, const char **why)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = open_spool(r, conf, why);
+	if (err == 0)
+		err = start_workers(r, conf->workers, why);
+	if (err == 0)
+		err = queue_start(r->queue);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
 struct relay *relay_new(struct relay_conf *conf, const char **why)
 {
 	struct relay *r = calloc(1, sizeof(*r));
@@ -231,10 +248,7 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 		goto fail;
 	}
 	r->queue = queue_new(r, out_worker_job);
-	if (!r->queue || start_control(r, why) < 0 || open_spool(r, conf, why) < 0 ||
-	    start_workers(r, conf->workers, why) < 0)
-		goto fail;
-	if (queue_start(r->queue) < 0)
+	if (!r->queue || start_control(r, why) < 0 || start_threads(r, conf, why) < 0)
 		goto fail;
 	r->api = api_server_new(r, &err);
 	if (!r->api) {
