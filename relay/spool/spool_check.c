@@ -53,14 +53,15 @@ uint32_t spool_check_put(uint8_t *p, const struct spool_entry *e)
 	return (uint32_t)(q - p);
 }
 
-static int get_lists(struct spool_entry *e, const uint8_t *p, unsigned segments, unsigned states)
+static int get_lists(struct spool_live *l, struct spool_entry *e, const uint8_t *p,
+		     unsigned segments, unsigned states)
 {
 	struct spool_state st;
 
 	for (unsigned i = 0; i < segments; i++, p += 4)
 		if (!num_get_u32(p))
 			return ERR_FORMAT;
-		else if (spool_live_segment(e, num_get_u32(p)) < 0)
+		else if (spool_live_segment(l, e, num_get_u32(p)) < 0)
 			return ERR_NOMEM;
 	for (unsigned i = 0; i < states; i++, p += SPOOL_STATE_SIZE) {
 		if (spool_record_get_state(p, &st) < 0 || st.recipient >= e->recipients)
@@ -96,11 +97,11 @@ int spool_check_get(struct spool_live *l, struct span meta, size_t *at, struct s
 	if (e)
 		spool_live_remove(l, e);
 	e = spool_live_add(l, id);
-	if (!e || spool_live_expect(e, (uint16_t)recipients) < 0)
+	if (!e || spool_live_expect(l, e, (uint16_t)recipients) < 0)
 		return ERR_NOMEM;
 	spool_live_commit(l, e, place, (int64_t)num_get_u64(p + 8));
 	e->parts = num_get_u16(p + 30);
-	err = get_lists(e, p + ENTRY, segments, states);
+	err = get_lists(l, e, p + ENTRY, segments, states);
 	if (err) {
 		spool_live_remove(l, e);
 		return err;
@@ -110,10 +111,11 @@ int spool_check_get(struct spool_live *l, struct span meta, size_t *at, struct s
 	return 1;
 }
 
-/* About what one writes; messages of many recipients are rare enough. */
+/* About what one writes. */
 static uint64_t cost(const struct spool_log *s)
 {
-	return SPOOL_PAGE + (uint64_t)s->live.committed * (ENTRY + SPOOL_STATE_SIZE + 4);
+	return SPOOL_PAGE + s->live.committed * (ENTRY + SPOOL_STATE_SIZE) +
+	       s->live.listed * SPOOL_STATE_SIZE;
 }
 
 static int idle(const struct spool_log *s, size_t i)

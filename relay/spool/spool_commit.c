@@ -213,7 +213,7 @@ static int take_part(struct spool_log *s, struct spool_job *j)
 		e = spool_live_add(&s->live, j->id);
 	if (!e || e->parts == SPOOL_PARTS_MAX)
 		return e ? ERR_LIMIT : ERR_NOMEM;
-	err = spool_live_segment(e, s->current->mark.number);
+	err = spool_live_segment(&s->live, e, s->current->mark.number);
 	if (err < 0)
 		return err;
 	s->current->pins += (uint32_t)err;
@@ -248,7 +248,7 @@ static int write_commit(struct spool_log *s, struct spool_job *j, struct spool_r
 	e = spool_live_find(&s->live, j->id);
 	if (!e)
 		e = spool_live_add(&s->live, j->id);
-	if (!e || spool_live_expect(e, j->recipients) < 0)
+	if (!e || spool_live_expect(&s->live, e, j->recipients) < 0)
 		return ERR_NOMEM;
 	for (unsigned i = 0; i < j->part_count; i++)
 		spool_record_put_place(head + SPOOL_HEAD + i * SPOOL_PLACE_SIZE, &j->parts[i]);

@@ -42,6 +42,11 @@ static struct spool_entry *entry(const struct spool_live *l, uint32_t slot)
 	return &l->chunks[slot / CHUNK][slot % CHUNK];
 }
 
+static uint64_t listed(const struct spool_entry *e)
+{
+	return e->segment_count + (e->recipients > 1 ? e->recipients : 0u);
+}
+
 static void drop_memory(struct spool_entry *e)
 {
 	free(e->segments);
@@ -177,6 +182,7 @@ void spool_live_remove(struct spool_live *l, struct spool_entry *e)
 	*link = e->next;
 	if (e->at.segment)
 		l->committed--;
+	l->listed -= listed(e);
 	drop_memory(e);
 	e->id = 0;
 	e->next = l->free;
@@ -185,7 +191,7 @@ void spool_live_remove(struct spool_live *l, struct spool_entry *e)
 		shrink(l);
 }
 
-int spool_live_expect(struct spool_entry *e, uint16_t recipients)
+int spool_live_expect(struct spool_live *l, struct spool_entry *e, uint16_t recipients)
 {
 	struct spool_state *many = NULL;
 
@@ -194,16 +200,18 @@ int spool_live_expect(struct spool_entry *e, uint16_t recipients)
 		if (!many)
 			return ERR_NOMEM;
 	}
+	l->listed -= listed(e);
 	if (e->recipients > 1)
 		free(e->many);
 	memset(&e->one, 0, sizeof(e->one));
 	if (recipients > 1)
 		e->many = many;
 	e->recipients = e->remaining = recipients;
+	l->listed += listed(e);
 	return 0;
 }
 
-int spool_live_segment(struct spool_entry *e, uint32_t segment)
+int spool_live_segment(struct spool_live *l, struct spool_entry *e, uint32_t segment)
 {
 	uint32_t *more;
 
@@ -221,6 +229,7 @@ int spool_live_segment(struct spool_entry *e, uint32_t segment)
 		e->segments = more;
 	}
 	e->segments[e->segment_count++] = segment;
+	l->listed++;
 	return 1;
 }
 

@@ -35,6 +35,7 @@ struct spool_live {
 	uint32_t free;	    /* slot + 1 of the first free one */
 	uint32_t count;	    /* entries, open ones included */
 	uint64_t committed; /* of them, with a COMMIT */
+	uint64_t listed;    /* recipients of messages with more than one, and segments with PARTs */
 	/* linear hashing: one bucket is split per entry */
 	uint32_t *buckets;
 	uint32_t bucket_count, bucket_room, split, base;
@@ -52,9 +53,9 @@ struct spool_entry *spool_live_slot(const struct spool_live *l, uint32_t slot);
 uint32_t spool_live_index(const struct spool_live *l, const struct spool_entry *e);
 
 /* Sets how many recipients there are, all unknown. ERR_NOMEM. */
-int spool_live_expect(struct spool_entry *e, uint16_t recipients);
+int spool_live_expect(struct spool_live *l, struct spool_entry *e, uint16_t recipients);
 /* Notes that a segment holds PARTs: 1 if it is new, 0 if known. ERR_NOMEM. */
-int spool_live_segment(struct spool_entry *e, uint32_t segment);
+int spool_live_segment(struct spool_live *l, struct spool_entry *e, uint32_t segment);
 /* Says where the COMMIT lies: the message lives. */
 void spool_live_commit(struct spool_live *l, struct spool_entry *e, struct spool_place at,
 		       int64_t created);

@@ -40,6 +40,19 @@ static int64_t patience(const struct spool_log *s)
 	return left;
 }
 
+/* Once per segment, and now and then again if that failed. */
+static void ask_ahead(struct spool_log *s)
+{
+	uint32_t number = s->current->mark.number;
+
+	if (s->current->bad || s->current->end < ASK_AT(s->current->size) ||
+	    (s->asked_after == number && s->now - s->asked < s->options.look))
+		return;
+	s->asked_after = number;
+	s->asked = s->now;
+	spool_prepare_ask(&s->prepare, s->highest + 1);
+}
+
 static int one_round(struct spool_log *s, struct evt_msg *batch)
 {
 	int more;
@@ -62,8 +75,7 @@ static int one_round(struct spool_log *s, struct evt_msg *batch)
 		spool_write_sync(s);
 		spool_commit_reply(s);
 	}
-	if (!s->current->bad && s->current->end >= ASK_AT(s->current->size))
-		spool_prepare_ask(&s->prepare, s->current->mark.number + 1);
+	ask_ahead(s);
 	more = spool_check_step(s);
 	spool_commit_reply(s);
 	return more;
@@ -160,9 +172,10 @@ static int have_current(struct spool_log *s, int fresh)
 	s->now = clock_mono();
 	s->wall = clock_wall();
 	if (!s->current) {
-		g = spool_prepare_make(&s->prepare, 1, &err);
+		g = spool_prepare_make(&s->prepare, s->highest + 1, &err);
 		if (!g)
 			return err;
+		s->highest = g->mark.number;
 		err = spool_segment_set_add(&s->set, g);
 		if (err) {
 			spool_segment_unref(g);

@@ -93,7 +93,9 @@ struct spool_report { /* of a recovery, for log and status */
 	uint64_t segments, records, messages, live, damaged_records, torn_bytes;
 };
 
-/* Opens or creates dir, recovers, calls found for every message that lives, then starts the thread. free_floor: bytes that must stay free. */
+/* Opens or creates dir, recovers, calls found for every message that lives, then starts the thread. free_floor: bytes
+ * that must stay free. *err: ERR_DENIED (owner, mode, kind of the directory or of a file in it), ERR_BUSY (another relay
+ * has it), ERR_IO, ERR_NOSPACE, ERR_NOMEM, ERR_NOTFOUND. */
 struct spool_log *spool_log_open(const char *dir, uint64_t free_floor,
 				 void (*found)(void *arg, const struct spool_found *f), void *arg,
 				 struct spool_report *report, int *err);
@@ -104,7 +106,8 @@ void spool_log_stop(struct spool_log *s);
 void spool_log_close(struct spool_log *s);
 
 void spool_log_post(struct spool_log *s, struct spool_job *j);
-/* Cheap look before accepting: 0, or ERR_NOSPACE while the disk is (nearly) full. Any thread. */
+/* Cheap look before accepting: 0, or why new mail is refused: ERR_NOSPACE while the disk is (nearly) full, ERR_IO
+ * while nothing can be written. Any thread. */
 int spool_log_ready(const struct spool_log *s);
 
 /* Reads a whole record's payload (head and body as they were posted) into out; checks its sum. The record must

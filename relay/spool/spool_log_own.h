@@ -91,6 +91,9 @@ struct spool_log {
 	int64_t dirty_since; /* mono */
 	int64_t looked;	     /* mono of the last look at the free space */
 	int64_t tried;	     /* mono of the last failure to get a new segment; 0: none */
+	int64_t asked;	     /* mono of when the helper was asked for the one after number asked_after */
+	uint32_t asked_after;
+	uint32_t highest; /* number that a segment ever had */
 	uint32_t started;    /* bytes behind stable whose writing the kernel was told to begin */
 
 	/* any thread */

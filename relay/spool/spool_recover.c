@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/spool/spool_recover.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/err.h"
 #include "core/id.h"
 #include "core/log.h"
-#include "core/num.h"
+#include "relay/spool/spool_load.h"
 #include "relay/spool/spool_replay.h"
 #include "relay/spool/spool_scan.h"
 
 #define SUSPECTS_MAX 64 /* per segment; more are counted as one */
-
-struct names {
-	uint32_t *all;
-	size_t count, room;
-};
 
 struct suspect { /* something is wrong there: damage, or never wholly written */
 	uint32_t from, to;
@@ -31,7 +22,7 @@ struct suspect { /* something is wrong there: damage, or never wholly written */
 struct recovery {
 	struct spool_log *s;
 	struct spool_report *report;
-	struct names segments, kept;
+	struct spool_load files;
 	struct spool_replay replay;
 	struct spool_point from; /* records before are passed over */
 	int told;		 /* damage was logged in the first walk: not again in a second */
@@ -43,191 +34,6 @@ struct recovery {
 	unsigned suspect_count;
 	int torn;
 };
-
-/* --- files */
-
-static int add_name(struct names *n, uint32_t number)
-{
-	if (n->count == n->room) {
-		size_t room = n->room ? 2 * n->room : 64;
-		uint32_t *more = realloc(n->all, room * sizeof(*more));
-		if (!more)
-			return ERR_NOMEM;
-		n->all = more;
-		n->room = room;
-	}
-	n->all[n->count++] = number;
-	return 0;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int list(struct recovery *v)
-{
-	int fd = openat(v->s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	uint32_t number;
-
-	if (!d) {
-		if (fd >= 0)
-			close(fd);
-		return ERR_IO;
-	}
-	errno = 0;
-	while (!err && (e = readdir(d))) {
-		if (spool_segment_number(e->d_name, "seg", &number))
-			err = add_name(&v->segments, number);
-		else if (spool_segment_number(e->d_name, "free", &number))
-			err = add_name(&v->kept, number);
-		else if (spool_segment_number(e->d_name, "new", &number))
-			v->s->io->unlink(v->s->dir, e->d_name);
-	}
-	if (!err && errno)
-		err = ERR_IO;
-	closedir(d);
-	if (v->segments.count)
-		qsort(v->segments.all, v->segments.count, sizeof(uint32_t), by_number);
-	return err;
-}
-
-static void rename_segment(struct spool_log *s, uint32_t number, const char *suffix)
-{
-	char from[SPOOL_NAME_SIZE], to[SPOOL_NAME_SIZE];
-
-	spool_segment_name(from, number, "seg");
-	spool_segment_name(to, number, suffix);
-	s->io->rename(s->dir, from, to);
-}
-
-/* Without a title, the first record still tells in which life of the file it was written. */
-static int guess_title(struct recovery *v, int fd, uint32_t size, struct spool_title *t)
-{
-	uint8_t buf[SPOOL_HEAD + SPOOL_CLOSE_SIZE];
-	struct spool_record r;
-	struct span b = {buf, sizeof(buf)};
-
-	if (spool_io_read(v->s->io, fd, buf, sizeof(buf), SPOOL_FIRST) < 0)
-		return ERR_DAMAGED;
-	t->mark.nonce = num_get_u64(buf);
-	t->size = size & ~(SPOOL_PAGE - 1);
-	t->created = 0;
-	return spool_record_get(&r, &t->mark, SPOOL_FIRST, t->size, b) > 0 ? 0 : ERR_DAMAGED;
-}
-
-/* What kind of file it is: 0 a segment, ERR_NOTFOUND none that is in use, ERR_DAMAGED. */
-static int read_title(struct recovery *v, int fd, uint32_t number, uint32_t size,
-		      struct spool_title *t, int *damaged)
-{
-	uint8_t page[SPOOL_PAGE];
-	int err;
-
-	*damaged = 0;
-	err = spool_io_read(v->s->io, fd, page, sizeof(page), 0);
-	if (!err)
-		err = spool_record_get_title(page, t);
-	if (!err && t->mark.number != number)
-		err = ERR_NOTFOUND;
-	if (!err || err == ERR_NOTFOUND)
-		return err;
-	*damaged = 1;
-	t->mark.number = number;
-	return guess_title(v, fd, size, t);
-}
-
-static int load(struct recovery *v, uint32_t number)
-{
-	struct spool_log *s = v->s;
-	char name[SPOOL_NAME_SIZE];
-	struct spool_title t;
-	struct spool_segment *g;
-	struct stat st;
-	int err, damaged, fd;
-
-	spool_segment_name(name, number, "seg");
-	fd = spool_segment_open(s->io, s->dir, name, O_RDWR, &err);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		log_event(LOG_LEVEL_ERROR, NULL, "spool-refused", "file=%s reason=\"%s\"", name,
-			  err_text(fd < 0 ? err : ERR_IO));
-		if (fd >= 0)
-			close(fd);
-		return fd < 0 ? err : ERR_IO;
-	}
-	err = read_title(v, fd, number, (uint32_t)st.st_size, &t, &damaged);
-	if (damaged) {
-		v->report->damaged_records++;
-		log_event(LOG_LEVEL_ERROR, NULL, "spool-damaged",
-			  "segment=%08x offset=0 bytes=%u kind=title readable=%s", number,
-			  SPOOL_PAGE, err ? "no" : "yes");
-	}
-	if (err) {
-		close(fd);
-		rename_segment(s, number, err == ERR_NOTFOUND ? "free" : "damaged");
-		return err == ERR_NOTFOUND ? add_name(&v->kept, number) : 0;
-	}
-	g = spool_segment_new(&t, fd);
-	if (!g) {
-		close(fd);
-		return ERR_NOMEM;
-	}
-	g->damaged = (uint8_t)damaged;
-	/* where reading must stop, until more is known */
-	atomic_store(&g->end, st.st_size < t.size ? (uint32_t)st.st_size : t.size);
-	err = spool_segment_set_add(&s->set, g);
-	if (err)
-		spool_segment_unref(g);
-	return err;
-}
-
-static void load_kept(struct recovery *v)
-{
-	for (size_t i = 0; i < v->kept.count; i++) {
-		char name[SPOOL_NAME_SIZE];
-		struct stat st;
-		int err, fd;
-		spool_segment_name(name, v->kept.all[i], "free");
-		fd = spool_segment_open(v->s->io, v->s->dir, name, O_RDWR, &err);
-		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size == v->s->options.segment_size)
-			spool_prepare_keep(&v->s->prepare, v->kept.all[i]);
-		else
-			v->s->io->unlink(v->s->dir, name);
-		if (fd >= 0)
-			close(fd);
-	}
-}
-
-/* The CLOSEs that stand first in a segment. 1 if there was one; *last is the last. */
-static int read_closings(struct recovery *v, const struct spool_segment *g,
-			 struct spool_close *last)
-{
-	uint8_t buf[SPOOL_CLOSINGS_MAX * (SPOOL_HEAD + SPOOL_CLOSE_SIZE)];
-	uint32_t offset = SPOOL_FIRST, at = 0, n = sizeof(buf);
-	struct spool_segment *closed;
-	struct spool_record r;
-	int any = 0;
-
-	if (g->end < SPOOL_FIRST + n)
-		n = g->end > SPOOL_FIRST ? g->end - SPOOL_FIRST : 0;
-	if (!n || spool_segment_read(v->s->io, v->s->dir, g, buf, n, SPOOL_FIRST) < 0)
-		return 0;
-	while (spool_record_get(&r, &g->mark, offset + at, g->size, span_of(buf + at, n - at)) >
-		   0 &&
-	       r.kind == SPOOL_CLOSE && spool_record_get_close(buf + at + SPOOL_HEAD, last) == 0) {
-		any = 1;
-		at += spool_record_size(&r);
-		closed = spool_segment_set_find(&v->s->set, last->mark.number);
-		if (closed && closed->mark.nonce == last->mark.nonce && last->end <= closed->size) {
-			closed->closed = last->end;
-			closed->stable = last->stable;
-		}
-	}
-	return any;
-}
 
 /* --- walking */
 
@@ -365,20 +171,9 @@ static int replay(struct recovery *v, struct spool_point from, struct spool_segm
 	return 0;
 }
 
-/* Where the last checkpoint that a CLOSE names began; segment 0: from the very beginning. */
-static struct spool_close last_check(struct recovery *v)
-{
-	struct spool_close c, newest = {0};
-
-	for (size_t i = 0; i < v->s->set.count; i++)
-		if (read_closings(v, v->s->set.all[i], &c))
-			newest = c;
-	return newest;
-}
-
 static int replay_all(struct recovery *v, struct spool_segment **used, int *torn)
 {
-	struct spool_close c = last_check(v);
+	struct spool_close c = spool_load_check(&v->files);
 	struct spool_point oldest = {0, 0};
 	int err = replay(v, c.check, used, torn);
 
@@ -511,11 +306,11 @@ static void choose(struct recovery *v, struct spool_segment *used, int torn, int
 		struct spool_segment *g = s->set.all[s->set.count - 1];
 		int good = !g->damaged && g->size == s->options.segment_size && !short_file(g);
 		spool_segment_set_remove(&s->set, g);
-		if (good && !torn && g->mark.number == used->mark.number + 1) {
+		if (good && !torn && s->set.all[s->set.count - 1] == used) {
 			spool_prepare_found(&s->prepare, g);
 			continue;
 		}
-		rename_segment(s, g->mark.number, g->damaged ? "damaged" : "free");
+		spool_load_rename(s, g->mark.number, g->damaged ? "damaged" : "free");
 		if (good)
 			spool_prepare_keep(&s->prepare, g->mark.number);
 		spool_segment_unref(g);
@@ -538,13 +333,13 @@ int spool_recover(struct spool_log *s, struct spool_report *report, int *fresh)
 	v->s = s;
 	v->report = report;
 	memset(report, 0, sizeof(*report));
-	err = list(v);
-	for (size_t i = 0; !err && i < v->segments.count; i++)
-		err = load(v, v->segments.all[i]);
+	v->files.s = s;
+	v->files.report = report;
+	err = spool_load_segments(&v->files);
 	if (!err)
 		err = replay_all(v, &used, &torn);
 	if (!err) {
-		load_kept(v);
+		spool_load_kept(&v->files);
 		settle(v);
 		if (!used && s->set.count)
 			used = s->set.all[0];
@@ -552,13 +347,15 @@ int spool_recover(struct spool_log *s, struct spool_report *report, int *fresh)
 			choose(v, used, torn, fresh);
 		s->check.done = v->replay.complete;
 		s->check.done_records = v->replay.complete_records;
+		for (size_t i = 0; i < s->set.count; i++)
+			if (s->set.all[i]->mark.number >= s->check.done.segment)
+				s->check.since += s->set.all[i]->end;
 		report->segments = s->set.count;
 		report->live = s->live.committed;
 		report->messages = s->live.committed + v->replay.finished;
 	}
 	spool_replay_clear(&v->replay);
-	free(v->segments.all);
-	free(v->kept.all);
+	spool_load_clear(&v->files);
 	free(v);
 	return err;
 }

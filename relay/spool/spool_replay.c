@@ -52,7 +52,7 @@ static int take_commit(struct spool_replay *p, struct spool_point at, const stru
 	}
 	if (!e) {
 		e = spool_live_add(p->live, r->id);
-		if (!e || spool_live_expect(e, r->count) < 0)
+		if (!e || spool_live_expect(p->live, e, r->count) < 0)
 			return ERR_NOMEM;
 	}
 	spool_live_commit(p->live, e, place, r->time);
@@ -60,7 +60,7 @@ static int take_commit(struct spool_replay *p, struct spool_point at, const stru
 	for (size_t i = 0; i < e->parts; i++)
 		/* a place that means nothing shows when the PARTs are looked at */
 		if (spool_record_get_place(meta.p + i * SPOOL_PLACE_SIZE, &part) == 0 &&
-		    spool_live_segment(e, part.segment) < 0)
+		    spool_live_segment(p->live, e, part.segment) < 0)
 			return ERR_NOMEM;
 	return stamp(p, e, 0);
 }

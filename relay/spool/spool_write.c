@@ -101,7 +101,7 @@ static int new_segment(struct spool_log *s)
 
 	if (s->closing_count + 1 >= SPOOL_CLOSINGS_MAX)
 		return ERR_IO;
-	g = spool_prepare_take(&s->prepare, old->mark.number + 1, &err);
+	g = spool_prepare_take(&s->prepare, s->highest + 1, &err);
 	if (g && spool_segment_set_add(&s->set, g) < 0) {
 		spool_prepare_found(&s->prepare, g);
 		g = NULL;
@@ -114,6 +114,8 @@ static int new_segment(struct spool_log *s)
 	if (!old->bad) /* a bad one is among the closings since it went bad */
 		add_closing(s, old);
 	s->current = g;
+	if (g->mark.number > s->highest)
+		s->highest = g->mark.number;
 	s->started = SPOOL_FIRST;
 	s->looked = 0;
 	s->freed = 1;

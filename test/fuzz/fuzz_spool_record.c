@@ -28,14 +28,15 @@ static void heads(const uint8_t *data, size_t size, const struct spool_mark *m, 
 	if (size < SPOOL_HEAD)
 		return;
 	/* the same fields with right sums */
-	r = (struct spool_record){.id = num_get_u64(data + 8),
-				  .time = (int64_t)num_get_u64(data + 16),
-				  .stable = num_get_u32(data + 24),
-				  .meta = num_get_u32(data + 28) % (uint32_t)(size - SPOOL_HEAD + 1),
-				  .data = num_get_u32(data + 32) % (uint32_t)(size - SPOOL_HEAD + 1),
-				  .kind = data[36] % 9,
-				  .count = num_get_u16(data + 38),
-				  .data_sum = num_get_u32(data + 40)};
+	r = (struct spool_record){
+	    .id = num_get_u64(data + 8),
+	    .time = (int64_t)num_get_u64(data + 16),
+	    .stable = num_get_u32(data + 24),
+	    .meta = num_get_u32(data + 28) % (uint32_t)(size - SPOOL_HEAD + 1),
+	    .data = num_get_u32(data + 32) % (uint32_t)(size - SPOOL_HEAD + 1),
+	    .kind = data[36] % 9,
+	    .count = num_get_u16(data + 38),
+	    .data_sum = num_get_u32(data + 40)};
 	copy = malloc(size);
 	memcpy(copy, data, size);
 	spool_record_put(copy, m, offset, &r);

@@ -18,7 +18,7 @@ static const struct spool_mark mark = {UINT64_C(0x5ea1905700000001), 3};
 
 struct image {
 	uint8_t *p;
-	uint32_t at;		 /* end of what was built */
+	uint32_t at;		   /* end of what was built */
 	uint32_t bad_from, bad_to; /* cannot be read */
 	/* seen by the walk */
 	uint32_t last; /* end of the last record or gap */
