@@ -217,7 +217,7 @@ static int get_copy(const uint8_t *p, struct spool_title *t)
 
 int spool_record_get_title(const uint8_t page[SPOOL_PAGE], struct spool_title *t)
 {
-	struct spool_title second;
+	struct spool_title second = {0};
 	int first_bad = get_copy(page, t) < 0,
 	    second_bad = get_copy(page + TITLE_COPY, &second) < 0;
 

@@ -39,7 +39,7 @@ static int need(struct spool_scan *sc, struct window *w, uint32_t offset, uint32
 		w->p = more;
 		w->room = step;
 	}
-	if (offset >= w->at && offset - w->at < w->n) {
+	if (w->p && offset >= w->at && offset - w->at < w->n) {
 		keep = w->n - (offset - w->at);
 		memmove(w->p, w->p + (offset - w->at), keep);
 	}
@@ -70,7 +70,8 @@ static int look(struct spool_scan *sc, struct window *w, uint32_t offset, struct
 	if (err < 0)
 		return err;
 	n = spool_record_get(r, &sc->mark, offset, sc->size, seen(w, offset));
-	if (n == 0 && spool_record_size(r) <= sc->end - offset) { /* a plausible head; now its meta */
+	if (n == 0 &&
+	    spool_record_size(r) <= sc->end - offset) { /* a plausible head; now its meta */
 		err = need(sc, w, offset, SPOOL_HEAD + r->meta);
 		if (err < 0)
 			return err;

@@ -469,6 +469,79 @@ static void an_old_message_holds_its_own_segment_only(void **state)
 	assert_int_equal(bed_check(b, 1000000, 0, 1000, b->found[0].place), 0);
 }
 
+static void segments_beyond_the_descriptors_are_opened_for_each_read(void **state)
+{
+	struct bed *b = *state;
+	struct spool_place first, last;
+	uint64_t id;
+
+	b->options.segment_size = 16u << 10;
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(bed_commit(b, 1, 1, 1000, &first), 0);
+	for (id = 2; count_segments(b) < SPOOL_FDS_MAX + 20; id += 10)
+		assert_int_equal(bed_commit_many(b, id, 10, 1000), 10);
+	assert_int_equal(bed_commit(b, id, 1, 1000, &last), 0);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(bed_check(b, 1, 0, 1000, first), 0);
+		assert_int_equal(bed_check(b, id, 0, 1000, last), 0);
+		reopen(b, round);
+		assert_int_equal(b->found_count, id);
+	}
+	assert_true(bed_state(b, 1, 0, SPOOL_DELIVERED, 1) == 0);
+}
+
+struct reader {
+	struct bed *b;
+	struct spool_place lives, dies;
+	atomic_int stop, reads, bad;
+};
+
+static void *read_on(void *arg)
+{
+	struct reader *r = arg;
+	struct seen s = {0};
+
+	while (!r->stop) {
+		int err = bed_check(r->b, 2, 0, 1000, r->dies);
+		r->bad += bed_check(r->b, 1, 0, 1000, r->lives) != 0;
+		/* it may be gone, but never be something else */
+		r->bad += err != 0 && err != ERR_NOTFOUND && err != ERR_DAMAGED;
+		if (++r->reads % 16 == 0)
+			r->bad += spool_log_trace(r->b->log, 1, on_seen, &s) != 0;
+	}
+	return NULL;
+}
+
+static void others_read_while_segments_come_and_go(void **state)
+{
+	struct bed *b = *state;
+	struct reader r = {.b = b};
+	pthread_t t[2];
+
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(bed_commit(b, 1, 1, 1000, &r.lives), 0);
+	/* in another segment than the one that lives */
+	assert_int_equal(bed_commit_many(b, 10, 60, 1500), 60);
+	assert_int_equal(bed_commit(b, 2, 1, 1000, &r.dies), 0);
+	for (uint64_t id = 10; id < 70; id++)
+		assert_int_equal(bed_state(b, id, 0, SPOOL_DELIVERED, 1), 0);
+	assert_int_equal(bed_state(b, 2, 0, SPOOL_DELIVERED, 1), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, read_on, &r), 0);
+	for (uint64_t id = 100; id < 4000; id += 20) {
+		assert_int_equal(bed_commit_many(b, id, 20, 1500), 20);
+		for (uint64_t k = id; k < id + 20; k++)
+			assert_int_equal(bed_state(b, k, 0, SPOOL_DELIVERED, 1), 0);
+	}
+	while (r.reads < 100)
+		sched_yield();
+	r.stop = 1;
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	assert_int_equal(r.bad, 0);
+	assert_int_not_equal(bed_check(b, 2, 0, 1000, r.dies), 0);
+}
+
 static void an_open_transaction_keeps_its_parts(void **state)
 {
 	struct bed *b = *state;
@@ -1004,6 +1077,8 @@ int main(void)
 	    T(segments_of_finished_messages_are_used_again),
 	    T(what_was_recycled_never_comes_back_and_what_lives_never_goes),
 	    T(an_old_message_holds_its_own_segment_only),
+	    T(segments_beyond_the_descriptors_are_opened_for_each_read),
+	    T(others_read_while_segments_come_and_go),
 	    T(an_open_transaction_keeps_its_parts),
 	    T(a_clean_end_makes_the_next_start_read_next_to_nothing),
 	    T(a_damaged_checkpoint_loses_nothing),
