@@ -48,7 +48,13 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	bed_clear(*state);
+	struct bed *b = *state;
+
+	bed_disk_reset();
+	if (b->log)
+		bed_stop(b);
+	umount2(b->dir, MNT_DETACH); /* of the test that mounts, if it failed */
+	bed_clear(b);
 	free(*state);
 	log_capture(NULL, NULL);
 	return 0;
@@ -872,8 +878,6 @@ static void a_full_file_system_refuses_and_takes_again_when_there_is_room(void *
 	reopen(b, 0);
 	assert_int_equal(b->found_count, id - 1);
 	assert_int_equal(bed_find(b, 1)->states[0].attempts, 7);
-	bed_stop(b);
-	umount(b->dir);
 }
 
 static void a_file_size_limit_is_a_full_disk(void **state)
