@@ -36,8 +36,13 @@ struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
 	k->started = clock_mono();
 	k->rate = calloc(1, sizeof(*k->rate));
 	k->scratch = secret_alloc(sizeof(*k->scratch));
-	k->pool = loop ? keyd_pool_new(loop) : NULL;
-	if (!k->rate || !k->scratch || (loop && !k->pool)) {
+	keyd_change_init(k);
+	if (loop) {
+		k->pool = keyd_pool_new(loop, 2, 0);
+		k->disk = keyd_pool_new(loop, 1, 0);
+		k->idle = keyd_pool_new(loop, 1, 1);
+	}
+	if (!k->rate || !k->scratch || (loop && (!k->pool || !k->disk || !k->idle))) {
 		keyd_free(k);
 		return NULL;
 	}
@@ -50,8 +55,15 @@ void keyd_free(struct keyd *k)
 {
 	if (!k)
 		return;
-	keyd_pool_free(k->pool); /* ends jobs first: they may still change the state */
+	/* Jobs end first: they may still change the state. The disk thread last: others' done may
+	 * ask something of it. */
+	keyd_pool_free(k->pool);
 	k->pool = NULL;
+	keyd_pool_free(k->idle);
+	k->idle = NULL;
+	keyd_change_close(k);
+	keyd_pool_free(k->disk);
+	k->disk = NULL;
 	if (k->ring && k->store && keyd_store_changed(k->store) &&
 	    keyd_store_snapshot(k->store, k->ring) < 0)
 		log_event(LOG_LEVEL_WARN, NULL, "snapshot-failed", "when=stop");
@@ -145,6 +157,7 @@ static void become_ready(struct keyd *k, struct keyd_ring *ring, const char *why
 	struct keyd_ring_counts n;
 
 	k->ring = ring;
+	keyd_change_open(k);
 	keyd_rate_reset(k->rate);
 	keyd_ring_counts(ring, &n);
 	log_event(LOG_LEVEL_INFO, NULL, "ring-loaded",
@@ -271,52 +284,15 @@ int keyd_open_slots(struct keyd *k, unsigned method)
 	return rc;
 }
 
-void keyd_lock(struct keyd *k)
+void keyd_lock(struct keyd *k, const char *why)
 {
+	keyd_change_close(k);
 	keyd_ring_free(k->ring);
 	k->ring = NULL;
 	if (k->store)
 		keyd_store_seal(k->store);
 	secret_wipe(k->scratch, sizeof(*k->scratch));
-	enter(k, KEYPROTO_LOCKED, "asked to lock");
-}
-
-/* What the journal cannot take any more, a snapshot can. */
-static int refresh_store(struct keyd *k)
-{
-	int rc = keyd_store_snapshot(k->store, k->ring);
-
-	if (rc < 0)
-		log_event(LOG_LEVEL_ERROR, NULL, "snapshot-failed", "when=running error=\"%s\"",
-			  err_text(rc));
-	else
-		log_event(LOG_LEVEL_INFO, NULL, "snapshot-written", "generation=%" PRIu64,
-			  keyd_store_head(k->store)->generation);
-	return rc;
-}
-
-int keyd_commit(struct keyd *k, unsigned type, struct span body)
-{
-	int rc;
-
-	if (k->store) {
-		if (keyd_store_wants_snapshot(k->store))
-			refresh_store(k);
-		rc = keyd_store_append(k->store, type, body);
-		if (rc < 0) {
-			log_event(LOG_LEVEL_ERROR, NULL, "journal-failed", "error=\"%s\"",
-				  err_text(rc));
-			return rc;
-		}
-	}
-	rc = keyd_ring_apply(k->ring, type, body, 1);
-	if (rc < 0) {
-		/* The ring would make this key reference again: two records of one are damage. */
-		log_event(LOG_LEVEL_ERROR, NULL, "apply-failed", "error=\"%s\"", err_text(rc));
-		if (k->store)
-			keyd_store_distrust(k->store);
-	}
-	return rc;
+	enter(k, KEYPROTO_LOCKED, why);
 }
 
 uint64_t keyd_generation(const struct keyd *k)

@@ -16,6 +16,7 @@
 #define KEYD_KEYD_H
 
 #include "core/list.h"
+#include "keyd/keyd_change.h"
 #include "keyd/keyd_conf.h"
 #include "keyd/keyd_pool.h"
 #include "keyd/keyd_rate.h"
@@ -36,9 +37,12 @@ struct keyd_counts {
 struct keyd {
 	struct evt_loop *loop; /* NULL in tests */
 	struct keyd_conf *conf;
-	struct keyd_pool *pool;	  /* NULL: long work is done in line (tests) */
+	struct keyd_pool *pool;	  /* RSA, Argon2. NULL (and so the next two): work is done in line */
+	struct keyd_pool *disk;	  /* all that waits for a disk */
+	struct keyd_pool *idle;	  /* what has time */
 	struct keyd_store *store; /* NULL: nothing is kept (fuzzers), or it could not be opened */
 	struct keyd_ring *ring;	  /* NULL unless READY */
+	struct keyd_change_queue changes;
 	struct keyd_rate *rate;
 	struct keyd_scratch *scratch;
 	struct keyd_root_delay delay;
@@ -73,10 +77,10 @@ int keyd_unlock(struct keyd *k, const uint8_t root[32]);
 int keyd_create(struct keyd *k, const struct keyd_snapshot_head *head, const uint8_t root[32]);
 /* Tries slots of this method (0: all that need nobody) as configured. ERR_AUTH: none opened. */
 int keyd_open_slots(struct keyd *k, unsigned method);
-void keyd_lock(struct keyd *k);
+/* Ends changes (those that are with the disk thread are waited for) and wipes the keys. why: for
+ * the log; static. */
+void keyd_lock(struct keyd *k, const char *why);
 
-/* A record made by keyd_ring_make_*: journal, then ring. */
-int keyd_commit(struct keyd *k, unsigned type, struct span body);
 /* Generation that new wraps carry. */
 uint64_t keyd_generation(const struct keyd *k);
 /* Identity of the store: 16 bytes, zeros while EMPTY. */

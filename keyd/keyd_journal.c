@@ -8,13 +8,16 @@
 #include "core/err.h"
 #include "core/num.h"
 #include "core/secret.h"
+#include "keyd/keyd_fault.h"
 #include "seal/seal_kdf.h"
+#include "wire/wire_get.h"
 
 #define FORMAT	   1
 #define HEAD	   32 /* of a record, head tag included */
 #define HEAD_PLAIN 16
 #define TAG	   32
 #define SECTOR	   512
+#define APPEND_MAX (8u * 1024 * 1024)
 
 static const uint8_t magic[16] = "sealpost-journal"; /* all 16 bytes, no NUL */
 
@@ -221,22 +224,44 @@ static int write_at(int fd, struct span s, uint64_t at)
 	return 0;
 }
 
-int keyd_journal_append(struct keyd_journal *j, unsigned type, struct span body)
+/* All of records, formatted behind the last one; at becomes what stands after them. */
+static int format_all(const struct keyd_journal *j, struct span records,
+		      struct keyd_journal_read *at, struct buf *out)
 {
-	uint8_t tag[TAG];
+	struct wire_get g;
+	struct span body;
+	unsigned type;
+	int rc = 0;
+
+	wire_get_init(&g, records);
+	while (rc == 0 && g.rest.n) {
+		type = wire_get_u8(&g);
+		body = wire_get_bytes32(&g);
+		rc = g.failed ? ERR_FORMAT
+			      : keyd_journal_record(j->key, at->number, type, body, at->tag, out);
+		at->number++;
+	}
+	at->end += buf_size(out);
+	return rc;
+}
+
+int keyd_journal_append(struct keyd_journal *j, struct span records)
+{
+	struct keyd_journal_read at = j->at;
 	struct buf b;
 	int rc;
 
 	if (j->fd < 0)
 		return ERR_IO;
-	memcpy(tag, j->at.tag, TAG);
-	buf_init(&b, KEYD_JOURNAL_BODY_MAX + 256);
-	rc = keyd_journal_record(j->key, j->at.number, type, body, tag, &b);
+	buf_init(&b, APPEND_MAX);
+	rc = format_all(j, records, &at, &b);
 	if (rc < 0) {
 		buf_clear(&b);
 		return rc;
 	}
+	keyd_fault("journal-write");
 	rc = write_at(j->fd, buf_span(&b), j->at.end);
+	keyd_fault("journal-sync");
 	if (rc < 0) {
 		if (ftruncate(j->fd, (off_t)j->at.end) < 0)
 			keyd_journal_close(j);
@@ -245,9 +270,8 @@ int keyd_journal_append(struct keyd_journal *j, unsigned type, struct span body)
 		rc = err_from_errno(errno);
 		keyd_journal_close(j);
 	} else {
-		j->at.end += buf_size(&b);
-		j->at.number++;
-		memcpy(j->at.tag, tag, TAG);
+		j->at = at;
+		keyd_fault("journal-done");
 	}
 	buf_clear(&b);
 	return rc;

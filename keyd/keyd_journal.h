@@ -61,9 +61,9 @@ void keyd_journal_init(struct keyd_journal *j);
 /* Goes on behind what was read; cuts a tail. */
 int keyd_journal_open(struct keyd_journal *j, const char *path, const uint8_t key[32],
 		      const struct keyd_journal_read *at);
-/* On stable storage when it returns 0. After a failure nothing of it remains, or the journal is
- * broken. */
-int keyd_journal_append(struct keyd_journal *j, unsigned type, struct span body);
+/* records: each type u8, bytes32 body. On stable storage when it returns 0. After a failure nothing
+ * of them remains, or the journal is broken. A crash within keeps the first of them, or none. */
+int keyd_journal_append(struct keyd_journal *j, struct span records);
 void keyd_journal_close(struct keyd_journal *j);
 
 #endif

@@ -82,22 +82,33 @@ int64_t keyd_op_customer(const struct keyd_op_call *call, struct span name)
 	return keyd_ring_customer(call->keyd->ring, name);
 }
 
+int keyd_op_late_begin(struct keyd_op_late *late, struct keyd_op_call *call)
+{
+	late->keyd = call->keyd;
+	late->session = call->session;
+	late->op = call->op;
+	late->request = call->request;
+	keyd_session_hold(call->session);
+	call->reply->len = call->reply->off + call->at;
+	return KEYD_OP_LATER;
+}
+
+void keyd_op_late_answer(struct keyd_op_late *late, int rc, struct span body)
+{
+	keyd_session_answer(late->session, late->op, late->request, rc, body);
+	late->session = NULL;
+}
+
 int keyd_op_job_start(struct keyd_op_job *job, struct keyd_op_call *call)
 {
-	job->keyd = call->keyd;
-	job->session = call->session;
-	job->op = call->op;
-	job->request = call->request;
-	keyd_session_hold(call->session);
-	/* The frame that was opened for an answer within the call is taken back before the job can
-	 * answer with its own. */
-	call->reply->len = call->reply->off + call->at;
+	keyd_op_late_begin(&job->late, call);
 	keyd_pool_run(call->keyd->pool, &job->pool);
 	return KEYD_OP_LATER;
 }
 
-void keyd_op_job_answer(struct keyd_op_job *job, int rc, struct span body)
+int keyd_op_change_start(struct keyd_op_change *change, struct keyd_op_call *call)
 {
-	keyd_session_answer(job->session, job->op, job->request, rc, body);
-	job->session = NULL;
+	keyd_op_late_begin(&change->late, call);
+	keyd_change_start(call->keyd, &change->change);
+	return KEYD_OP_LATER;
 }

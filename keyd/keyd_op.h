@@ -38,19 +38,35 @@ int keyd_op_allow(struct keyd_op_call *call, struct span subject);
 /* Number of the customer that a request names; ERR_NOTFOUND. */
 int64_t keyd_op_customer(const struct keyd_op_call *call, struct span name);
 
-/* What every late answer begins with. */
-struct keyd_op_job {
-	struct keyd_pool_job pool;
+/* An answer that comes later: who asked, and what. */
+struct keyd_op_late {
 	struct keyd *keyd;
 	struct keyd_session *session;
 	unsigned op;
 	uint64_t request;
 };
-/* Fills job, whose pool.work and pool.done (and heavy) are set, and runs it; returns
+/* Holds the session and takes back the frame that was opened for an answer within the call; so it
+ * comes before the work is started. Returns KEYD_OP_LATER. */
+int keyd_op_late_begin(struct keyd_op_late *late, struct keyd_op_call *call);
+/* Exactly once. */
+void keyd_op_late_answer(struct keyd_op_late *late, int rc, struct span body);
+
+/* Long work for the pool. */
+struct keyd_op_job {
+	struct keyd_pool_job pool;
+	struct keyd_op_late late;
+};
+/* pool.work and pool.done (and heavy) are set; done answers with keyd_op_late_answer. Returns
  * KEYD_OP_LATER. */
 int keyd_op_job_start(struct keyd_op_job *job, struct keyd_op_call *call);
-/* Exactly once, from done. */
-void keyd_op_job_answer(struct keyd_op_job *job, int rc, struct span body);
+
+/* A change of the store that somebody asked for. */
+struct keyd_op_change {
+	struct keyd_change change;
+	struct keyd_op_late late;
+};
+/* change.make and change.done are set; done answers. Returns KEYD_OP_LATER. */
+int keyd_op_change_start(struct keyd_op_change *change, struct keyd_op_call *call);
 
 /* The handlers, by file. */
 int keyd_op_status(struct keyd_op_call *call);

@@ -97,12 +97,12 @@ static void init_work(struct keyd_pool_job *job)
 static void init_done(struct keyd_pool_job *job)
 {
 	struct open_job *j = (struct open_job *)job;
-	struct keyd *k = j->job.keyd;
+	struct keyd *k = j->job.late.keyd;
 
 	k->opening = 0;
 	if (j->result == 0)
 		j->result = keyd_create(k, &j->head, j->vault->root);
-	keyd_op_job_answer(&j->job, j->result, span_of(NULL, 0));
+	keyd_op_late_answer(&j->job.late, j->result, span_of(NULL, 0));
 	job_free(j);
 }
 
@@ -161,18 +161,19 @@ static void unseal_work(struct keyd_pool_job *job)
 static void unseal_done(struct keyd_pool_job *job)
 {
 	struct open_job *j = (struct open_job *)job;
-	struct keyd *k = j->job.keyd;
+	struct keyd *k = j->job.late.keyd;
 
 	k->opening = 0;
 	if (j->result == ERR_AUTH) {
 		keyd_root_delay_failed(&k->delay, clock_mono());
-		log_event(LOG_LEVEL_WARN, j->job.session->name, "unseal-failed",
-			  "uid=%u failures=%u", (unsigned)j->job.session->uid, k->delay.failures);
+		log_event(LOG_LEVEL_WARN, j->job.late.session->name, "unseal-failed",
+			  "uid=%u failures=%u", (unsigned)j->job.late.session->uid,
+			  k->delay.failures);
 	} else if (j->result == 0) {
 		keyd_root_delay_passed(&k->delay);
 		j->result = keyd_unlock(k, j->vault->root);
 	}
-	keyd_op_job_answer(&j->job, j->result, span_of(NULL, 0));
+	keyd_op_late_answer(&j->job.late, j->result, span_of(NULL, 0));
 	job_free(j);
 }
 
@@ -210,27 +211,58 @@ int keyd_op_admin_lock(struct keyd_op_call *call)
 	if (call->keyd->state == KEYPROTO_READY) {
 		log_event(LOG_LEVEL_WARN, call->session->name, "locked", "uid=%u role=%s",
 			  (unsigned)call->session->uid, keyproto_role_name(call->session->role));
-		keyd_lock(call->keyd);
+		keyd_lock(call->keyd, "asked to lock");
 	}
 	return 0;
 }
 
+struct customer_change {
+	struct keyd_op_change op;
+	size_t n;
+	uint8_t name[KEYPROTO_NAME_MAX];
+};
+
+static int customer_make(struct keyd_change *change)
+{
+	struct customer_change *c = (struct customer_change *)change;
+	struct keyd *k = change->keyd;
+	struct buf record;
+	int rc;
+
+	buf_init(&record, KEYD_RECORD_BODY_MAX);
+	rc = keyd_ring_make_customer(k->ring, span_of(c->name, c->n), keyd_generation(k), &record);
+	if (rc == 0)
+		rc = keyd_change_put(change, KEYD_RECORD_DEK, buf_span(&record));
+	buf_clear(&record);
+	return rc;
+}
+
+static void customer_done(struct keyd_change *change, int rc)
+{
+	struct customer_change *c = (struct customer_change *)change;
+
+	if (rc == 0)
+		log_event(LOG_LEVEL_INFO, c->op.late.session->name, "customer-added",
+			  "customer=%.*s", (int)c->n, (const char *)c->name);
+	keyd_op_late_answer(&c->op.late, rc, span_of(NULL, 0));
+	free(c);
+}
+
 int keyd_op_admin_customer(struct keyd_op_call *call)
 {
-	struct keyd *k = call->keyd;
-	struct buf record;
+	struct customer_change *c;
 	struct span name;
-	int rc;
 
 	if (keyproto_bytes_get(call->body, &name) < 0)
 		return KEYD_OP_MALFORMED;
-	buf_init(&record, KEYD_RECORD_BODY_MAX);
-	rc = keyd_ring_make_customer(k->ring, name, keyd_generation(k), &record);
-	if (rc == 0)
-		rc = keyd_commit(k, KEYD_RECORD_DEK, buf_span(&record));
-	buf_clear(&record);
-	if (rc == 0)
-		log_event(LOG_LEVEL_INFO, call->session->name, "customer-added", "customer=%.*s",
-			  (int)name.n, (const char *)name.p);
-	return rc;
+	if (!keyproto_name_ok(name))
+		return ERR_FORMAT;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return ERR_NOMEM;
+	c->op.change.make = customer_make;
+	c->op.change.done = customer_done;
+	c->n = name.n;
+	memcpy(c->name, name.p, name.n);
+	return keyd_op_change_start(&c->op, call);
 }

@@ -64,7 +64,7 @@ static void sign_done(struct keyd_pool_job *job)
 
 	buf_init(&body, KEYD_CRYPTO_SIG_MAX + 16);
 	rc = put_signature(&body, j->sig, j->result);
-	keyd_op_job_answer(&j->job, rc, buf_span(&body));
+	keyd_op_late_answer(&j->job.late, rc, buf_span(&body));
 	buf_clear(&body);
 	keyd_crypto_free(j->key);
 	free(j);
@@ -139,8 +139,10 @@ int keyd_op_key_public(struct keyd_op_call *call)
 	return rc < 0 ? rc : put_public(call->reply, &info);
 }
 
+/* A new key: made in the pool, then a change. */
 struct add_job {
 	struct keyd_op_job job;
+	struct keyd_change change;
 	unsigned type;
 	int result;
 	struct keyd_crypto_key *key;
@@ -155,45 +157,63 @@ static void add_work(struct keyd_pool_job *job)
 	j->result = keyd_crypto_generate(j->type, &j->key);
 }
 
-/* Back on the loop: keyd may have been locked meanwhile, and the label taken. */
-static int add_key(struct add_job *j, struct buf *reply)
+static struct add_job *of_change(struct keyd_change *c)
 {
-	struct keyd *k = j->job.keyd;
+	return (struct add_job *)((char *)c - offsetof(struct add_job, change));
+}
+
+static void add_answer(struct add_job *j, int rc, struct span body)
+{
+	keyd_op_late_answer(&j->job.late, rc, body);
+	keyd_crypto_free(j->key);
+	free(j);
+}
+
+static int add_make(struct keyd_change *c)
+{
+	struct add_job *j = of_change(c);
+	struct buf record;
+	int rc;
+
+	buf_init(&record, KEYD_RECORD_BODY_MAX);
+	rc = keyd_ring_make_key(c->keyd->ring, span_of(j->label, j->n), j->type, j->key,
+				keyd_generation(c->keyd), clock_wall(), &record);
+	if (rc == 0)
+		rc = keyd_change_put(c, KEYD_RECORD_KEY, buf_span(&record));
+	buf_clear(&record);
+	return rc;
+}
+
+static void add_changed(struct keyd_change *c, int rc)
+{
+	struct add_job *j = of_change(c);
 	struct span label = span_of(j->label, j->n);
 	struct keyd_ring_info info;
-	struct buf record;
-	int rc = j->result;
+	struct buf reply;
 
-	if (rc == 0 && k->state != KEYPROTO_READY)
-		rc = ERR_LOCKED;
-	buf_init(&record, KEYD_RECORD_BODY_MAX);
+	buf_init(&reply, KEYD_CRYPTO_PKCS8_MAX);
 	if (rc == 0)
-		rc = keyd_ring_make_key(k->ring, label, j->type, j->key, keyd_generation(k),
-					clock_wall(), &record);
+		rc = keyd_ring_key(c->keyd->ring, label, &info);
 	if (rc == 0)
-		rc = keyd_commit(k, KEYD_RECORD_KEY, buf_span(&record));
-	if (rc == 0)
-		rc = keyd_ring_key(k->ring, label, &info);
-	if (rc == 0)
-		rc = put_public(reply, &info);
+		rc = put_public(&reply, &info);
 	if (rc == 0)
 		log_event(LOG_LEVEL_INFO, NULL, "key-added", "label=%.*s type=%s", (int)label.n,
 			  (const char *)label.p, keyproto_keytype_name(j->type));
-	buf_clear(&record);
-	return rc;
+	add_answer(j, rc, buf_span(&reply));
+	buf_clear(&reply);
 }
 
 static void add_done(struct keyd_pool_job *job)
 {
 	struct add_job *j = (struct add_job *)job;
-	struct buf reply;
 
-	buf_init(&reply, KEYD_CRYPTO_PKCS8_MAX);
-	j->result = add_key(j, &reply);
-	keyd_op_job_answer(&j->job, j->result, buf_span(&reply));
-	buf_clear(&reply);
-	keyd_crypto_free(j->key);
-	free(j);
+	if (j->result < 0) {
+		add_answer(j, j->result, span_of(NULL, 0));
+		return;
+	}
+	j->change.make = add_make;
+	j->change.done = add_changed;
+	keyd_change_start(j->job.late.keyd, &j->change);
 }
 
 int keyd_op_key_add(struct keyd_op_call *call)

@@ -2,6 +2,7 @@
 #include "keyd/keyd_pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -9,11 +10,11 @@
 
 struct keyd_pool {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
+	pthread_cond_t wake, rest;
 	struct keyd_pool_job *first, **last;
-	unsigned threads, heavy; /* running; of them with a heavy job */
-	int stop;
-	pthread_t ids[KEYD_POOL_THREADS];
+	unsigned threads, busy, heavy; /* busy: with a job; heavy: with a heavy one */
+	int stop, idle;
+	pthread_t ids[KEYD_POOL_THREADS_MAX];
 	struct evt_inbox *inbox;
 };
 
@@ -33,12 +34,13 @@ static struct keyd_pool_job *take(struct keyd_pool *p)
 {
 	for (struct keyd_pool_job **at = &p->first; *at; at = &(*at)->next) {
 		struct keyd_pool_job *job = *at;
-		if (job->heavy && p->heavy + 1 >= KEYD_POOL_THREADS)
+		if (job->heavy && p->threads > 1 && p->heavy + 1 >= p->threads)
 			continue;
 		*at = job->next;
 		if (!job->next)
 			p->last = at;
 		p->heavy += (unsigned)job->heavy;
+		p->busy++;
 		return job;
 	}
 	return NULL;
@@ -47,8 +49,11 @@ static struct keyd_pool_job *take(struct keyd_pool *p)
 static void *serve(void *arg)
 {
 	struct keyd_pool *p = arg;
+	struct sched_param none = {0};
 	struct keyd_pool_job *job;
 
+	if (p->idle)
+		sched_setscheduler(0, SCHED_IDLE, &none); /* of this thread alone; advice */
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
 		job = take(p);
@@ -64,23 +69,28 @@ static void *serve(void *arg)
 		log_flush();
 		evt_inbox_post(p->inbox, &job->msg);
 		pthread_mutex_lock(&p->lock);
+		p->busy--;
 		if (heavy) {
 			p->heavy--;
 			pthread_cond_broadcast(&p->wake);
 		}
+		if (!p->busy && !p->first)
+			pthread_cond_broadcast(&p->rest);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 
-struct keyd_pool *keyd_pool_new(struct evt_loop *loop)
+struct keyd_pool *keyd_pool_new(struct evt_loop *loop, unsigned threads, int idle)
 {
 	struct keyd_pool *p = calloc(1, sizeof(*p));
 	sigset_t all, old;
 
 	if (!p)
 		return NULL;
+	log_assert(threads >= 1 && threads <= KEYD_POOL_THREADS_MAX);
 	p->last = &p->first;
+	p->idle = idle;
 	p->inbox = evt_inbox_new(loop, deliver, p);
 	if (!p->inbox) {
 		free(p);
@@ -88,14 +98,16 @@ struct keyd_pool *keyd_pool_new(struct evt_loop *loop)
 	}
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->wake, NULL);
+	pthread_cond_init(&p->rest, NULL);
 	/* Signals are the loop's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (p->threads < KEYD_POOL_THREADS &&
-	       pthread_create(&p->ids[p->threads], NULL, serve, p) == 0)
+	pthread_mutex_lock(&p->lock);
+	while (p->threads < threads && pthread_create(&p->ids[p->threads], NULL, serve, p) == 0)
 		p->threads++;
+	pthread_mutex_unlock(&p->lock);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (p->threads < KEYD_POOL_THREADS) {
+	if (p->threads < threads) {
 		keyd_pool_free(p);
 		return NULL;
 	}
@@ -115,6 +127,7 @@ void keyd_pool_free(struct keyd_pool *p)
 	deliver(p, evt_inbox_wait(p->inbox, 0));
 	evt_inbox_free(p->inbox);
 	pthread_cond_destroy(&p->wake);
+	pthread_cond_destroy(&p->rest);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -132,4 +145,15 @@ void keyd_pool_run(struct keyd_pool *p, struct keyd_pool_job *job)
 	p->last = &job->next;
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
+}
+
+void keyd_pool_drain(struct keyd_pool *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	while (p->busy || p->first)
+		pthread_cond_wait(&p->rest, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+	deliver(p, evt_inbox_wait(p->inbox, 0));
 }

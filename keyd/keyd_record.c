@@ -13,6 +13,7 @@ int keyd_record_counters_put(struct buf *b, const struct keyd_record_counters *m
 	wire_put_u32(b, m->next_keyref);
 	wire_put_u64(b, m->root_wraps);
 	wire_put_u64(b, m->key_wraps);
+	wire_put_u64(b, m->sequence);
 	return buf_failed(b);
 }
 
@@ -24,7 +25,28 @@ int keyd_record_counters_get(struct span body, struct keyd_record_counters *m)
 	m->next_keyref = wire_get_u32(&g);
 	m->root_wraps = wire_get_u64(&g);
 	m->key_wraps = wire_get_u64(&g);
+	m->sequence = wire_get_u64(&g);
 	return wire_get_end(&g) < 0 || m->next_keyref == 0 ? ERR_FORMAT : 0;
+}
+
+static void put_state(struct buf *b, unsigned state, int64_t created, int64_t changed)
+{
+	wire_put_u8(b, (uint8_t)state);
+	wire_put_u64(b, (uint64_t)created);
+	wire_put_u64(b, (uint64_t)changed);
+}
+
+static void get_state(struct wire_get *g, uint8_t *state, int64_t *created, int64_t *changed)
+{
+	*state = wire_get_u8(g);
+	*created = (int64_t)wire_get_u64(g);
+	*changed = (int64_t)wire_get_u64(g);
+}
+
+/* What KEKs and DEKs of a record can be. */
+static int lives(unsigned state)
+{
+	return state == KEYD_RECORD_ACTIVE || state == KEYD_RECORD_RETIRED;
 }
 
 int keyd_record_kek_put(struct buf *b, const struct keyd_record_kek *m)
@@ -33,6 +55,7 @@ int keyd_record_kek_put(struct buf *b, const struct keyd_record_kek *m)
 	wire_put_u32(b, m->version);
 	wire_put_u64(b, m->generation);
 	wire_put_u64(b, m->uses);
+	put_state(b, m->state, m->created, m->changed);
 	wire_put_raw(b, m->wrapped, KEYD_WRAP_KEY);
 	return buf_failed(b);
 }
@@ -46,8 +69,9 @@ int keyd_record_kek_get(struct span body, struct keyd_record_kek *m)
 	m->version = wire_get_u32(&g);
 	m->generation = wire_get_u64(&g);
 	m->uses = wire_get_u64(&g);
+	get_state(&g, &m->state, &m->created, &m->changed);
 	m->wrapped = wire_get_raw(&g, KEYD_WRAP_KEY).p;
-	return wire_get_end(&g) < 0 || m->version == 0 ? ERR_FORMAT : 0;
+	return wire_get_end(&g) < 0 || m->version == 0 || !lives(m->state) ? ERR_FORMAT : 0;
 }
 
 int keyd_record_dek_put(struct buf *b, const struct keyd_record_dek *m)
@@ -57,6 +81,7 @@ int keyd_record_dek_put(struct buf *b, const struct keyd_record_dek *m)
 	wire_put_u32(b, m->version);
 	wire_put_u32(b, m->kek_version);
 	wire_put_u64(b, m->generation);
+	put_state(b, m->state, m->created, m->changed);
 	wire_put_raw(b, m->wrapped, KEYD_WRAP_KEY);
 	return buf_failed(b);
 }
@@ -71,15 +96,17 @@ int keyd_record_dek_get(struct span body, struct keyd_record_dek *m)
 	m->version = wire_get_u32(&g);
 	m->kek_version = wire_get_u32(&g);
 	m->generation = wire_get_u64(&g);
+	get_state(&g, &m->state, &m->created, &m->changed);
 	m->wrapped = wire_get_raw(&g, KEYD_WRAP_KEY).p;
-	if (wire_get_end(&g) < 0 || m->keyref == 0 || m->version == 0 || m->kek_version == 0)
+	if (wire_get_end(&g) < 0 || m->keyref == 0 || m->version == 0 || m->kek_version == 0 ||
+	    !lives(m->state))
 		return ERR_FORMAT;
 	return keyproto_name_ok(m->customer) ? 0 : ERR_FORMAT;
 }
 
 const char *keyd_record_state_name(unsigned state)
 {
-	static const char *const names[] = {NULL, "next", "active", "retired"};
+	static const char *const names[] = {NULL, "next", "active", "retired", "destroyed"};
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : NULL;
 }
@@ -89,9 +116,8 @@ int keyd_record_key_put(struct buf *b, const struct keyd_record_key *m)
 	wire_put_bytes8(b, m->label);
 	wire_put_u32(b, m->version);
 	wire_put_u8(b, m->type);
-	wire_put_u8(b, m->state);
+	put_state(b, m->state, m->created, m->changed);
 	wire_put_u64(b, m->generation);
-	wire_put_u64(b, (uint64_t)m->created);
 	wire_put_bytes16(b, m->spki);
 	wire_put_bytes16(b, m->wrapped);
 	return buf_failed(b);
@@ -105,16 +131,15 @@ int keyd_record_key_get(struct span body, struct keyd_record_key *m)
 	m->label = wire_get_bytes8(&g);
 	m->version = wire_get_u32(&g);
 	m->type = wire_get_u8(&g);
-	m->state = wire_get_u8(&g);
+	get_state(&g, &m->state, &m->created, &m->changed);
 	m->generation = wire_get_u64(&g);
-	m->created = (int64_t)wire_get_u64(&g);
 	m->spki = wire_get_bytes16(&g);
 	m->wrapped = wire_get_bytes16(&g);
 	if (wire_get_end(&g) < 0 || m->version == 0 || m->spki.n == 0 ||
 	    m->wrapped.n <= KEYD_WRAP_OVERHEAD || m->wrapped.n > KEYD_RECORD_BODY_MAX)
 		return ERR_FORMAT;
 	return keyproto_name_ok(m->label) && keyproto_keytype_name(m->type) &&
-		       keyd_record_state_name(m->state)
+		       m->state >= KEYD_RECORD_NEXT && m->state < KEYD_RECORD_DESTROYED
 		   ? 0
 		   : ERR_FORMAT;
 }

@@ -20,13 +20,33 @@ enum keyd_record_type {
 	KEYD_RECORD_COUNTERS = 1, /* snapshot only, its first record */
 	KEYD_RECORD_KEK = 2,
 	KEYD_RECORD_DEK = 3,
-	KEYD_RECORD_KEY = 4
+	KEYD_RECORD_KEY = 4,
+	KEYD_RECORD_REWRAP = 5,	   /* DEKs of a shard, wrapped anew */
+	KEYD_RECORD_KEK_STATE = 6, /* journal only, as the next two */
+	KEYD_RECORD_DEK_STATE = 7,
+	KEYD_RECORD_KEY_STATE = 8,
+	KEYD_RECORD_TOMBSTONE = 9, /* a customer's destruction and how far it is */
+	KEYD_RECORD_START = 10,	   /* keyd began to write: names the branch */
+	KEYD_RECORD_BACKUP = 11,   /* a key of backups */
+	KEYD_RECORD_NOTE = 12,	   /* a small setting */
+	KEYD_RECORD_END
 };
+
+/* States of KEKs, DEKs and signing keys, each in that order. What is destroyed is no longer there:
+ * that state comes in _STATE records alone. */
+enum keyd_record_state {
+	KEYD_RECORD_NEXT = 1,	 /* signing keys alone: made, not used yet */
+	KEYD_RECORD_ACTIVE = 2,	 /* the newest: for new data */
+	KEYD_RECORD_RETIRED = 3, /* for what it made when it was active */
+	KEYD_RECORD_DESTROYED = 4
+};
+const char *keyd_record_state_name(unsigned state); /* "next", "active", "retired", "destroyed" */
 
 struct keyd_record_counters {
 	uint32_t next_keyref; /* never given out twice, even if its key is gone */
 	uint64_t root_wraps;  /* made so far under the two keys derived from the root */
 	uint64_t key_wraps;
+	uint64_t sequence; /* records ever taken into the journal */
 };
 int keyd_record_counters_put(struct buf *b, const struct keyd_record_counters *m);
 int keyd_record_counters_get(struct span body, struct keyd_record_counters *m);
@@ -37,6 +57,9 @@ struct keyd_record_kek {
 	uint32_t version;
 	uint64_t generation;	/* of the store when it was wrapped */
 	uint64_t uses;		/* wraps made under it */
+	uint8_t state;		/* ACTIVE or RETIRED */
+	int64_t created;	/* clock_wall, as all times of records */
+	int64_t changed;	/* when it came into its state */
 	const uint8_t *wrapped; /* KEYD_WRAP_KEY bytes */
 };
 int keyd_record_kek_put(struct buf *b, const struct keyd_record_kek *m);
@@ -49,14 +72,12 @@ struct keyd_record_dek {
 	uint32_t version;
 	uint32_t kek_version; /* the shard follows from the customer's name */
 	uint64_t generation;
+	uint8_t state; /* ACTIVE or RETIRED */
+	int64_t created, changed;
 	const uint8_t *wrapped; /* KEYD_WRAP_KEY bytes */
 };
 int keyd_record_dek_put(struct buf *b, const struct keyd_record_dek *m);
 int keyd_record_dek_get(struct span body, struct keyd_record_dek *m);
-
-/* States of a signing key. */
-enum keyd_record_state { KEYD_RECORD_NEXT = 1, KEYD_RECORD_ACTIVE = 2, KEYD_RECORD_RETIRED = 3 };
-const char *keyd_record_state_name(unsigned state); /* "next", "active", "retired" */
 
 struct keyd_record_key {
 	struct span label;
@@ -64,7 +85,7 @@ struct keyd_record_key {
 	uint8_t type;  /* enum keyproto_keytype */
 	uint8_t state; /* enum keyd_record_state */
 	uint64_t generation;
-	int64_t created;     /* clock_wall */
+	int64_t created, changed;
 	struct span spki;    /* DER */
 	struct span wrapped; /* PKCS#8 DER, wrapped */
 };
@@ -72,7 +93,7 @@ int keyd_record_key_put(struct buf *b, const struct keyd_record_key *m);
 int keyd_record_key_get(struct span body, struct keyd_record_key *m);
 
 /* AAD of the wrap in each: store, kind, identity, owner, wrapping key, generation; each part with
- * its length. What may change without a new wrap (uses, state) is not in it. */
+ * its length. What may change without a new wrap (uses, state, times) is not in it. */
 int keyd_record_kek_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_kek *m);
 int keyd_record_dek_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_dek *m);
 int keyd_record_key_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_key *m);

@@ -73,5 +73,7 @@ struct keyd_ring_counts {
 	uint32_t customers, deks, keks, keys, cached;
 };
 void keyd_ring_counts(const struct keyd_ring *r, struct keyd_ring_counts *out);
+/* Records ever taken into the store: goes up with each change. */
+uint64_t keyd_ring_sequence(const struct keyd_ring *r);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyd_ring_in - the inside of the ring, for keyd_ring.c (use) and keyd_ring_apply.c (records)
- * alone.
+/* keyd_ring_in - the inside of the ring, for keyd_ring*.c alone: keyd_ring.c (the whole),
+ * keyd_ring_apply.c (records in and out), keyd_ring_kek.c, _dek.c, _key.c (each kind of key).
  *
  * Story:  customers and signing keys are numbered in order of arrival and found through
  *         keyd_names. DEKs lie in pages by key reference, so a lookup is two steps and keys that
- *         are gone cost little. KEK versions hang under their shard, newest first. All but the
+ *         are gone cost little. KEK versions hang under their shard, newest first. The DEKs of a
+ *         shard, and those of a customer, are chained by key reference. All but the
  *         keys themselves is ordinary memory: it is wrapped. */
 #ifndef KEYD_KEYD_RING_IN_H
 #define KEYD_KEYD_RING_IN_H
@@ -16,7 +17,9 @@
 struct keyd_ring_kek {
 	struct keyd_ring_kek *older;
 	uint32_t version;
+	uint8_t state;
 	uint64_t generation, uses;
+	int64_t created, changed;
 	uint8_t wrapped[KEYD_WRAP_KEY];
 	uint8_t *key; /* secret memory */
 };
@@ -25,7 +28,11 @@ struct keyd_ring_dek {
 	uint32_t customer;
 	uint32_t version; /* 0: no such DEK */
 	uint32_t kek_version;
+	uint32_t older;	  /* the customer's DEK before this one, or 0 */
+	uint32_t sibling; /* next of the same shard, or 0 */
 	uint64_t generation;
+	int64_t created, changed;
+	uint8_t state;
 	uint8_t wrapped[KEYD_WRAP_KEY];
 };
 
@@ -41,7 +48,7 @@ struct keyd_ring_key {
 	uint32_t version;
 	uint8_t type, state;
 	uint64_t generation;
-	int64_t created;
+	int64_t created, changed;
 	uint8_t *spki, *wrapped;
 	size_t spki_size, wrapped_size;
 	struct keyd_crypto_key *loaded;
@@ -51,8 +58,9 @@ struct keyd_ring_key {
 struct keyd_ring {
 	uint8_t store[16];
 	struct keyd_root_keys *root;
-	uint64_t root_wraps, key_wraps;
+	uint64_t root_wraps, key_wraps, sequence;
 	struct keyd_ring_kek *shards[KEYD_RING_SHARDS];
+	uint32_t shard_deks[KEYD_RING_SHARDS]; /* the last made of each; 0: none */
 	uint32_t kek_count;
 	struct keyd_ring_dek **pages; /* by key reference / KEYD_RING_PAGE; NULL where none lives */
 	uint32_t page_room, dek_count, next_keyref;
@@ -66,12 +74,35 @@ struct keyd_ring {
 	struct keyd_cache *cache;
 };
 
-/* The KEK of that version for the customer, or NULL. */
-struct keyd_ring_kek *keyd_ring_find_kek(const struct keyd_ring *r, struct span customer,
+/* Taking one record in, as keyd_ring_apply does, by kind. */
+int keyd_ring_kek_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_key_apply(struct keyd_ring *r, struct span body, int fresh);
+
+/* Records of all there is of a kind; out is the writer's scratch. */
+struct keyd_ring_walk {
+	int (*fn)(void *arg, unsigned type, struct span body);
+	void *arg;
+	struct buf body;
+};
+/* Hands on what was put into body as rc (0, or ERR_* of the put). */
+int keyd_ring_walk(struct keyd_ring_walk *w, unsigned type, int rc);
+int keyd_ring_kek_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+int keyd_ring_dek_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+int keyd_ring_key_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+void keyd_ring_kek_clear(struct keyd_ring *r);
+void keyd_ring_dek_clear(struct keyd_ring *r);
+void keyd_ring_key_clear(struct keyd_ring *r);
+
+/* The KEK of that version in the shard, or NULL. */
+struct keyd_ring_kek *keyd_ring_find_kek(const struct keyd_ring *r, unsigned shard,
 					 uint32_t version);
 /* The DEK of that reference, or NULL. */
-const struct keyd_ring_dek *keyd_ring_find_dek(const struct keyd_ring *r, uint32_t keyref);
-/* k as a record; spans point into k. */
-void keyd_ring_key_record(const struct keyd_ring_key *k, struct keyd_record_key *m);
+struct keyd_ring_dek *keyd_ring_find_dek(const struct keyd_ring *r, uint32_t keyref);
+/* Room for one more item of an array that doubles; new room is zeroed. ERR_NOMEM. */
+int keyd_ring_grow(void **items, uint32_t *room, uint32_t count, size_t size);
+/* A copy on the heap: text with a NUL behind it, or bytes. NULL: out of memory. */
+char *keyd_ring_text(struct span s);
+uint8_t *keyd_ring_copy(struct span s);
 
 #endif

@@ -7,7 +7,7 @@
 #include "wire/wire_get.h"
 #include "wire/wire_put.h"
 
-#define FORMAT	 1
+#define FORMAT	 2
 #define TAG	 32
 #define SLOT_MAX 512
 
@@ -79,13 +79,20 @@ int keyd_snapshot_parse(struct span file, const uint8_t key[32],
 	return wire_get_end(&g) < 0 ? ERR_DAMAGED : 0;
 }
 
+struct put {
+	struct buf *out;
+	const int *cancel;
+};
+
 static int put_record(void *arg, unsigned type, struct span body)
 {
-	struct buf *out = arg;
+	struct put *p = arg;
 
-	wire_put_u8(out, (uint8_t)type);
-	wire_put_bytes32(out, body);
-	return buf_failed(out);
+	if (p->cancel && __atomic_load_n(p->cancel, __ATOMIC_RELAXED))
+		return ERR_LOCKED;
+	wire_put_u8(p->out, (uint8_t)type);
+	wire_put_bytes32(p->out, body);
+	return buf_failed(p->out);
 }
 
 static int slots_put(struct buf *out, const struct keyd_snapshot_head *head)
@@ -106,8 +113,9 @@ static int slots_put(struct buf *out, const struct keyd_snapshot_head *head)
 }
 
 int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct keyd_ring *ring,
-			 const uint8_t key[32], struct buf *out)
+			 const uint8_t key[32], const int *cancel, struct buf *out)
 {
+	struct put put = {out, cancel};
 	size_t start = buf_size(out);
 	struct span all;
 	uint8_t tag[TAG];
@@ -120,7 +128,7 @@ int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct key
 	wire_put_u64(out, (uint64_t)head->made);
 	rc = slots_put(out, head);
 	if (rc == 0)
-		rc = keyd_ring_each(ring, put_record, out);
+		rc = keyd_ring_each(ring, put_record, &put);
 	if (rc < 0)
 		return rc;
 	wire_put_u8(out, 0);

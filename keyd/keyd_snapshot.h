@@ -34,8 +34,9 @@ int64_t keyd_snapshot_head_parse(struct span file, struct keyd_snapshot_head *he
 int keyd_snapshot_parse(struct span file, const uint8_t key[32],
 			int (*fn)(void *arg, unsigned type, struct span body), void *arg,
 			const uint8_t **tag);
-/* Appends head and all records of the ring to out. */
+/* Appends head and all records of the ring to out. ERR_LOCKED once *cancel (atomic; may be NULL) is
+ * not 0. */
 int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct keyd_ring *ring,
-			 const uint8_t key[32], struct buf *out);
+			 const uint8_t key[32], const int *cancel, struct buf *out);
 
 #endif

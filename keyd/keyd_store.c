@@ -15,7 +15,9 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "keyd/keyd_fault.h"
 #include "sys/sys_file.h"
+#include "wire/wire_put.h"
 
 #define JOURNAL_LONG (1024 * 1024)
 
@@ -31,7 +33,24 @@ struct keyd_store {
 	uint64_t size;	   /* of the snapshot */
 	struct keys *keys; /* secret; NULL while locked */
 	struct keyd_journal log;
+	/* What the loop sees, while a _work function may be changing the above. */
+	struct {
+		struct keyd_snapshot_head head;
+		int there, open, broken;
+		uint64_t size, journal, records;
+	} seen;
 };
+
+void keyd_store_settle(struct keyd_store *s)
+{
+	s->seen.head = s->head;
+	s->seen.there = s->there;
+	s->seen.open = s->keys != NULL;
+	s->seen.broken = s->log.fd < 0;
+	s->seen.size = s->size;
+	s->seen.journal = s->log.at.end;
+	s->seen.records = s->log.at.number;
+}
 
 static void say(const char **why, const char *text)
 {
@@ -127,6 +146,7 @@ int keyd_store_open(const char *dir, struct keyd_store **out, const char **why)
 		keyd_store_close(s);
 		return rc;
 	}
+	keyd_store_settle(s);
 	*out = s;
 	return 0;
 }
@@ -146,7 +166,7 @@ void keyd_store_close(struct keyd_store *s)
 
 const struct keyd_snapshot_head *keyd_store_head(const struct keyd_store *s)
 {
-	return s->there ? &s->head : NULL;
+	return s->seen.there ? &s->seen.head : NULL;
 }
 
 void keyd_store_seal(struct keyd_store *s)
@@ -154,6 +174,7 @@ void keyd_store_seal(struct keyd_store *s)
 	keyd_journal_close(&s->log);
 	secret_free(s->keys, sizeof(*s->keys));
 	s->keys = NULL;
+	keyd_store_settle(s);
 }
 
 static int keep_keys(struct keyd_store *s, const struct keyd_root_keys *keys)
@@ -198,20 +219,23 @@ static int same_as_written(const char *path, struct span data)
 /* Writes a snapshot with head and begins its journal. Until the rename the old one stands; from
  * then on the old journal is known for stale by its generation. */
 static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head *head,
-			  const struct keyd_ring *ring)
+			  const struct keyd_ring *ring, const int *cancel)
 {
 	struct buf b;
 	char dir[PATH_MAX];
 	int rc;
 
 	buf_init(&b, KEYD_SNAPSHOT_SIZE_MAX);
-	rc = keyd_snapshot_format(head, ring, s->keys->snapshot, &b);
+	rc = keyd_snapshot_format(head, ring, s->keys->snapshot, cancel, &b);
+	keyd_fault("snapshot-write");
 	if (rc == 0)
 		rc = sys_file_replace(s->fresh, buf_span(&b), 0600);
 	if (rc == 0)
 		rc = same_as_written(s->fresh, buf_span(&b));
+	keyd_fault("snapshot-rename");
 	if (rc == 0 && rename(s->fresh, s->snap) < 0)
 		rc = err_from_errno(errno);
+	keyd_fault("snapshot-renamed");
 	if (rc < 0) {
 		unlink(s->fresh);
 	} else {
@@ -224,6 +248,7 @@ static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head 
 			rc = begin_journal(s, buf_ptr(&b) + buf_size(&b) - 32);
 		if (rc < 0) /* the old journal no longer counts */
 			keyd_journal_close(&s->log);
+		keyd_fault("snapshot-done");
 	}
 	buf_clear(&b);
 	return rc;
@@ -239,7 +264,7 @@ int keyd_store_create(struct keyd_store *s, const struct keyd_snapshot_head *hea
 		return rc;
 	h.generation = 1;
 	h.made = clock_wall();
-	rc = write_snapshot(s, &h, ring);
+	rc = write_snapshot(s, &h, ring, NULL);
 	/* Once more, so that only a store whose creation was cut short is of generation 1: it may
 	 * lack its journal, and no other may. */
 	if (rc == 0)
@@ -249,15 +274,24 @@ int keyd_store_create(struct keyd_store *s, const struct keyd_snapshot_head *hea
 	return rc;
 }
 
-int keyd_store_snapshot(struct keyd_store *s, const struct keyd_ring *ring)
+int keyd_store_work_snapshot(struct keyd_store *s, const struct keyd_snapshot_head *head,
+			     const struct keyd_ring *ring, const int *cancel)
 {
-	struct keyd_snapshot_head h = s->head;
+	struct keyd_snapshot_head h = *head;
 
 	if (!s->keys)
 		return ERR_LOCKED;
-	h.generation++;
+	h.generation = s->head.generation + 1;
 	h.made = clock_wall();
-	return write_snapshot(s, &h, ring);
+	return write_snapshot(s, &h, ring, cancel);
+}
+
+int keyd_store_snapshot(struct keyd_store *s, const struct keyd_ring *ring)
+{
+	int rc = keyd_store_work_snapshot(s, &s->head, ring, NULL);
+
+	keyd_store_settle(s);
+	return rc;
 }
 
 struct load {
@@ -326,32 +360,48 @@ int keyd_store_load(struct keyd_store *s, const struct keyd_root_keys *keys, str
 	buf_clear(&b);
 	if (rc < 0)
 		keyd_store_seal(s);
+	keyd_store_settle(s);
 	return rc;
+}
+
+int keyd_store_work_append(struct keyd_store *s, struct span records)
+{
+	return s->keys ? keyd_journal_append(&s->log, records) : ERR_LOCKED;
 }
 
 int keyd_store_append(struct keyd_store *s, unsigned type, struct span body)
 {
-	return s->keys ? keyd_journal_append(&s->log, type, body) : ERR_LOCKED;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, KEYD_JOURNAL_BODY_MAX + 16);
+	wire_put_u8(&b, (uint8_t)type);
+	wire_put_bytes32(&b, body);
+	rc = buf_failed(&b) ? ERR_LIMIT : keyd_store_work_append(s, buf_span(&b));
+	buf_clear(&b);
+	keyd_store_settle(s);
+	return rc;
 }
 
 void keyd_store_distrust(struct keyd_store *s)
 {
 	keyd_journal_close(&s->log);
+	keyd_store_settle(s);
 }
 
 int keyd_store_wants_snapshot(const struct keyd_store *s)
 {
-	uint64_t bound = s->size / 2 > JOURNAL_LONG ? s->size / 2 : JOURNAL_LONG;
+	uint64_t bound = s->seen.size / 2 > JOURNAL_LONG ? s->seen.size / 2 : JOURNAL_LONG;
 
-	return s->keys && (s->log.fd < 0 || s->log.at.end > bound);
+	return s->seen.open && (s->seen.broken || s->seen.journal > bound);
 }
 
 int keyd_store_writable(const struct keyd_store *s)
 {
-	return s->keys && s->log.fd >= 0;
+	return s->seen.open && !s->seen.broken;
 }
 
 int keyd_store_changed(const struct keyd_store *s)
 {
-	return s->keys && (s->log.fd < 0 || s->log.at.number > 0);
+	return s->seen.open && (s->seen.broken || s->seen.records > 0);
 }

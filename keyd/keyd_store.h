@@ -9,11 +9,14 @@
  *            generation number goes up.
  * Files:     refused unless they are plain files of our own (or root's) that nobody else may
  *            read.
+ * Threads:   one thread changes the store at a time. keyd_change lets the disk thread do so, by the
+ *            _work functions; what the others report is what stood at the last keyd_store_settle,
+ *            which the loop calls after each of them. The functions without _work settle by
+ *            themselves: for start and for tests.
  * Ownership: the keys that verify are copied to secret memory, and wiped by keyd_store_seal.
  * Errors:    ERR_BUSY (another keyd has it), ERR_DENIED (owner, mode, symbolic link),
  *            ERR_DAMAGED, ERR_NOSPACE, ERR_IO, ERR_NOMEM. why (may be NULL) gets a static text.
- * Source:    sealpost-keyd-store(7).
- * Thread:    one. */
+ * Source:    sealpost-keyd-store(7). */
 #ifndef KEYD_KEYD_STORE_H
 #define KEYD_KEYD_STORE_H
 
@@ -50,5 +53,13 @@ int keyd_store_writable(const struct keyd_store *s);
 /* 1 if the journal holds anything. */
 int keyd_store_changed(const struct keyd_store *s);
 int keyd_store_snapshot(struct keyd_store *s, const struct keyd_ring *ring);
+
+/* Several records, each: type u8, bytes32 body (as in a snapshot), with one write and one sync. */
+int keyd_store_work_append(struct keyd_store *s, struct span records);
+/* head: slots and identity of the new snapshot. ERR_LOCKED: *cancel (may be NULL) was set
+ * meanwhile; nothing has changed. */
+int keyd_store_work_snapshot(struct keyd_store *s, const struct keyd_snapshot_head *head,
+			     const struct keyd_ring *ring, const int *cancel);
+void keyd_store_settle(struct keyd_store *s);
 
 #endif

@@ -29,7 +29,11 @@
 	X(ERR_CONFIG, -17, "bad configuration")                                                    \
 	X(ERR_CLOSED, -18, "connection closed")                                                    \
 	X(ERR_TLS, -19, "TLS failure")                                                             \
-	X(ERR_DAMAGED, -20, "stored data damaged")
+	X(ERR_DAMAGED, -20, "stored data damaged")                                                 \
+	X(ERR_MORE, -21, "taken; more is needed")                                                  \
+	X(ERR_QUORUM, -22, "kept; others must approve")                                            \
+	X(ERR_GONE, -23, "destroyed")                                                              \
+	X(ERR_ROLLBACK, -24, "an older copy of the store")
 
 #define ERR_ENUM(name, value, text) name = value,
 enum err { ERR_OK = 0, ERR_LIST(ERR_ENUM) };

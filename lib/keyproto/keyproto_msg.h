@@ -45,12 +45,35 @@
 	X(VERIFY_MAC, 22, "verify-mac")                                                            \
 	X(SIGN, 23, "sign")                                                                        \
 	X(PUBLIC_KEY, 24, "public-key")                                                            \
+	X(WITNESS, 25, "witness")                                                                  \
+	X(RESEAL_FIELDS, 26, "reseal-fields")                                                      \
+	X(CUSTOMER_KEYS, 27, "customer-keys")                                                      \
+	X(DEK_EMPTY, 28, "dek-empty")                                                              \
 	X(INIT, 32, "init")                                                                        \
 	X(UNSEAL, 33, "unseal")                                                                    \
 	X(LOCK, 34, "lock")                                                                        \
 	X(CUSTOMER_ADD, 35, "customer-add")                                                        \
 	X(KEY_ADD, 36, "key-add")                                                                  \
 	X(KEY_LIST, 37, "key-list")                                                                \
+	X(SLOT_ADD, 38, "slot-add")                                                                \
+	X(SLOT_REMOVE, 39, "slot-remove")                                                          \
+	X(SLOT_TEST, 40, "slot-test")                                                              \
+	X(UNSEAL_CANCEL, 41, "unseal-cancel")                                                      \
+	X(ROTATE, 42, "rotate")                                                                    \
+	X(ROTATION, 43, "rotation")                                                                \
+	X(SCHEDULE, 44, "schedule")                                                                \
+	X(SHRED, 45, "shred")                                                                      \
+	X(SHREDS, 46, "shreds")                                                                    \
+	X(BACKUP, 47, "backup")                                                                    \
+	X(BACKUP_FORGET, 48, "backup-forget")                                                      \
+	X(RESTORE, 49, "restore")                                                                  \
+	X(SELFTEST, 51, "selftest")                                                                \
+	X(ZEROIZE, 52, "zeroize")                                                                  \
+	X(ACCEPT, 53, "accept")                                                                    \
+	X(AUDIT_READ, 54, "audit-read")                                                            \
+	X(APPROVE, 55, "approve")                                                                  \
+	X(PROPOSALS, 56, "proposals")                                                              \
+	X(WITHDRAW, 57, "withdraw")                                                                \
 	X(EVENT, 64, "event")
 
 enum keyproto_op {
@@ -73,7 +96,11 @@ const char *keyproto_op_name(unsigned op);
 	X(E_EXISTS, 7, ERR_EXISTS)                                                                 \
 	X(E_STATE, 8, ERR_BADSTATE) /* not now: e.g. init of an initialised store */               \
 	X(E_ARGUMENT, 9, ERR_FORMAT)                                                               \
-	X(E_INTERNAL, 10, ERR_IO)
+	X(E_INTERNAL, 10, ERR_IO)                                                                  \
+	X(E_MORE, 11, ERR_MORE)	    /* taken; more shares are needed */                            \
+	X(E_QUORUM, 12, ERR_QUORUM) /* kept as a proposal; the body is its number, u64 */          \
+	X(E_GONE, 13, ERR_GONE)	    /* the customer's keys were destroyed */                       \
+	X(E_ROLLBACK, 14, ERR_ROLLBACK)
 enum keyproto_status {
 #define KEYPROTO_X(sym, num, err) KEYPROTO_##sym = num,
 	KEYPROTO_STATUS_LIST(KEYPROTO_X)

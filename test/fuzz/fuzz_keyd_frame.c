@@ -32,7 +32,7 @@ static void add_key(const char *label, unsigned type, struct keyd_crypto_key **k
 	buf_init(&b, KEYD_RECORD_BODY_MAX);
 	if ((!*key && keyd_crypto_generate(type, key) < 0) ||
 	    keyd_ring_make_key(play.keyd->ring, span_str(label), type, *key, 1, 1, &b) < 0 ||
-	    keyd_commit(play.keyd, KEYD_RECORD_KEY, buf_span(&b)) < 0)
+	    keyd_ring_apply(play.keyd->ring, KEYD_RECORD_KEY, buf_span(&b), 1) < 0)
 		abort();
 	buf_clear(&b);
 }

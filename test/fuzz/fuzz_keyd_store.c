@@ -122,7 +122,7 @@ static void snapshot(struct span records)
 	memcpy(head.id, id, sizeof(id));
 	head.slots[0].method = KEYPROTO_SLOT_FILE;
 	buf_init(&b, 1 << 22);
-	check(keyd_snapshot_format(&head, none, keys->snapshot, &b) == 0);
+	check(keyd_snapshot_format(&head, none, keys->snapshot, NULL, &b) == 0);
 	n = keyd_snapshot_head_parse(buf_span(&b), &head);
 	check(n > 0);
 	b.len = b.off + (size_t)n;

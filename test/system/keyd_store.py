@@ -26,6 +26,9 @@ def unwrap(key, wrapped, aad):
     return AESGCM(key).decrypt(wrapped[:12], wrapped[12:], aad)
 
 
+STATES = {1: "next", 2: "active", 3: "retired", 4: "destroyed"}
+
+
 class Reader:
     def __init__(self, data):
         self.data, self.at = data, 0
@@ -50,7 +53,7 @@ class Store:
 
     def __init__(self, snapshot, journal, file_key):
         r = Reader(snapshot[:-32])
-        assert r.raw(16) == b"sealpost-keys-v1" and r.u(4) == 1
+        assert r.raw(16) == b"sealpost-keys-v1" and r.u(4) == 2
         self.id, self.generation, self.made = r.raw(16), r.u(8), r.u(8)
         slots = [r.bytes(2) for _ in range(r.u(1))]
         self.root = None
@@ -78,19 +81,28 @@ class Store:
     def take(self, kind, body):
         {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key}[kind](Reader(body))
 
+    @staticmethod
+    def state(r, *lawful):
+        state, created, changed = r.u(1), r.u(8), r.u(8)
+        assert STATES[state] in lawful and created <= changed
+        return created
+
     def counters(self, r):
-        self.next_keyref, self.root_wraps, self.key_wraps = r.u(4), r.u(8), r.u(8)
+        self.next_keyref, self.root_wraps, self.key_wraps, self.sequence = r.u(4), r.u(8), r.u(8), r.u(8)
         assert r.rest() == b""
 
     def kek(self, r):
-        shard, version, generation, uses, wrapped = r.u(1), r.u(4), r.u(8), r.u(8), r.raw(60)
+        shard, version, generation, uses = r.u(1), r.u(4), r.u(8), r.u(8)
+        self.state(r, "active", "retired")
+        wrapped = r.raw(60)
         assert r.rest() == b""
         aad = self.aad("kek") + struct.pack(">BIQ", shard, version, generation)
         self.keks[shard, version] = unwrap(self.kek_key, wrapped, aad)
 
     def dek(self, r):
-        keyref, customer, version, kek_version, generation, wrapped = (r.u(4), r.bytes(1), r.u(4), r.u(4), r.u(8),
-                                                                       r.raw(60))
+        keyref, customer, version, kek_version, generation = r.u(4), r.bytes(1), r.u(4), r.u(4), r.u(8)
+        self.state(r, "active", "retired")
+        wrapped = r.raw(60)
         assert r.rest() == b""
         shard = hashlib.sha256(customer).digest()[0]
         aad = (self.aad("dek") + struct.pack(">I", keyref) + b16(customer) +
@@ -98,7 +110,9 @@ class Store:
         self.deks[keyref] = customer.decode(), unwrap(self.keks[shard, kek_version], wrapped, aad)
 
     def key(self, r):
-        label, version, kind, _, generation, made = r.bytes(1), r.u(4), r.u(1), r.u(1), r.u(8), r.u(8)
+        label, version, kind = r.bytes(1), r.u(4), r.u(1)
+        made = self.state(r, "next", "active", "retired")
+        generation = r.u(8)
         spki, wrapped = r.bytes(2), r.bytes(2)
         assert r.rest() == b""
         aad = (self.aad("key") + b16(label) + struct.pack(">IBQQ", version, kind, generation, made) + b16(spki))

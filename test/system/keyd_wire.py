@@ -15,7 +15,8 @@ ALGS = {"ES256": 1, "RS256": 2, "RS384": 3, "RS512": 4, "PS256": 5, "PS384": 6, 
 TYPES = {"ec-p256": 1, "rsa-2048": 2, "ed25519": 3}
 METHODS = {"file": 1, "passphrase": 2, "credential": 3}
 STATES = {1: "empty", 2: "locked", 3: "ready", 4: "error"}
-(OK, E_DENIED, E_NOTFOUND, E_AUTH, E_LOCKED, E_BUSY, E_LIMIT, E_EXISTS, E_STATE, E_ARGUMENT, E_INTERNAL) = range(11)
+(OK, E_DENIED, E_NOTFOUND, E_AUTH, E_LOCKED, E_BUSY, E_LIMIT, E_EXISTS, E_STATE, E_ARGUMENT, E_INTERNAL,
+ E_MORE, E_QUORUM, E_GONE, E_ROLLBACK) = range(15)
 HEAD = struct.Struct(">HHIQII")
 
 Frame = namedtuple("Frame", "op request status epoch body")

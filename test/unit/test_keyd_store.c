@@ -654,7 +654,7 @@ static void a_store_without_its_journal_is_damaged(void **state)
 	keyd_ring_free(p.ring);
 	p.ring = empty_ring(p.head.id);
 	p.head.generation = 1;
-	assert_int_equal(keyd_snapshot_format(&p.head, p.ring, k->snapshot, &b), 0);
+	assert_int_equal(keyd_snapshot_format(&p.head, p.ring, k->snapshot, NULL, &b), 0);
 	file_put(p.snap, buf_ptr(&b), buf_size(&b));
 	assert_int_equal(reload(&p), 0);
 	assert_int_equal(cuts, 0);
