@@ -113,6 +113,21 @@ void keyd_warn_peers(const struct keyd_conf *conf)
 				  conf->peers[i].name);
 }
 
+/* A file that confinement did not foresee. */
+static int slot_elsewhere(const struct keyd_conf *a, const struct keyd_conf *b)
+{
+	for (size_t i = 0; i < b->slots.count; i++) {
+		const char *path = keyd_conf_slot(b, i)->path;
+		size_t j = 0;
+		while (path && j < a->slots.count &&
+		       (!keyd_conf_slot(a, j)->path || strcmp(keyd_conf_slot(a, j)->path, path)))
+			j++;
+		if (path && j == a->slots.count)
+			return 1;
+	}
+	return 0;
+}
+
 /* The first key that changed and is not looked at again before a restart, or NULL. */
 static const char *changed_key(const struct keyd_conf *a, const struct keyd_conf *b)
 {
@@ -122,7 +137,11 @@ static const char *changed_key(const struct keyd_conf *a, const struct keyd_conf
 		return "socket";
 	if (strcmp(a->admin_socket, b->admin_socket))
 		return "admin_socket";
-	return a->mode != b->mode ? "socket_mode" : NULL;
+	if (a->mode != b->mode)
+		return "socket_mode";
+	if (slot_elsewhere(a, b))
+		return "slots";
+	return a->sandbox != b->sandbox ? "sandbox" : NULL;
 }
 
 void keyd_reload(struct keyd *k, struct keyd_conf *conf)

@@ -21,6 +21,7 @@
 #include "keyd/keyd_pool.h"
 #include "keyd/keyd_rate.h"
 #include "keyd/keyd_ring.h"
+#include "keyd/keyd_sandbox.h"
 #include "keyd/keyd_store.h"
 
 /* What the operations of one request work in: secret memory, wiped after use. */
@@ -46,6 +47,7 @@ struct keyd {
 	struct keyd_rate *rate;
 	struct keyd_scratch *scratch;
 	struct keyd_root_delay delay;
+	struct keyd_sandbox sandbox; /* what holds; set by main */
 	struct list sessions; /* struct keyd_session */
 	uint64_t session_count;
 	unsigned state; /* enum keyproto_state */

@@ -14,6 +14,8 @@ static const struct conf_choice methods[] = {{"file", KEYPROTO_SLOT_FILE},
 					     {"credential", KEYPROTO_SLOT_CREDENTIAL},
 					     {NULL, 0}};
 
+static const struct conf_choice switches[] = {{"on", 1}, {"off", 0}, {NULL, 0}};
+
 static const char *check_socket(const char *value)
 {
 	return strlen(value) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
@@ -112,6 +114,12 @@ const struct conf_key keyd_conf_table[] = {
      .offset = AT(user),
      .fallback = "sealpost-keyd",
      .help = "user to become when started as root"},
+    {.name = "sandbox",
+     .type = CONF_ENUM,
+     .offset = AT(sandbox),
+     .fallback = "on",
+     .choices = switches,
+     .help = "give up system calls and files that keyd does not need"},
     {.name = "slots",
      .type = CONF_LIST,
      .offset = AT(slots),

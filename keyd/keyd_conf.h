@@ -34,6 +34,7 @@ struct keyd_conf_limits {
 
 struct keyd_conf {
 	char *state, *socket, *admin_socket, *user, *socket_mode;
+	int sandbox;
 	struct conf_list slots;	 /* struct keyd_conf_slot */
 	struct conf_list people; /* struct conf_pair: peers: as written */
 	struct keyd_conf_limits limits;

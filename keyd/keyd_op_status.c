@@ -32,6 +32,7 @@ static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *
 		put_warning(out, k->why);
 	if (head)
 		keyd_root_warnings(head->slots, head->slot_count, put_warning, out);
+	keyd_sandbox_warnings(&k->sandbox, put_warning, out);
 	if (k->store && k->ring && !keyd_store_writable(k->store))
 		put_warning(out,
 			    "the journal cannot be written: new customers and keys are refused");
@@ -80,8 +81,10 @@ int keyd_op_status(struct keyd_op_call *call)
 	put_warnings(k, head, &out);
 	buf_put_str(&out, "],\"requests\":{");
 	put_requests(&k->counts, &out);
+	buf_put_str(&out, "},\"sandbox\":");
+	keyd_sandbox_json(&k->sandbox, &out);
 	buf_putf(&out,
-		 "},\"denied\":%" PRIu64 ",\"bad_frames\":%" PRIu64
+		 ",\"denied\":%" PRIu64 ",\"bad_frames\":%" PRIu64
 		 ",\"locked_bytes\":%zu,\"selftest\":\"%s\"}",
 		 k->counts.denied, k->counts.bad_frames, taken, k->tested ? "passed" : "failed");
 	rc = buf_failed(&out) ? buf_failed(&out) : buf_put_span(call->reply, buf_span(&out));

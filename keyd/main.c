@@ -2,13 +2,11 @@
 /* sealpost-keyd: holds the keys, and lets nobody see them. See sealpost-keyd(8). */
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "core/err.h"
 #include "core/log.h"
 #include "keyd/keyd_listen.h"
+#include "sys/sys_args.h"
 #include "sys/sys_notify.h"
 #include "sys/sys_priv.h"
 
@@ -19,13 +17,8 @@ struct program {
 	struct evt_loop *loop;
 	struct keyd *keyd;
 	struct keyd_listen *listen;
+	struct keyd_sandbox sandbox;
 };
-
-static int usage(void)
-{
-	fputs("usage: sealpost-keyd [-n] [-c FILE] [-d TOPIC]\n", stderr);
-	return EXIT_USAGE;
-}
 
 static void on_stop(void *arg, int signo)
 {
@@ -55,24 +48,20 @@ static void on_reload(void *arg, int signo)
 }
 
 /* Gives up what a holder of keys must not have. */
-static void confine(const struct keyd_conf *conf)
+static void confine(struct program *p, const struct keyd_conf *conf)
 {
-	struct rlimit files;
 	int rc = sys_priv_drop(conf->user);
 
 	if (rc < 0)
 		log_fatal(EXIT_CONFIG, "start-refused", "why=\"user %s: %s\"", conf->user,
 			  err_text(rc));
 	sys_priv_harden();
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		rlim_t want = (rlim_t)conf->limits.connections + DESCRIPTORS_OWN;
-		files.rlim_cur = want < files.rlim_max ? want : files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	sys_priv_descriptors((uint64_t)conf->limits.connections + DESCRIPTORS_OWN);
 	rc = keyd_crypto_init();
 	if (rc < 0)
 		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"memory cannot be locked: %s\"",
 			  err_text(rc));
+	keyd_sandbox_files(&p->sandbox, conf, p->conf_path); /* before the first thread */
 }
 
 static void start(struct program *p, struct keyd_conf *conf)
@@ -85,6 +74,8 @@ static void start(struct program *p, struct keyd_conf *conf)
 	if (!p->keyd)
 		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"memory cannot be locked: %s\"",
 			  err_text(ERR_NOMEM));
+	keyd_sandbox_calls(&p->sandbox); /* all threads are there, and nothing was read yet */
+	p->keyd->sandbox = p->sandbox;
 	rc = keyd_start(p->keyd);
 	if (rc < 0)
 		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"state %s: %s\"", conf->state,
@@ -104,34 +95,27 @@ static void start(struct program *p, struct keyd_conf *conf)
 
 int main(int argc, char **argv)
 {
-	struct program p = {.conf_path = SP_SYSCONFDIR "/keyd.yaml"};
+	struct sys_args args = {.conf = SP_SYSCONFDIR "/keyd.yaml"};
+	struct program p = {.conf_path = NULL};
 	struct keyd_conf *conf;
 	char err[CONF_ERR_MAX];
-	int check = 0, opt;
 
 	log_open("sealpost-keyd");
-	while ((opt = getopt(argc, argv, "c:nd:")) != -1) {
-		if (opt == 'c')
-			p.conf_path = optarg;
-		else if (opt == 'n')
-			check = 1;
-		else if (opt != 'd' || log_topic_add(optarg) < 0)
-			return usage();
-	}
-	if (optind != argc)
-		return usage();
+	if (sys_args_parse(argc, argv, "sealpost-keyd", &args) != 0)
+		return EXIT_USAGE;
+	p.conf_path = args.conf;
 	if (keyd_conf_load(p.conf_path, &conf, err) < 0) {
 		fprintf(stderr, "sealpost-keyd: %s\n", err);
 		return EXIT_CONFIG;
 	}
 	keyd_warn_peers(conf);
-	if (check) {
+	if (args.check) {
 		printf("%s: good\n", p.conf_path);
 		keyd_conf_free(conf);
 		log_flush();
 		return 0;
 	}
-	confine(conf);
+	confine(&p, conf);
 	start(&p, conf);
 	evt_loop_run(p.loop);
 	keyd_listen_close(p.listen);

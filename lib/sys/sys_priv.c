@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sys/sys_priv.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -24,6 +27,33 @@ void sys_priv_harden(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_MEMLOCK, &limit);
 	}
+}
+
+void sys_priv_descriptors(uint64_t want)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int sys_priv_tracer(void)
+{
+	static const char label[] = "\nTracerPid:";
+	char text[4096];
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	const char *at;
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		return err_from_errno(errno);
+	text[n] = '\0';
+	at = strstr(text, label);
+	return at ? atoi(at + sizeof(label) - 1) : ERR_UNSUPPORTED;
 }
 
 /* Looks a user up. A number without an entry in the user database is fine: its group is then the

@@ -4,6 +4,7 @@
 #ifndef SYS_SYS_PRIV_H
 #define SYS_SYS_PRIV_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* No core files, not dumpable (so /proc/PID is closed to others), no new privileges, umask 077,
@@ -13,6 +14,10 @@ void sys_priv_harden(void);
  * ERR_NOTFOUND, ERR_DENIED (also when user is root). Call sys_priv_harden after it (setuid resets
  * dumpable). */
 int sys_priv_drop(const char *user);
+/* Raises the limit of open descriptors to want, or as far as the hard limit lets it. */
+void sys_priv_descriptors(uint64_t want);
+/* Process that traces us (a debugger, strace): its id, 0 for none, or ERR_*. Any thread. */
+int sys_priv_tracer(void);
 /* uid of a name or a decimal number. ERR_NOTFOUND. */
 int sys_priv_uid(const char *user, uid_t *uid);
 
