@@ -119,13 +119,19 @@ int keyd_crypto_init(void)
 	return 0;
 }
 
+static int is_of(unsigned type, const EVP_PKEY *pkey)
+{
+	const struct kind *kind = kind_of(type);
+
+	return kind && EVP_PKEY_is_a(pkey, kind->name) && EVP_PKEY_get_bits(pkey) == kind->bits;
+}
+
 /* Takes pkey over. */
 static int key_new(unsigned type, EVP_PKEY *pkey, struct keyd_crypto_key **out)
 {
-	const struct kind *kind = kind_of(type);
 	struct keyd_crypto_key *k;
 
-	if (!kind || !EVP_PKEY_is_a(pkey, kind->name) || EVP_PKEY_get_bits(pkey) != kind->bits) {
+	if (!is_of(type, pkey)) {
 		EVP_PKEY_free(pkey);
 		return ERR_FORMAT;
 	}
@@ -338,7 +344,9 @@ int keyd_crypto_verify(struct span spki, unsigned alg, struct span data, struct 
 	const struct way *w = way_of(alg);
 	const uint8_t *at = spki.p;
 	EVP_PKEY *pkey = w ? d2i_PUBKEY(NULL, &at, (long)spki.n) : NULL;
-	EVP_MD_CTX *ctx = pkey ? EVP_MD_CTX_new() : NULL;
+	/* Of the algorithm's own type, or one signature would be good for two algorithms. */
+	int whole = pkey && at == spki.p + spki.n && is_of(w->type, pkey);
+	EVP_MD_CTX *ctx = whole ? EVP_MD_CTX_new() : NULL;
 	EVP_PKEY_CTX *pctx = NULL;
 	int ok = ctx &&
 		 EVP_DigestVerifyInit_ex(ctx, &pctx, w->digest, NULL, NULL, pkey, NULL) == 1 &&

@@ -49,7 +49,7 @@ int keyd_crypto_slow(unsigned type);
 /* Signs data (not a digest). Length of the signature, at most KEYD_CRYPTO_SIG_MAX, or ERR_*. */
 int keyd_crypto_sign(const struct keyd_crypto_key *k, unsigned alg, struct span data,
 		     uint8_t sig[KEYD_CRYPTO_SIG_MAX]);
-/* 0, or ERR_AUTH. */
+/* 0, or ERR_AUTH: also for a key that is not of the algorithm's type, or not one key alone. */
 int keyd_crypto_verify(struct span spki, unsigned alg, struct span data, struct span sig);
 
 #endif

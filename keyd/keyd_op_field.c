@@ -56,6 +56,13 @@ static int finish(struct keyd_op_call *call, struct batch *b, int rc)
 	return rc < 0 ? rc : 0;
 }
 
+/* The message has room for a sealed field, since opening has the same one; a plain field of that
+ * length would not fit into it sealed. */
+static int plain_ok(const struct keyproto_field *f)
+{
+	return f->data.n <= KEYPROTO_DATA_MAX ? 0 : ERR_LIMIT;
+}
+
 int keyd_op_field_seal(struct keyd_op_call *call)
 {
 	struct keyd_ring *ring = call->keyd->ring;
@@ -70,9 +77,10 @@ int keyd_op_field_seal(struct keyd_op_call *call)
 	rc = keyd_ring_subkey(ring, (uint32_t)b.customer, keyref, b.m.purpose, &key);
 	for (unsigned i = 0; i < b.m.count; i++) {
 		size_t before = buf_size(&b.data);
-		one = rc < 0 ? rc
-			     : seal_field_seal(key, keyref, b.m.items[i].aad, b.m.items[i].data,
-					       &b.data);
+		one = rc < 0 ? rc : plain_ok(&b.m.items[i]);
+		if (one == 0)
+			one = seal_field_seal(key, keyref, b.m.items[i].aad, b.m.items[i].data,
+					      &b.data);
 		note(&b, i, one, before);
 	}
 	return finish(call, &b, rc);
@@ -119,9 +127,10 @@ int keyd_op_field_index(struct keyd_op_call *call)
 			      keyd_ring_newest(ring, (uint32_t)b.customer), b.m.purpose, &key);
 	for (unsigned i = 0; i < b.m.count; i++) {
 		size_t before = buf_size(&b.data);
-		one = rc < 0 ? rc
-			     : seal_index(key, b.m.items[i].aad, b.m.items[i].data, digest,
-					  sizeof(digest));
+		one = rc < 0 ? rc : plain_ok(&b.m.items[i]);
+		if (one == 0)
+			one = seal_index(key, b.m.items[i].aad, b.m.items[i].data, digest,
+					 sizeof(digest));
 		if (one == 0)
 			one = buf_put(&b.data, digest, sizeof(digest));
 		note(&b, i, one, before);

@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_CIPHER *gcm, *ecb;
+static EVP_CIPHER *gcm, *ecb, *cbc, *kwp[3];
 /* Never keyed: copying one is how a caller gets a context without naming the digest again. */
 static EVP_MAC_CTX *hmac[2];
 
@@ -31,6 +31,10 @@ static void fetch(void)
 
 	gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+	cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	kwp[0] = EVP_CIPHER_fetch(NULL, "AES-128-WRAP-PAD", NULL);
+	kwp[1] = EVP_CIPHER_fetch(NULL, "AES-192-WRAP-PAD", NULL);
+	kwp[2] = EVP_CIPHER_fetch(NULL, "AES-256-WRAP-PAD", NULL);
 	if (mac) {
 		hmac[SEAL_ALG_SHA256] = template_of(mac, "SHA256");
 		hmac[SEAL_ALG_SHA512] = template_of(mac, "SHA512");
@@ -48,6 +52,18 @@ const EVP_CIPHER *seal_alg_ecb(void)
 {
 	pthread_once(&once, fetch);
 	return ecb;
+}
+
+const EVP_CIPHER *seal_alg_cbc(void)
+{
+	pthread_once(&once, fetch);
+	return cbc;
+}
+
+const EVP_CIPHER *seal_alg_kwp(size_t key_size)
+{
+	pthread_once(&once, fetch);
+	return key_size >= 16 && key_size <= 32 && key_size % 8 == 0 ? kwp[key_size / 8 - 2] : NULL;
 }
 
 EVP_MAC_CTX *seal_alg_hmac(enum seal_alg_hash hash, const uint8_t *key, size_t key_size)

@@ -6,6 +6,7 @@
 #include "core/err.h"
 #include "core/secret.h"
 #include "seal/seal_alg.h"
+#include "seal/seal_kdf.h"
 
 #define INFO	  "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM" /* its NUL belongs to it */
 #define NONCE	  12
@@ -20,34 +21,13 @@ struct seal_chunk {
 	int keyed;
 };
 
-/* One block of HKDF-Expand: T(i) = HMAC(T(i-1) | info | salt | context | i). */
-static int expand(EVP_MAC_CTX *ctx, struct span before, const uint8_t *salt, struct span context,
-		  uint8_t count, uint8_t out[64])
-{
-	return (before.n == 0 || EVP_MAC_update(ctx, before.p, before.n)) &&
-	       EVP_MAC_update(ctx, (const uint8_t *)INFO, sizeof(INFO)) &&
-	       EVP_MAC_update(ctx, salt, SEAL_CHUNK_SALT) &&
-	       (context.n == 0 || EVP_MAC_update(ctx, context.p, context.n)) &&
-	       EVP_MAC_update(ctx, &count, 1) && EVP_MAC_final(ctx, out, NULL, 64);
-}
-
 int seal_chunk_derive(const uint8_t key[32], const uint8_t salt[SEAL_CHUNK_SALT],
 		      struct span context, uint8_t out[SEAL_CHUNK_KEY])
 {
-	EVP_MAC_CTX *ctx = seal_alg_hmac(SEAL_ALG_SHA512, key, 32);
-	uint8_t t[2][64];
-	int ok;
+	const struct span info[] = {span_of(INFO, sizeof(INFO)), span_of(salt, SEAL_CHUNK_SALT),
+				    context};
 
-	ok = ctx && expand(ctx, span_of(NULL, 0), salt, context, 1, t[0]) &&
-	     EVP_MAC_init(ctx, NULL, 0, NULL) && /* the same key again */
-	     expand(ctx, span_of(t[0], 64), salt, context, 2, t[1]);
-	EVP_MAC_CTX_free(ctx);
-	if (ok)
-		memcpy(out, t, SEAL_CHUNK_KEY);
-	else
-		secret_wipe(out, SEAL_CHUNK_KEY);
-	secret_wipe(t, sizeof(t));
-	return ok ? 0 : ERR_CRYPTO;
+	return seal_kdf_expand512(key, 32, info, 3, out, SEAL_CHUNK_KEY);
 }
 
 int seal_chunk_context(uint8_t out[255], struct span customer, uint64_t id, struct span kind)

@@ -248,6 +248,39 @@ static void an_answer_longer_than_a_frame_is_a_limit_and_not_an_end(void **state
 	done(s);
 }
 
+static void a_plain_field_of_more_than_16384_bytes_is_refused_and_the_others_served(void **state)
+{
+	struct scene *s = ready();
+	static uint8_t zeros[KEYPROTO_SEALED_MAX];
+	struct keyproto_field f[3] = {{SPAN_LIT("a"), span_of(zeros, KEYPROTO_DATA_MAX)},
+				      {SPAN_LIT("b"), span_of(zeros, KEYPROTO_DATA_MAX + 1)},
+				      {SPAN_LIT("c"), span_of(zeros, KEYPROTO_SEALED_MAX)}};
+	struct keyproto_result r[KEYPROTO_BATCH_MAX];
+	static uint8_t sealed[KEYPROTO_SEALED_MAX];
+	static const struct {
+		unsigned op, purpose;
+	} rows[] = {{KEYPROTO_BLIND_INDEX, KEYPROTO_FOR_INDEX},
+		    {KEYPROTO_SEAL_FIELDS, KEYPROTO_FOR_FIELD}};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(fields(&s->relay, (uint16_t)rows[i].op, "default",
+					(uint8_t)rows[i].purpose, f, 3, r),
+				 3);
+		assert_int_equal(r[0].status, 0);
+		assert_int_equal(r[1].status, KEYPROTO_E_LIMIT);
+		assert_int_equal(r[2].status, KEYPROTO_E_LIMIT);
+	}
+	assert_int_equal(r[0].data.n, KEYPROTO_DATA_MAX + SEAL_FIELD_OVERHEAD);
+	memcpy(sealed, r[0].data.p, r[0].data.n);
+	f[0].data = span_of(sealed, r[0].data.n);
+	assert_int_equal(
+	    fields(&s->relay, KEYPROTO_OPEN_FIELDS, "default", KEYPROTO_FOR_FIELD, f, 1, r), 1);
+	assert_int_equal(r[0].status, 0);
+	assert_true(span_equal(r[0].data, span_of(zeros, KEYPROTO_DATA_MAX)));
+	done(s);
+}
+
 static void blind_indexes_show_equality_within_one_column_and_customer(void **state)
 {
 	struct scene *s = ready();
@@ -797,6 +830,7 @@ int main(void)
 	    cmocka_unit_test(keys_of_existing_objects_come_at_a_limited_rate),
 	    cmocka_unit_test(a_field_opens_only_where_it_was_sealed),
 	    cmocka_unit_test(an_answer_longer_than_a_frame_is_a_limit_and_not_an_end),
+	    cmocka_unit_test(a_plain_field_of_more_than_16384_bytes_is_refused_and_the_others_served),
 	    cmocka_unit_test(blind_indexes_show_equality_within_one_column_and_customer),
 	    cmocka_unit_test(a_mac_verifies_under_its_label_and_data_alone),
 	    cmocka_unit_test(every_key_signs_by_its_own_algorithms_and_no_others),

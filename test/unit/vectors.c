@@ -132,3 +132,64 @@ uint8_t *vectors_json_hex(const json_t *object, const char *name, size_t *size)
 	*size = (size_t)n;
 	return p;
 }
+
+static struct span member(struct vectors_case *c, const json_t *object, const char *name)
+{
+	size_t n;
+
+	if (c->count == VECTORS_FIELDS)
+		fail_msg("more than %d values of one vector", VECTORS_FIELDS);
+	c->values[c->count] = vectors_json_hex(object, name, &n);
+	return span_of(c->values[c->count++], n);
+}
+
+struct span vectors_case_get(struct vectors_case *c, const char *name)
+{
+	return member(c, c->test, name);
+}
+
+struct span vectors_group_get(struct vectors_case *c, const char *name)
+{
+	return member(c, c->group, name);
+}
+
+unsigned vectors_group_number(const struct vectors_case *c, const char *name)
+{
+	return (unsigned)json_integer_value(json_object_get(c->group, name));
+}
+
+const char *vectors_group_text(const struct vectors_case *c, const char *name)
+{
+	const char *text = json_string_value(json_object_get(c->group, name));
+
+	return text ? text : "";
+}
+
+unsigned vectors_each(const char *file, void (*fn)(struct vectors_case *c, void *arg), void *arg)
+{
+	json_t *root = vectors_wycheproof(file), *group, *test;
+	unsigned count = 0;
+	size_t i, j;
+
+	if (!root)
+		return 0;
+	json_array_foreach(json_object_get(root, "testGroups"), i, group)
+	{
+		json_array_foreach(json_object_get(group, "tests"), j, test)
+		{
+			struct vectors_case c = {.group = group, .test = test};
+			const char *result = json_string_value(json_object_get(test, "result"));
+
+			c.valid = result && !strcmp(result, "valid");
+			c.acceptable = result && !strcmp(result, "acceptable");
+			fn(&c, arg);
+			while (c.count)
+				free(c.values[--c.count]);
+			count++;
+		}
+	}
+	if (count == 0 || json_integer_value(json_object_get(root, "numberOfTests")) != count)
+		fail_msg("%s: %u tests, which is not what it says", file, count);
+	json_decref(root);
+	return count;
+}
