@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/rand.h"
 #include "core/secret.h"
+#include "keyd/keyd_credential.h"
 #include "keyd/keyd_selftest.h"
 #include "keyd/keyd_session.h"
 
@@ -272,7 +273,7 @@ static int try_slot(const struct keyd *k, const struct keyd_conf_slot *slot, uin
 		return rc;
 	}
 	buf_init_wiped(&secret, KEYD_ROOT_SECRET_MAX);
-	rc = keyd_root_credential_read(slot->name, &secret);
+	rc = keyd_credential_read(slot->name, &secret);
 	if (rc == 0)
 		rc = try_secret(k, KEYPROTO_SLOT_CREDENTIAL, buf_span(&secret), root);
 	buf_clear(&secret);

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "core/err.h"
+#include "keyd/keyd_root.h"
 #include "keyproto/keyproto_msg.h"
 #include "sys/sys_priv.h"
 
@@ -33,9 +34,8 @@ static const char *check_mode(const char *value)
 
 static const char *check_name(const char *value)
 {
-	size_t n = strlen(value);
-
-	if (n < 1 || n > 64 || value[0] == '.' || strchr(value, '/'))
+	if (!value[0] || value[0] == '.' || strchr(value, '/') ||
+	    !keyd_root_name_ok(span_str(value)))
 		return "not a name of a credential";
 	return NULL;
 }

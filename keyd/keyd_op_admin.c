@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/rand.h"
 #include "core/secret.h"
+#include "keyd/keyd_credential.h"
 #include "keyd/keyd_op.h"
 
 /* Secrets of one job. */
@@ -77,7 +78,7 @@ static int fetch_secret(const struct keyd_conf_slot *conf, const struct keyproto
 		return rc == 0 ? keyd_root_file_read(conf->path, v->secrets[i]) : rc;
 	}
 	buf_init_wiped(&b, KEYD_ROOT_SECRET_MAX);
-	rc = keyd_root_credential_read(conf->name, &b);
+	rc = keyd_credential_read(conf->name, &b);
 	if (rc == 0)
 		rc = keep_secret(v, i, buf_span(&b));
 	buf_clear(&b);
@@ -124,7 +125,9 @@ int keyd_op_admin_init(struct keyd_op_call *call)
 		return ERR_NOMEM;
 	for (unsigned i = 0; rc == 0 && i < m.count; i++) {
 		const struct keyd_conf_slot *conf = keyd_conf_slot(k->conf, i);
+		j->head.slots[i].id = i + 1;
 		j->head.slots[i].method = m.slots[i].method;
+		j->head.slots[i].created = clock_wall();
 		if (conf->name)
 			rc = span_copy_str(j->head.slots[i].name, sizeof(j->head.slots[i].name),
 					   span_str(conf->name));
@@ -140,6 +143,7 @@ int keyd_op_admin_init(struct keyd_op_call *call)
 		return rc;
 	}
 	j->head.slot_count = m.count;
+	j->head.next_slot = m.count + 1u;
 	rand_bytes(j->head.id, sizeof(j->head.id));
 	rand_bytes(j->vault->root, sizeof(j->vault->root));
 	k->opening = 1;

@@ -15,7 +15,7 @@ static void put_slots(const struct keyd_snapshot_head *head, struct buf *out)
 	for (unsigned i = 0; head && i < head->slot_count; i++)
 		buf_putf(out, "%s{\"method\":\"%s\",\"safe\":%s}", i ? "," : "",
 			 keyd_root_method_name(head->slots[i].method),
-			 keyd_root_method_safe(head->slots[i].method) ? "true" : "false");
+			 keyd_root_method(head->slots[i].method)->safe ? "true" : "false");
 }
 
 static void put_warning(void *arg, const char *text)

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/keyd_root.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <argon2.h>
 
 #include "core/clock.h"
@@ -12,7 +9,6 @@
 #include "core/secret.h"
 #include "seal/seal_kdf.h"
 #include "sys/sys_file.h"
-#include "wire/wire_get.h"
 #include "wire/wire_put.h"
 
 /* What new passphrase slots get, and what a stored slot may ask for at most. */
@@ -25,30 +21,263 @@
 #define LANES_MAX     4
 #define DELAY_MAX     (300 * CLOCK_SEC)
 #define DELAY_DOUBLES 9
+#define AAD_MAX	      2048
+
+/* --- what each method keeps in its slot, and how its secret becomes a key */
+
+static void nothing_put(struct buf *b, const struct keyd_root_slot *s)
+{
+	(void)b;
+	(void)s;
+}
+
+static int nothing_get(struct wire_get *g, struct keyd_root_slot *s)
+{
+	(void)g;
+	(void)s;
+	return 0;
+}
+
+static int always_fits(const struct keyd_root_slot *s)
+{
+	(void)s;
+	return 1;
+}
+
+static void nothing_to_begin(struct keyd_root_slot *s)
+{
+	(void)s;
+}
+
+/* The secret is the key: of a file, of shares put together, from a token. */
+static int is_the_key(const struct keyd_root_slot *s, struct span secret, uint8_t key[32])
+{
+	(void)s;
+	if (secret.n != 32)
+		return ERR_FORMAT;
+	memcpy(key, secret.p, 32);
+	return 0;
+}
+
+static int salt_get(struct wire_get *g, uint8_t salt[KEYD_ROOT_SALT])
+{
+	struct span raw = wire_get_raw(g, KEYD_ROOT_SALT);
+
+	if (g->failed)
+		return ERR_FORMAT;
+	memcpy(salt, raw.p, KEYD_ROOT_SALT);
+	return 0;
+}
+
+static void passphrase_put(struct buf *b, const struct keyd_root_slot *s)
+{
+	wire_put_u32(b, s->passphrase.passes);
+	wire_put_u32(b, s->passphrase.memory_kib);
+	wire_put_u32(b, s->passphrase.lanes);
+	wire_put_raw(b, s->passphrase.salt, KEYD_ROOT_SALT);
+}
+
+static int passphrase_get(struct wire_get *g, struct keyd_root_slot *s)
+{
+	s->passphrase.passes = wire_get_u32(g);
+	s->passphrase.memory_kib = wire_get_u32(g);
+	s->passphrase.lanes = wire_get_u32(g);
+	return salt_get(g, s->passphrase.salt);
+}
+
+static int passphrase_fits(const struct keyd_root_slot *s)
+{
+	const struct keyd_root_passphrase *p = &s->passphrase;
+
+	return p->passes >= 1 && p->passes <= PASSES_MAX && p->memory_kib >= MEMORY_MIN &&
+	       p->memory_kib <= MEMORY_MAX && p->lanes >= 1 && p->lanes <= LANES_MAX;
+}
+
+static void passphrase_begin(struct keyd_root_slot *s)
+{
+	s->passphrase.passes = PASSES;
+	s->passphrase.memory_kib = MEMORY_KIB;
+	s->passphrase.lanes = LANES;
+	rand_bytes(s->passphrase.salt, KEYD_ROOT_SALT);
+}
+
+static int passphrase_stretch(const struct keyd_root_slot *s, struct span secret, uint8_t key[32])
+{
+	const struct keyd_root_passphrase *p = &s->passphrase;
+
+	if (secret.n < KEYD_ROOT_PASSPHRASE_MIN || secret.n > KEYD_ROOT_SECRET_MAX)
+		return ERR_FORMAT;
+	switch (argon2id_hash_raw(p->passes, p->memory_kib, p->lanes, secret.p, secret.n, p->salt,
+				  KEYD_ROOT_SALT, key, 32)) {
+	case ARGON2_OK:
+		return 0;
+	case ARGON2_MEMORY_ALLOCATION_ERROR:
+		return ERR_NOMEM;
+	default:
+		return ERR_CRYPTO;
+	}
+}
+
+static void credential_put(struct buf *b, const struct keyd_root_slot *s)
+{
+	wire_put_raw(b, s->credential.salt, KEYD_ROOT_SALT);
+}
+
+static int credential_get(struct wire_get *g, struct keyd_root_slot *s)
+{
+	return salt_get(g, s->credential.salt);
+}
+
+static void credential_begin(struct keyd_root_slot *s)
+{
+	rand_bytes(s->credential.salt, KEYD_ROOT_SALT);
+}
+
+static int credential_stretch(const struct keyd_root_slot *s, struct span secret, uint8_t key[32])
+{
+	const struct span parts[2] = {SPAN_LIT("sealpost-slot-credential-1"), secret};
+
+	if (secret.n < 32 || secret.n > KEYD_ROOT_SECRET_MAX)
+		return ERR_FORMAT;
+	return seal_kdf_hmac(s->credential.salt, KEYD_ROOT_SALT, parts, 2, key);
+}
+
+static void shares_put(struct buf *b, const struct keyd_root_slot *s)
+{
+	wire_put_u8(b, s->shares.need);
+	wire_put_u8(b, s->shares.of);
+	wire_put_raw(b, s->shares.set, KEYD_SHARE_SET);
+}
+
+static int shares_get(struct wire_get *g, struct keyd_root_slot *s)
+{
+	struct span set;
+
+	s->shares.need = wire_get_u8(g);
+	s->shares.of = wire_get_u8(g);
+	set = wire_get_raw(g, KEYD_SHARE_SET);
+	if (g->failed)
+		return ERR_FORMAT;
+	memcpy(s->shares.set, set.p, KEYD_SHARE_SET);
+	return 0;
+}
+
+static int shares_fit(const struct keyd_root_slot *s)
+{
+	return s->shares.need >= 2 && s->shares.need <= s->shares.of &&
+	       s->shares.of <= KEYD_ROOT_SHARES_MAX;
+}
+
+static void token_put(struct buf *b, const struct keyd_root_slot *s)
+{
+	wire_put_bytes16(b, span_str(s->token.uri));
+	wire_put_u8(b, s->token.blob.kind);
+	wire_put_bytes16(b, span_of(s->token.blob.bytes, s->token.blob.size));
+}
+
+static int token_get(struct wire_get *g, struct keyd_root_slot *s)
+{
+	struct span uri = wire_get_bytes16(g), blob;
+
+	s->token.blob.kind = wire_get_u8(g);
+	blob = wire_get_bytes16(g);
+	if (g->failed || span_copy_str(s->token.uri, sizeof(s->token.uri), uri) < 0 ||
+	    blob.n > sizeof(s->token.blob.bytes))
+		return ERR_FORMAT;
+	s->token.blob.size = (uint16_t)blob.n;
+	if (blob.n)
+		memcpy(s->token.blob.bytes, blob.p, blob.n);
+	return 0;
+}
+
+static int token_fits(const struct keyd_root_slot *s)
+{
+	return s->token.uri[0] && s->token.blob.size >= 1 &&
+	       s->token.blob.size <= KEYD_TOKEN_BLOB_MAX &&
+	       (s->token.blob.kind == KEYD_TOKEN_AES_GCM ||
+		s->token.blob.kind == KEYD_TOKEN_RSA_OAEP);
+}
+
+static const struct keyd_root_method methods[] = {
+    [KEYPROTO_SLOT_FILE] = {.name = "file",
+			    .alone = 1,
+			    .given = KEYD_ROOT_NEVER,
+			    .put = nothing_put,
+			    .get = nothing_get,
+			    .fits = always_fits,
+			    .begin = nothing_to_begin,
+			    .stretch = is_the_key},
+    [KEYPROTO_SLOT_PASSPHRASE] = {.name = "passphrase",
+				  .safe = 1,
+				  .offline = 1,
+				  .given = KEYD_ROOT_ALWAYS,
+				  .put = passphrase_put,
+				  .get = passphrase_get,
+				  .fits = passphrase_fits,
+				  .begin = passphrase_begin,
+				  .stretch = passphrase_stretch},
+    [KEYPROTO_SLOT_CREDENTIAL] = {.name = "credential",
+				  .safe = 1,
+				  .alone = 1,
+				  .given = KEYD_ROOT_NEVER,
+				  .put = credential_put,
+				  .get = credential_get,
+				  .fits = always_fits,
+				  .begin = credential_begin,
+				  .stretch = credential_stretch},
+    [KEYPROTO_SLOT_SHARES] = {.name = "shares",
+			      .safe = 1,
+			      .offline = 1,
+			      .given = KEYD_ROOT_ALWAYS,
+			      .put = shares_put,
+			      .get = shares_get,
+			      .fits = shares_fit,
+			      .begin = nothing_to_begin,
+			      .stretch = is_the_key},
+    [KEYPROTO_SLOT_TOKEN] = {.name = "token",
+			     .safe = 1,
+			     .offline = 1,
+			     .alone = 1,
+			     .given = KEYD_ROOT_MAYBE,
+			     .put = token_put,
+			     .get = token_get,
+			     .fits = token_fits,
+			     .begin = nothing_to_begin,
+			     .stretch = is_the_key},
+};
+
+const struct keyd_root_method *keyd_root_method(unsigned method)
+{
+	return method < sizeof(methods) / sizeof(methods[0]) && methods[method].name
+		   ? &methods[method]
+		   : NULL;
+}
 
 const char *keyd_root_method_name(unsigned method)
 {
-	static const char *const names[] = {[KEYPROTO_SLOT_FILE] = "file",
-					    [KEYPROTO_SLOT_PASSPHRASE] = "passphrase",
-					    [KEYPROTO_SLOT_CREDENTIAL] = "credential"};
+	const struct keyd_root_method *m = keyd_root_method(method);
 
-	return method < sizeof(names) / sizeof(names[0]) ? names[method] : NULL;
+	return m ? m->name : NULL;
 }
 
-int keyd_root_method_safe(unsigned method)
+int keyd_root_name_ok(struct span name)
 {
-	return method != KEYPROTO_SLOT_FILE;
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] > '~' || name.p[i] == '"' || name.p[i] == '\\')
+			return 0;
+	return name.n <= KEYD_ROOT_NAME_MAX;
 }
+
+/* --- slots */
 
 /* All but the wrapped root: also the AAD of its wrap. */
 static void slot_head_put(struct buf *b, const struct keyd_root_slot *s)
 {
+	wire_put_u32(b, s->id);
 	wire_put_u8(b, s->method);
+	wire_put_u64(b, (uint64_t)s->created);
 	wire_put_bytes8(b, span_str(s->name));
-	wire_put_u32(b, s->passes);
-	wire_put_u32(b, s->memory_kib);
-	wire_put_u32(b, s->lanes);
-	wire_put_raw(b, s->salt, sizeof(s->salt));
+	methods[s->method].put(b, s);
 }
 
 int keyd_root_slot_put(struct buf *b, const struct keyd_root_slot *s)
@@ -58,65 +287,27 @@ int keyd_root_slot_put(struct buf *b, const struct keyd_root_slot *s)
 	return buf_failed(b);
 }
 
-static int caps_ok(const struct keyd_root_slot *s)
-{
-	if (s->method != KEYPROTO_SLOT_PASSPHRASE)
-		return s->passes == 0 && s->memory_kib == 0 && s->lanes == 0;
-	return s->passes >= 1 && s->passes <= PASSES_MAX && s->memory_kib >= MEMORY_MIN &&
-	       s->memory_kib <= MEMORY_MAX && s->lanes >= 1 && s->lanes <= LANES_MAX;
-}
-
 int keyd_root_slot_get(struct span body, struct keyd_root_slot *s)
 {
+	const struct keyd_root_method *m;
+	struct span name, wrapped;
 	struct wire_get g;
-	struct span name, salt, wrapped;
 
 	wire_get_init(&g, body);
 	memset(s, 0, sizeof(*s));
+	s->id = wire_get_u32(&g);
 	s->method = wire_get_u8(&g);
+	s->created = (int64_t)wire_get_u64(&g);
 	name = wire_get_bytes8(&g);
-	s->passes = wire_get_u32(&g);
-	s->memory_kib = wire_get_u32(&g);
-	s->lanes = wire_get_u32(&g);
-	salt = wire_get_raw(&g, sizeof(s->salt));
+	m = keyd_root_method(s->method);
+	if (!m || s->id == 0 || !keyd_root_name_ok(name) ||
+	    span_copy_str(s->name, sizeof(s->name), name) < 0 || m->get(&g, s) < 0)
+		return ERR_FORMAT;
 	wrapped = wire_get_raw(&g, sizeof(s->wrapped));
-	if (wire_get_end(&g) < 0 || !keyd_root_method_name(s->method) ||
-	    span_copy_str(s->name, sizeof(s->name), name) < 0)
+	if (wire_get_end(&g) < 0)
 		return ERR_FORMAT;
-	memcpy(s->salt, salt.p, sizeof(s->salt));
 	memcpy(s->wrapped, wrapped.p, sizeof(s->wrapped));
-	return caps_ok(s) ? 0 : ERR_LIMIT;
-}
-
-/* The slot's secret as a key. */
-static int stretch(const struct keyd_root_slot *s, struct span secret, uint8_t key[32])
-{
-	struct span parts[2] = {SPAN_LIT("sealpost-slot-credential-1"), secret};
-
-	if (s->method == KEYPROTO_SLOT_FILE) {
-		if (secret.n != 32)
-			return ERR_FORMAT;
-		memcpy(key, secret.p, 32);
-		return 0;
-	}
-	if (s->method == KEYPROTO_SLOT_CREDENTIAL) {
-		if (secret.n < 32 || secret.n > KEYD_ROOT_SECRET_MAX)
-			return ERR_FORMAT;
-		return seal_kdf_hmac(s->salt, sizeof(s->salt), parts, 2, key);
-	}
-	if (secret.n < KEYD_ROOT_PASSPHRASE_MIN || secret.n > KEYD_ROOT_SECRET_MAX)
-		return ERR_FORMAT;
-	if (!caps_ok(s))
-		return ERR_LIMIT;
-	switch (argon2id_hash_raw(s->passes, s->memory_kib, s->lanes, secret.p, secret.n, s->salt,
-				  sizeof(s->salt), key, 32)) {
-	case ARGON2_OK:
-		return 0;
-	case ARGON2_MEMORY_ALLOCATION_ERROR:
-		return ERR_NOMEM;
-	default:
-		return ERR_CRYPTO;
-	}
+	return m->fits(s) ? 0 : ERR_LIMIT;
 }
 
 static int slot_aad(struct buf *b, const struct keyd_root_slot *s, const uint8_t store[16])
@@ -128,6 +319,21 @@ static int slot_aad(struct buf *b, const struct keyd_root_slot *s, const uint8_t
 	return buf_failed(b);
 }
 
+/* The slot's key out of its secret, and the AAD that goes with it. */
+static int key_and_aad(const struct keyd_root_slot *s, const uint8_t store[16], struct span secret,
+		       uint8_t key[32], struct buf *aad)
+{
+	const struct keyd_root_method *m = keyd_root_method(s->method);
+	int rc;
+
+	if (!m)
+		return ERR_FORMAT;
+	if (!m->fits(s))
+		return ERR_LIMIT;
+	rc = m->stretch(s, secret, key);
+	return rc < 0 ? rc : slot_aad(aad, s, store);
+}
+
 int keyd_root_slot_make(struct keyd_root_slot *s, const uint8_t store[16], struct span secret,
 			const uint8_t root[32])
 {
@@ -137,16 +343,11 @@ int keyd_root_slot_make(struct keyd_root_slot *s, const uint8_t store[16], struc
 
 	if (!key)
 		return ERR_NOMEM;
-	if (s->method == KEYPROTO_SLOT_PASSPHRASE) {
-		s->passes = PASSES;
-		s->memory_kib = MEMORY_KIB;
-		s->lanes = LANES;
-	}
-	rand_bytes(s->salt, sizeof(s->salt));
-	buf_init(&aad, 1024);
-	rc = stretch(s, secret, key);
-	if (rc == 0)
-		rc = slot_aad(&aad, s, store);
+	if (keyd_root_method(s->method))
+		keyd_root_method(s->method)->begin(s);
+	buf_init(&aad, AAD_MAX);
+	rc = keyd_root_name_ok(span_str(s->name)) ? key_and_aad(s, store, secret, key, &aad)
+						  : ERR_FORMAT;
 	if (rc == 0)
 		rc = keyd_wrap_seal(key, buf_span(&aad), root, 32, s->wrapped);
 	buf_clear(&aad);
@@ -163,12 +364,10 @@ int keyd_root_slot_open(const struct keyd_root_slot *s, const uint8_t store[16],
 
 	if (!key)
 		return ERR_NOMEM;
-	buf_init(&aad, 1024);
-	rc = stretch(s, secret, key);
+	buf_init(&aad, AAD_MAX);
+	rc = key_and_aad(s, store, secret, key, &aad);
 	if (rc == ERR_FORMAT) /* cannot be the right one */
 		rc = ERR_AUTH;
-	if (rc == 0)
-		rc = slot_aad(&aad, s, store);
 	if (rc == 0)
 		rc = keyd_wrap_open(key, buf_span(&aad), span_of(s->wrapped, sizeof(s->wrapped)),
 				    root);
@@ -208,20 +407,6 @@ int keyd_root_file_make(const char *path)
 	return rc;
 }
 
-int keyd_root_credential_read(const char *name, struct buf *out)
-{
-	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-	char path[4096];
-	int rc;
-
-	if (!dir || !*name || strchr(name, '/'))
-		return ERR_NOTFOUND;
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >= sizeof(path))
-		return ERR_LIMIT;
-	rc = sys_file_read(path, out, 1);
-	return rc == 0 && buf_size(out) < 32 ? ERR_FORMAT : rc;
-}
-
 int keyd_root_derive(const uint8_t root[32], struct keyd_root_keys *out)
 {
 	static const char *const infos[] = {"sealpost-root-1 kek wrap", "sealpost-root-1 key wrap",
@@ -256,14 +441,18 @@ void keyd_root_delay_passed(struct keyd_root_delay *d)
 void keyd_root_warnings(const struct keyd_root_slot *slots, unsigned count,
 			void (*fn)(void *arg, const char *text), void *arg)
 {
-	unsigned kinds = 0, file = 0;
+	unsigned kinds = 0, file = 0, offline = 0;
 
 	for (unsigned i = 0; i < count; i++) {
+		const struct keyd_root_method *m = keyd_root_method(slots[i].method);
 		file |= slots[i].method == KEYPROTO_SLOT_FILE;
 		kinds |= 1u << slots[i].method;
+		offline |= m && m->offline;
 	}
 	if (file)
 		fn(arg, "a file slot is unsafe: who copies the disk has the root key");
 	if (__builtin_popcount(kinds) < 2)
 		fn(arg, "fewer than two slots of different kind: losing one secret loses all mail");
+	if (!offline)
+		fn(arg, "no slot is offline: losing this machine loses all mail");
 }

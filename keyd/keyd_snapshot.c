@@ -9,17 +9,27 @@
 
 #define FORMAT	 2
 #define TAG	 32
-#define SLOT_MAX 512
+#define SLOT_MAX 1280
 
 static const uint8_t magic[16] = "sealpost-keys-v1"; /* all 16 bytes, no NUL */
 
+/* Each id was given once. */
+static int id_ok(const struct keyd_snapshot_head *head, unsigned at)
+{
+	for (unsigned i = 0; i < at; i++)
+		if (head->slots[i].id == head->slots[at].id)
+			return 0;
+	return head->slots[at].id < head->next_slot;
+}
+
 static int slots_get(struct wire_get *g, struct keyd_snapshot_head *head)
 {
+	head->next_slot = wire_get_u32(g);
 	head->slot_count = wire_get_u8(g);
 	if (head->slot_count < 1 || head->slot_count > KEYD_ROOT_SLOTS_MAX)
 		return ERR_DAMAGED;
 	for (unsigned i = 0; i < head->slot_count; i++)
-		if (keyd_root_slot_get(wire_get_bytes16(g), &head->slots[i]) < 0)
+		if (keyd_root_slot_get(wire_get_bytes16(g), &head->slots[i]) < 0 || !id_ok(head, i))
 			return ERR_DAMAGED;
 	return g->failed ? ERR_DAMAGED : 0;
 }
@@ -31,8 +41,10 @@ int64_t keyd_snapshot_head_parse(struct span file, struct keyd_snapshot_head *he
 
 	wire_get_init(&g, file);
 	name = wire_get_raw(&g, sizeof(magic));
-	if (!span_equal(name, span_of(magic, sizeof(magic))) || wire_get_u32(&g) != FORMAT)
+	if (!span_equal(name, span_of(magic, sizeof(magic))))
 		return ERR_DAMAGED;
+	if (wire_get_u32(&g) != FORMAT)
+		return g.failed ? ERR_DAMAGED : ERR_UNSUPPORTED;
 	id = wire_get_raw(&g, sizeof(head->id));
 	if (g.failed)
 		return ERR_DAMAGED;
@@ -100,6 +112,7 @@ static int slots_put(struct buf *out, const struct keyd_snapshot_head *head)
 	struct buf slot;
 
 	buf_init(&slot, SLOT_MAX);
+	wire_put_u32(out, head->next_slot);
 	wire_put_u8(out, (uint8_t)head->slot_count);
 	for (unsigned i = 0; i < head->slot_count; i++) {
 		buf_reset(&slot);

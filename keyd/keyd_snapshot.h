@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keyd_snapshot - the whole store as one run of bytes.
  *
- *   head     magic 16, format u32, store 16, generation u64, made at u64, slots (count u8; each:
- *            length u16, keyd_root_slot)
+ *   head     magic 16, format u32, store 16, generation u64, made at u64, id of the next slot
+ *            u32, slots (count u8; each: length u16, keyd_root_slot)
  *   records  each: type u8 (never 0), length u32, body; a zero byte ends them
  *   tag      32
  *
@@ -24,11 +24,12 @@ struct keyd_snapshot_head {
 	uint8_t id[16];
 	uint64_t generation; /* goes up with each snapshot */
 	int64_t made;	     /* clock_wall */
+	uint32_t next_slot;  /* id that the next new slot gets */
 	unsigned slot_count;
 	struct keyd_root_slot slots[KEYD_ROOT_SLOTS_MAX];
 };
 
-/* Returns the head's length, or ERR_DAMAGED. Nothing in it may be believed yet. */
+/* Returns the head's length, or ERR_DAMAGED, or ERR_UNSUPPORTED (another format). Nothing in it may be believed yet. */
 int64_t keyd_snapshot_head_parse(struct span file, struct keyd_snapshot_head *head);
 /* Verifies all, then calls fn for each record. tag: the file's last 32 bytes, for the journal. */
 int keyd_snapshot_parse(struct span file, const uint8_t key[32],

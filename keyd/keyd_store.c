@@ -111,10 +111,12 @@ static int peek(struct keyd_store *s, const char **why)
 		rc = lstat(s->journal, &st) < 0 ? 0 : ERR_DAMAGED;
 		say(why, "there is a journal but no snapshot");
 	} else if (rc == 0) {
-		s->there = keyd_snapshot_head_parse(buf_span(&b), &s->head) > 0;
+		int64_t n = keyd_snapshot_head_parse(buf_span(&b), &s->head);
+		s->there = n > 0;
 		s->size = buf_size(&b);
-		rc = s->there ? 0 : ERR_DAMAGED;
-		say(why, "the snapshot is not one");
+		rc = n > 0 ? 0 : (int)n;
+		say(why, n == ERR_UNSUPPORTED ? "the snapshot is of a format that is not read here"
+					      : "the snapshot is not one");
 	}
 	buf_clear(&b);
 	return rc;

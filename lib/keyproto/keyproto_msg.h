@@ -289,7 +289,9 @@ int keyproto_public_get(struct span body, struct keyproto_public *m);
 enum keyproto_slot_method {
 	KEYPROTO_SLOT_FILE = 1,
 	KEYPROTO_SLOT_PASSPHRASE = 2,
-	KEYPROTO_SLOT_CREDENTIAL = 3
+	KEYPROTO_SLOT_CREDENTIAL = 3,
+	KEYPROTO_SLOT_SHARES = 4,
+	KEYPROTO_SLOT_TOKEN = 5
 };
 struct keyproto_slot {
 	uint8_t method;	    /* enum keyproto_slot_method */

@@ -111,7 +111,7 @@ static void use(struct keyd_ring *r)
 
 static void snapshot(struct span records)
 {
-	struct keyd_snapshot_head head = {.generation = 1, .slot_count = 1};
+	struct keyd_snapshot_head head = {.generation = 1, .next_slot = 2, .slot_count = 1};
 	struct keyd_ring *none = new_ring(), *r = ring_with_keks();
 	struct buf b;
 	uint8_t tag[32];
@@ -120,6 +120,7 @@ static void snapshot(struct span records)
 	int64_t n;
 
 	memcpy(head.id, id, sizeof(id));
+	head.slots[0].id = 1;
 	head.slots[0].method = KEYPROTO_SLOT_FILE;
 	buf_init(&b, 1 << 22);
 	check(keyd_snapshot_format(&head, none, keys->snapshot, NULL, &b) == 0);

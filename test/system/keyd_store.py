@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """keyd's store read from Python, byte for byte as sealpost-keyd-store(7) has it: a second implementation, with which
 tests know what keyd's secrets are, and look for them where they must not be."""
+import ctypes
 import hashlib
 import hmac
 import struct
+from collections import namedtuple
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -48,19 +50,51 @@ class Reader:
         return self.data[self.at:]
 
 
-class Store:
-    """Opens with the key of the file slot; everything must verify."""
+METHODS = {1: "file", 2: "passphrase", 3: "credential", 4: "shares", 5: "token"}
+Slot = namedtuple("Slot", "id method created name parameters wrapped head")
 
-    def __init__(self, snapshot, journal, file_key):
+
+def read_slot(data):
+    r = Reader(data)
+    slot_id, method, created, name = r.u(4), METHODS[r.u(1)], r.u(8), r.bytes(1).decode()
+    parameters = {"file": lambda: (),
+                  "passphrase": lambda: (r.u(4), r.u(4), r.u(4), r.raw(16)),
+                  "credential": lambda: (r.raw(16),),
+                  "shares": lambda: (r.u(1), r.u(1), r.raw(8)),
+                  "token": lambda: (r.bytes(2).decode(), r.u(1), r.bytes(2))}[method]()
+    wrapped = r.raw(60)
+    assert r.rest() == b""
+    return Slot(slot_id, method, created, name, parameters, wrapped, data[:-60])
+
+
+def argon2id(passphrase, passes, memory_kib, lanes, salt):
+    out = ctypes.create_string_buffer(32)
+    assert ctypes.CDLL("libargon2.so.1").argon2id_hash_raw(passes, memory_kib, lanes, passphrase, len(passphrase),
+                                                           salt, len(salt), out, 32) == 0
+    return out.raw
+
+
+def slot_key(slot, secret):
+    """secret: what opens the slot. Of shares and token it is the key itself: see keyd_shares.combine."""
+    if slot.method == "passphrase":
+        return argon2id(secret, *slot.parameters)
+    if slot.method == "credential":
+        return mac(slot.parameters[0], b"sealpost-slot-credential-1", secret)
+    return secret
+
+
+class Store:
+    """Opens by the first slot of a method; everything must verify."""
+
+    def __init__(self, snapshot, journal, secret, method="file"):
         r = Reader(snapshot[:-32])
         assert r.raw(16) == b"sealpost-keys-v1" and r.u(4) == 2
-        self.id, self.generation, self.made = r.raw(16), r.u(8), r.u(8)
-        slots = [r.bytes(2) for _ in range(r.u(1))]
-        self.root = None
-        for slot in slots:
-            if slot[0] == 1:
-                self.root = unwrap(file_key, slot[-60:], self.aad("slot") + slot[:-60])
-        assert self.root
+        self.id, self.generation, self.made, self.next_slot = r.raw(16), r.u(8), r.u(8), r.u(4)
+        self.slots = [read_slot(r.bytes(2)) for _ in range(r.u(1))]
+        ids = [s.id for s in self.slots]
+        assert len(set(ids)) == len(ids) and 0 < min(ids) and max(ids) < self.next_slot
+        slot = next(s for s in self.slots if s.method == method)
+        self.root = unwrap(slot_key(slot, secret), slot.wrapped, self.aad("slot") + slot.head)
         self.kek_key = hkdf(self.root, b"sealpost-root-1 kek wrap")
         self.key_key = hkdf(self.root, b"sealpost-root-1 key wrap")
         self.snapshot_key = hkdf(self.root, b"sealpost-root-1 snapshot mac")

@@ -46,7 +46,7 @@ int keyd_play_open(struct keyd_play *p, const char *slots)
 
 int keyd_play_memory(struct keyd_play *p)
 {
-	struct keyd_snapshot_head head = {.slot_count = 1};
+	struct keyd_snapshot_head head = {.next_slot = 2, .slot_count = 1};
 	uint8_t *root = secret_alloc(32);
 	int rc;
 

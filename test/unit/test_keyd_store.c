@@ -92,7 +92,9 @@ static void make(struct place *p)
 	snprintf(p->snap, sizeof(p->snap), "%s/store.snap", p->dir);
 	snprintf(p->journal, sizeof(p->journal), "%s/store.journal", p->dir);
 	memcpy(p->head.id, "0123456789abcdef", 16);
+	p->head.next_slot = 2;
 	p->head.slot_count = 1;
+	p->head.slots[0].id = 1;
 	p->head.slots[0].method = KEYPROTO_SLOT_FILE;
 	assert_int_equal(keyd_root_slot_make(&p->head.slots[0], p->head.id,
 					     span_of(file_key, sizeof(file_key)), root),
