@@ -40,8 +40,9 @@ static const char *check_name(const char *value)
 	return NULL;
 }
 
-#define AT(member)    offsetof(struct keyd_conf, member)
-#define LIMIT(member) offsetof(struct keyd_conf_limits, member)
+#define AT(member)	 offsetof(struct keyd_conf, member)
+#define LIMIT(member)	 offsetof(struct keyd_conf_limits, member)
+#define ROTATION(member) offsetof(struct keyd_conf_rotation, member)
 
 static const struct conf_key slot_keys[] = {
     {.name = "method",
@@ -83,6 +84,31 @@ static const struct conf_key limit_keys[] = {
      .min = 1,
      .max = 65536,
      .help = "connections at one time, both sockets"},
+    {.name = NULL}};
+
+#define DAY	INT64_C(86400000000)
+#define FOREVER (100 * 366 * DAY)
+
+static const struct conf_key rotation_keys[] = {
+    {.name = "kek",
+     .type = CONF_DURATION,
+     .offset = ROTATION(kek),
+     .fallback = "90d",
+     .max = FOREVER,
+     .help = "age at which a shard gets a new KEK; 0: only when asked"},
+    {.name = "grace",
+     .type = CONF_DURATION,
+     .offset = ROTATION(grace),
+     .fallback = "30d",
+     .max = FOREVER,
+     .help = "how long a KEK that wraps nothing any more is kept"},
+    {.name = "rate",
+     .type = CONF_INT,
+     .offset = ROTATION(rate),
+     .fallback = "25000",
+     .min = 1,
+     .max = 1000000,
+     .help = "DEKs that are wrapped anew in a second"},
     {.name = NULL}};
 
 const struct conf_key keyd_conf_table[] = {
@@ -137,6 +163,11 @@ const struct conf_key keyd_conf_table[] = {
      .offset = AT(limits),
      .sub = limit_keys,
      .help = "protection against floods"},
+    {.name = "rotation",
+     .type = CONF_MAP,
+     .offset = AT(rotation),
+     .sub = rotation_keys,
+     .help = "when keys get new versions"},
     {.name = NULL}};
 
 static int refuse(char err[CONF_ERR_MAX], const char *file, const char *key, const char *what)

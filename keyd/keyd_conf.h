@@ -2,7 +2,7 @@
 /* keyd_conf - keyd.yaml as a struct.
  *
  * Story:     read once at start and again at SIGHUP; what can change while keyd runs (peers,
- *            limits) is taken from the new one, and a change of anything else is reported and
+ *            limits, rotation) is taken from the new one, and a change of anything else is reported and
  *            waits for a restart.
  * Ownership: keyd_conf_load makes it, keyd_conf_free frees it. Immutable in between.
  * Errors:    as conf_load: ERR_CONFIG or ERR_NOTFOUND with a text.
@@ -32,12 +32,18 @@ struct keyd_conf_limits {
 	int64_t derive_existing, derive_burst, connections;
 };
 
+struct keyd_conf_rotation {
+	int64_t kek, grace; /* microseconds; kek 0: not by itself */
+	int64_t rate;	    /* DEKs a second */
+};
+
 struct keyd_conf {
 	char *state, *socket, *admin_socket, *user, *socket_mode;
 	int sandbox;
 	struct conf_list slots;	 /* struct keyd_conf_slot */
 	struct conf_list people; /* struct conf_pair: peers: as written */
 	struct keyd_conf_limits limits;
+	struct keyd_conf_rotation rotation;
 	/* made from the above */
 	unsigned mode;
 	struct keyd_conf_peer *peers;

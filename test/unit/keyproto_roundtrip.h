@@ -8,6 +8,7 @@
 
 #include "core/err.h"
 #include "keyproto/keyproto_msg.h"
+#include "keyproto/keyproto_rotate.h"
 
 /* 0: out holds the body again. ERR_FORMAT: _get refused. Anything else: _put failed on what _get gave. */
 typedef int (*keyproto_roundtrip_fn)(struct span body, struct buf *out);
@@ -48,6 +49,8 @@ KEYPROTO_ROUNDTRIP_STRUCT(public, keyproto_public)
 KEYPROTO_ROUNDTRIP_STRUCT(init, keyproto_init)
 KEYPROTO_ROUNDTRIP_STRUCT(slot, keyproto_slot)
 KEYPROTO_ROUNDTRIP_STRUCT(key_add, keyproto_key_add)
+KEYPROTO_ROUNDTRIP_STRUCT(rotate, keyproto_rotate)
+KEYPROTO_ROUNDTRIP_STRUCT(schedule, keyproto_schedule)
 
 static int roundtrip_event(struct span body, struct buf *out)
 {
@@ -67,11 +70,21 @@ static int roundtrip_bytes(struct span body, struct buf *out)
 	return keyproto_bytes_put(out, s) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
 }
 
+static int roundtrip_rotation(struct span body, struct buf *out)
+{
+	uint8_t order;
+
+	if (keyproto_rotation_get(body, &order) != 0)
+		return ERR_FORMAT;
+	return keyproto_rotation_put(out, order) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
 static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_hello,	       roundtrip_hello_reply, roundtrip_derive_new, roundtrip_derived,
     roundtrip_derive_existing, roundtrip_fields,      roundtrip_results,    roundtrip_mac,
     roundtrip_sign,	       roundtrip_public,      roundtrip_init,	    roundtrip_slot,
     roundtrip_key_add,	       roundtrip_event,	      roundtrip_bytes,
+    roundtrip_rotate,	       roundtrip_schedule,    roundtrip_rotation,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 

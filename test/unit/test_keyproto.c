@@ -52,6 +52,10 @@ static const struct {
     {"key-add", KEYPROTO_KEY_ADD, 0, 0, roundtrip_key_add},
     {"key-add-reply", KEYPROTO_KEY_ADD, 0, 1, roundtrip_public},
     {"event", KEYPROTO_EVENT, 0, 1, roundtrip_event},
+    {"rotate", KEYPROTO_ROTATE, 0, 0, roundtrip_rotate},
+    {"rotation", KEYPROTO_ROTATION, 0, 0, roundtrip_rotation},
+    {"schedule", KEYPROTO_SCHEDULE, 0, 0, roundtrip_schedule},
+    {"schedule-reply", KEYPROTO_SCHEDULE, 0, 1, NULL},
 };
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
 
@@ -332,6 +336,36 @@ static void numbers_and_names_outside_the_lists_are_refused(void **state)
 	refused_with("unseal", 0, "\1", 1, roundtrip_slot); /* file slot with a secret */
 	refused_with("unseal", 0, "\4", 1, roundtrip_slot);
 	refused_with("event", 0, "\0", 1, roundtrip_event);
+	refused_with("rotate", 0, "\0", 1, roundtrip_rotate);
+	refused_with("rotate", 0, "\4", 1, roundtrip_rotate);
+	refused_with("rotate", 2, "2x", 2, roundtrip_rotate); /* no shard */
+	refused_with("rotate", 2, "07", 2, roundtrip_rotate); /* two texts for one shard */
+	refused_with("rotate", 4, "\1", 1, roundtrip_rotate); /* a flag of signing keys */
+	refused_with("rotation", 0, "\0", 1, roundtrip_rotation);
+	refused_with("rotation", 0, "\3", 1, roundtrip_rotation);
+	refused_with("schedule", 0, "\3", 1, roundtrip_schedule);
+}
+
+static void a_shard_has_one_text(void **state)
+{
+	static const struct {
+		const char *text;
+		int shard;
+	} rows[] = {{"0", 0},		{"9", 9},	    {"10", 10},
+		    {"255", 255},	{"all", 256},	    {"256", ERR_FORMAT},
+		    {"00", ERR_FORMAT}, {"", ERR_FORMAT},   {"1000", ERR_FORMAT},
+		    {"-1", ERR_FORMAT}, {"al", ERR_FORMAT}, {"1a", ERR_FORMAT}};
+	struct keyproto_rotate all = {KEYPROTO_ROTATE_KEK, SPAN_LIT("all"), 0};
+	struct buf b;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(keyproto_rotate_shard(span_str(rows[i].text)), rows[i].shard);
+	buf_init(&b, 100);
+	assert_int_equal(keyproto_rotate_put(&b, &all), 0);
+	all.flags = KEYPROTO_ROTATE_URGENT; /* is for one shard */
+	assert_int_equal(keyproto_rotate_put(&b, &all), ERR_FORMAT);
+	buf_clear(&b);
 }
 
 static void a_mac_is_empty_or_32_bytes(void **state)
@@ -488,6 +522,7 @@ int main(void)
 	    cmocka_unit_test(macs_signatures_and_keys_carry_what_they_are_for),
 	    cmocka_unit_test(names_are_short_and_lower_case),
 	    cmocka_unit_test(numbers_and_names_outside_the_lists_are_refused),
+	    cmocka_unit_test(a_shard_has_one_text),
 	    cmocka_unit_test(a_mac_is_empty_or_32_bytes),
 	    cmocka_unit_test(a_batch_has_1_to_256_items_and_fits_a_frame),
 	    cmocka_unit_test(a_count_above_256_is_refused_before_any_item),

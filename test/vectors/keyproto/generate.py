@@ -26,6 +26,8 @@ def frame(op, request, body=b"", status=0, epoch=0):
 CONTEXT = b"\x01\x07default\x08\x00\x00\x00\x00\x00\x00\x10\x01\x04body"
 SPKI = run(0x30, 91)
 STATUS = (b'{"state":"ready","store":"00112233445566778899aabbccddeeff","generation":12,"uptime_s":5}')
+SCHEDULE = (b'{"shards":[{"shard":128,"version":2,"created":1795341600000000,"due":1803117600000000,"deks":3906,"left":0,'
+            b'"older":[{"version":1,"state":"retired","until":1797933600000000}]}]}')
 SLOT_FILE = u8(1) + s16(b"")
 SLOT_PASS = u8(2) + s16(b"correct horse battery staple")
 
@@ -69,6 +71,10 @@ EXAMPLES = [
     ("key-add", 12, frame(36, 16, s8(b"dkim/acme.example/s2026") + u8(2))),
     ("key-add-reply", 9, frame(36, 16, u8(2) + s16(run(0x30, 294)), epoch=7)),
     ("event", 13, frame(64, 0, u8(2), epoch=8)),
+    ("rotate", 15, frame(42, 17, u8(1) + s8(b"17") + u8(2))),
+    ("rotation", 17, frame(43, 18, u8(1))),
+    ("schedule", 16, frame(44, 19, u8(1) + u32(128))),
+    ("schedule-reply", None, frame(44, 19, SCHEDULE, epoch=7)),
 ]
 
 
