@@ -73,6 +73,7 @@ void keyd_free(struct keyd *k)
 	secret_free(k->scratch, sizeof(*k->scratch));
 	keyd_conf_free(k->conf);
 	free(k->rate);
+	keyd_token_stop(k->token);
 	free(k);
 }
 
@@ -142,7 +143,9 @@ static const char *changed_key(const struct keyd_conf *a, const struct keyd_conf
 		return "socket_mode";
 	if (slot_elsewhere(a, b))
 		return "slots";
-	return a->sandbox != b->sandbox ? "sandbox" : NULL;
+	if (a->sandbox != b->sandbox)
+		return "sandbox";
+	return keyd_conf_token_changed(a, b);
 }
 
 void keyd_reload(struct keyd *k, struct keyd_conf *conf)

@@ -10,7 +10,7 @@
  * Story:     keyd_new, keyd_start (self-tests, store, slots that open by themselves), then
  *            sessions come and ask through keyd_op; keyd_free. Keys exist in memory only while
  *            READY. Each change of state grows the epoch and is pushed to all sessions.
- * Ownership: owns ring, store, pool and configuration.
+ * Ownership: owns ring, store, pools, configuration and the token helper.
  * Thread:    the loop's. */
 #ifndef KEYD_KEYD_H
 #define KEYD_KEYD_H
@@ -48,6 +48,7 @@ struct keyd {
 	struct keyd_scratch *scratch;
 	struct keyd_root_delay delay;
 	struct keyd_sandbox sandbox; /* what holds; set by main */
+	struct keyd_token *token;    /* set by main; NULL: no slots on tokens here */
 	struct list sessions; /* struct keyd_session */
 	uint64_t session_count;
 	unsigned state; /* enum keyproto_state */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "keyd/keyd_root.h"
 #include "keyproto/keyproto_msg.h"
@@ -38,6 +39,11 @@ static const char *check_name(const char *value)
 	    !keyd_root_name_ok(span_str(value)))
 		return "not a name of a credential";
 	return NULL;
+}
+
+static const char *check_module(const char *value)
+{
+	return value[0] == '/' ? NULL : "a module is named by its whole path";
 }
 
 #define AT(member)	 offsetof(struct keyd_conf, member)
@@ -146,6 +152,22 @@ const struct conf_key keyd_conf_table[] = {
      .fallback = "on",
      .choices = switches,
      .help = "give up system calls and files that keyd does not need"},
+    {.name = "token_helper",
+     .type = CONF_PATH,
+     .offset = AT(token_helper),
+     .help = "program that speaks PKCS#11, if not the installed one"},
+    {.name = "token_modules",
+     .type = CONF_STRINGS,
+     .offset = AT(token_modules),
+     .check = check_module,
+     .help = "PKCS#11 modules that a URI may name by module-path"},
+    {.name = "token_timeout",
+     .type = CONF_DURATION,
+     .offset = AT(token_timeout),
+     .fallback = "30s",
+     .min = 1 * CLOCK_SEC,
+     .max = 600 * CLOCK_SEC,
+     .help = "how long a token may take for one request"},
     {.name = "slots",
      .type = CONF_LIST,
      .offset = AT(slots),
@@ -284,6 +306,27 @@ void keyd_conf_free(struct keyd_conf *c)
 	conf_free(keyd_conf_table, c);
 	free(c->peers);
 	free(c);
+}
+
+static int same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+const char *keyd_conf_token_changed(const struct keyd_conf *a, const struct keyd_conf *b)
+{
+	char *const *x = a->token_modules.items, *const *y = b->token_modules.items;
+
+	if (!same(a->token_helper, b->token_helper))
+		return "token_helper";
+	if (a->token_timeout != b->token_timeout)
+		return "token_timeout";
+	if (a->token_modules.count != b->token_modules.count)
+		return "token_modules";
+	for (size_t i = 0; i < a->token_modules.count; i++)
+		if (!same(x[i], y[i]))
+			return "token_modules";
+	return NULL;
 }
 
 unsigned keyd_conf_roles(const struct keyd_conf *c, uid_t uid)

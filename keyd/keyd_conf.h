@@ -40,6 +40,9 @@ struct keyd_conf_rotation {
 struct keyd_conf {
 	char *state, *socket, *admin_socket, *user, *socket_mode;
 	int sandbox;
+	char *token_helper;		/* NULL: where it was installed */
+	struct conf_list token_modules; /* char * */
+	int64_t token_timeout;
 	struct conf_list slots;	 /* struct keyd_conf_slot */
 	struct conf_list people; /* struct conf_pair: peers: as written */
 	struct keyd_conf_limits limits;
@@ -62,6 +65,8 @@ static inline const struct keyd_conf_slot *keyd_conf_slot(const struct keyd_conf
 {
 	return (const struct keyd_conf_slot *)c->slots.items + i;
 }
+/* The first key about the token helper in which they differ, or NULL. */
+const char *keyd_conf_token_changed(const struct keyd_conf *a, const struct keyd_conf *b);
 /* Roles of a uid: 0 if it is nobody's. */
 unsigned keyd_conf_roles(const struct keyd_conf *c, uid_t uid);
 

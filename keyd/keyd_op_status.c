@@ -33,6 +33,8 @@ static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *
 	if (head)
 		keyd_root_warnings(head->slots, head->slot_count, put_warning, out);
 	keyd_sandbox_warnings(&k->sandbox, put_warning, out);
+	if (k->token && !keyd_token_alive(k->token))
+		put_warning(out, "the token helper has died: slots on tokens need a restart");
 	if (k->store && k->ring && !keyd_store_writable(k->store))
 		put_warning(out,
 			    "the journal cannot be written: new customers and keys are refused");
@@ -83,6 +85,10 @@ int keyd_op_status(struct keyd_op_call *call)
 	put_requests(&k->counts, &out);
 	buf_put_str(&out, "},\"sandbox\":");
 	keyd_sandbox_json(&k->sandbox, &out);
+	buf_putf(&out, ",\"token_helper\":\"%s\"",
+		 !k->token		      ? "absent"
+		 : keyd_token_alive(k->token) ? "ready"
+					      : "dead");
 	buf_putf(&out,
 		 ",\"denied\":%" PRIu64 ",\"bad_frames\":%" PRIu64
 		 ",\"locked_bytes\":%zu,\"selftest\":\"%s\"}",

@@ -18,7 +18,8 @@
  *            ERR_BUSY        the token has locked the PIN, or (unattended) has few tries left, or
  *                            another call is under way
  *            ERR_NOTFOUND    no such module, token or key
- *            ERR_FORMAT      not a URI that may be used; it names several tokens or keys
+ *            ERR_FORMAT      not a URI that may be used, or it names several tokens or keys; a PIN
+ *                            or blob of wrong length
  *            ERR_DENIED      module-path is not in token_modules:; the key could be read out
  *            ERR_CRYPTO      blob was not made by this key, or for another context
  *            ERR_UNSUPPORTED the token can neither AES-GCM nor RSA-OAEP
@@ -75,6 +76,9 @@ struct keyd_token_conf {
 /* NULL: no support for tokens here (no helper installed, or it cannot be started); why (static)
  * says so. keyd goes on without. */
 struct keyd_token *keyd_token_start(const struct keyd_token_conf *conf, const char **why);
+/* The same over a socket (SOCK_SEQPACKET, taken over) that somebody else answers: for tests. NULL:
+ * out of memory. */
+struct keyd_token *keyd_token_attach(int fd, int64_t timeout);
 /* The helper ends when its socket closes. NULL is fine. */
 void keyd_token_stop(struct keyd_token *t);
 /* 1 if t is not NULL and its helper has not died. */

@@ -18,6 +18,7 @@ struct program {
 	struct keyd *keyd;
 	struct keyd_listen *listen;
 	struct keyd_sandbox sandbox;
+	struct keyd_token *token;
 };
 
 static void on_stop(void *arg, int signo)
@@ -47,6 +48,22 @@ static void on_reload(void *arg, int signo)
 	sys_notify_ready();
 }
 
+/* Without it keyd has all but slots on tokens; who asked for it by name is warned. */
+static struct keyd_token *start_helper(const struct keyd_conf *conf)
+{
+	const struct keyd_token_conf tc = {.helper = conf->token_helper,
+					   .modules = conf->token_modules.items,
+					   .module_count = conf->token_modules.count,
+					   .timeout = conf->token_timeout};
+	const char *why;
+	struct keyd_token *t = keyd_token_start(&tc, &why);
+
+	if (!t)
+		log_event(conf->token_helper ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, NULL,
+			  "token-helper-absent", "why=\"%s\"", why);
+	return t;
+}
+
 /* Gives up what a holder of keys must not have. */
 static void confine(struct program *p, const struct keyd_conf *conf)
 {
@@ -61,6 +78,7 @@ static void confine(struct program *p, const struct keyd_conf *conf)
 	if (rc < 0)
 		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"memory cannot be locked: %s\"",
 			  err_text(rc));
+	p->token = start_helper(conf);
 	keyd_sandbox_files(&p->sandbox, conf, p->conf_path); /* before the first thread */
 }
 
@@ -76,6 +94,7 @@ static void start(struct program *p, struct keyd_conf *conf)
 			  err_text(ERR_NOMEM));
 	keyd_sandbox_calls(&p->sandbox); /* all threads are there, and nothing was read yet */
 	p->keyd->sandbox = p->sandbox;
+	p->keyd->token = p->token;
 	rc = keyd_start(p->keyd);
 	if (rc < 0)
 		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"state %s: %s\"", conf->state,

@@ -25,7 +25,8 @@ lib/sys: core/ sys/
 lib/evt: core/ sys/ evt/
 lib/keyproto: core/ wire/ sys/ evt/ keyproto/
 lib/keyprov: core/ keyprov/ keyproto/keyproto_msg.h
-keyd: LIB keyd/
+keyd: LIB keyd/ -keyd/token/
+keyd/token: core/ sys/ keyd/keyd_token_msg.h keyd/token/
 milter: LIB milter/
 cli: LIB cli/
 relay: LIB relay/

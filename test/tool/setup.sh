@@ -2,9 +2,10 @@
 # Read by run-demo and run-tests: installs Debian packages by name, and builds. Not run by itself.
 
 PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libevent-dev libssl-dev openssl libmilter-dev libyaml-dev
-	libunbound-dev libidn2-dev libjansson-dev libargon2-dev libsystemd-dev libseccomp-dev libcmocka-dev zlib1g-dev"
+	libunbound-dev libidn2-dev libjansson-dev libargon2-dev libsystemd-dev libseccomp-dev libp11-kit-dev
+	libcmocka-dev zlib1g-dev"
 PACKAGES_RUN="postfix python3 procps ca-certificates"
-PACKAGES_TEST="python3-pytest python3-cryptography mandoc miltertest nsd"
+PACKAGES_TEST="python3-pytest python3-cryptography mandoc miltertest nsd softhsm2 opensc"
 
 say() {
 	printf '\n== %s\n' "$*"
