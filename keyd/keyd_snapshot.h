@@ -29,7 +29,8 @@ struct keyd_snapshot_head {
 	struct keyd_root_slot slots[KEYD_ROOT_SLOTS_MAX];
 };
 
-/* Returns the head's length, or ERR_DAMAGED, or ERR_UNSUPPORTED (another format). Nothing in it may be believed yet. */
+/* Returns the head's length, or ERR_DAMAGED, or ERR_UNSUPPORTED (another format). Nothing in it may
+ * be believed yet. */
 int64_t keyd_snapshot_head_parse(struct span file, struct keyd_snapshot_head *head);
 /* Verifies all, then calls fn for each record. tag: the file's last 32 bytes, for the journal. */
 int keyd_snapshot_parse(struct span file, const uint8_t key[32],
