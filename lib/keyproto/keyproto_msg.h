@@ -31,6 +31,7 @@
 #define KEYPROTO_SEALED_MAX (KEYPROTO_DATA_MAX + 64) /* one sealed field */
 #define KEYPROTO_SLOTS_MAX 8
 #define KEYPROTO_SECRET_MAX 1024 /* a passphrase */
+#define KEYPROTO_PIN_MAX 255
 
 /* X(symbol, number, name): one row an operation. The name is what logs and keyd_permit use. */
 #define KEYPROTO_OPS(X)                                                                            \
@@ -193,7 +194,8 @@ int keyproto_hello_reply_get(struct span body, struct keyproto_hello_reply *m);
 /* --- STATUS: empty request. The reply is JSON text (for people and `sealpost status`):
  * {"state":"ready","store":"<hex>","generation":12,"uptime_s":5,"customers":1,"deks":1,"keks":256,
  *  "keys":[{"label":"tls/relay","type":"ec-p256","state":"active"}],
- *  "slots":[{"method":"file","safe":false},...],"warnings":["..."],
+ *  "slots":[{"id":1,"method":"file","name":"","created":"2026-11-22T06:16:18Z","safe":false,
+ *  "offline":false},...],"unseal":null,"warnings":["..."],
  *  "requests":{"derive-new":17,...},"denied":0,"bad_frames":0,"locked_bytes":131072,"selftest":"passed"} */
 
 /* --- DERIVE_NEW: keys for new objects of one customer; keyd picks salts. Count = contexts.
@@ -287,6 +289,7 @@ int keyproto_public_get(struct span body, struct keyproto_public *m);
 /* --- INIT (admin): makes root, KEKs and the first store, wrapped in the slots named here.
  * Refused (E_STATE) unless keyd is empty. */
 enum keyproto_slot_method {
+	KEYPROTO_SLOT_ANY = 0, /* only as what opens: see keyproto_slot.h */
 	KEYPROTO_SLOT_FILE = 1,
 	KEYPROTO_SLOT_PASSPHRASE = 2,
 	KEYPROTO_SLOT_CREDENTIAL = 3,
@@ -295,7 +298,8 @@ enum keyproto_slot_method {
 };
 struct keyproto_slot {
 	uint8_t method;	    /* enum keyproto_slot_method */
-	struct span secret; /* passphrase; empty for file (keyd makes it) and credential (it has it) */
+	struct span secret; /* passphrase; one share (UNSEAL) or several, one a line; the token's PIN,
+			     * empty if keyd has it; empty for file (keyd makes it) and credential */
 };
 struct keyproto_init {
 	uint16_t count; /* 1..KEYPROTO_SLOTS_MAX, in the order of keyd.yaml's slots: */
@@ -304,7 +308,7 @@ struct keyproto_init {
 int keyproto_init_put(struct buf *b, const struct keyproto_init *m);
 int keyproto_init_get(struct span body, struct keyproto_init *m);
 
-/* --- UNSEAL (admin): one keyproto_slot body (method 2 with a passphrase); LOCK: empty, empty.
+/* --- UNSEAL (admin): one keyproto_slot body; with shares, one of them. LOCK: empty, empty.
  * CUSTOMER_ADD: one bytes16, the name; reply empty. */
 int keyproto_slot_put(struct buf *b, const struct keyproto_slot *m);
 int keyproto_slot_get(struct span body, struct keyproto_slot *m);

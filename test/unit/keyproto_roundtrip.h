@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "keyproto/keyproto_msg.h"
 #include "keyproto/keyproto_rotate.h"
+#include "keyproto/keyproto_slot.h"
 
 /* 0: out holds the body again. ERR_FORMAT: _get refused. Anything else: _put failed on what _get gave. */
 typedef int (*keyproto_roundtrip_fn)(struct span body, struct buf *out);
@@ -51,6 +52,9 @@ KEYPROTO_ROUNDTRIP_STRUCT(slot, keyproto_slot)
 KEYPROTO_ROUNDTRIP_STRUCT(key_add, keyproto_key_add)
 KEYPROTO_ROUNDTRIP_STRUCT(rotate, keyproto_rotate)
 KEYPROTO_ROUNDTRIP_STRUCT(schedule, keyproto_schedule)
+KEYPROTO_ROUNDTRIP_STRUCT(slot_add, keyproto_slot_add)
+KEYPROTO_ROUNDTRIP_STRUCT(slot_made, keyproto_slot_made)
+KEYPROTO_ROUNDTRIP_STRUCT(slot_test, keyproto_slot_test)
 
 static int roundtrip_event(struct span body, struct buf *out)
 {
@@ -59,6 +63,15 @@ static int roundtrip_event(struct span body, struct buf *out)
 	if (keyproto_event_get(body, &state) != 0)
 		return ERR_FORMAT;
 	return keyproto_event_put(out, state) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
+static int roundtrip_slot_remove(struct span body, struct buf *out)
+{
+	uint32_t id;
+
+	if (keyproto_slot_remove_get(body, &id) != 0)
+		return ERR_FORMAT;
+	return keyproto_slot_remove_put(out, id) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
 }
 
 static int roundtrip_bytes(struct span body, struct buf *out)
@@ -85,6 +98,7 @@ static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_sign,	       roundtrip_public,      roundtrip_init,	    roundtrip_slot,
     roundtrip_key_add,	       roundtrip_event,	      roundtrip_bytes,
     roundtrip_rotate,	       roundtrip_schedule,    roundtrip_rotation,
+    roundtrip_slot_add,	       roundtrip_slot_made,   roundtrip_slot_test,  roundtrip_slot_remove,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 

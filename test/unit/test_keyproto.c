@@ -56,6 +56,14 @@ static const struct {
     {"rotation", KEYPROTO_ROTATION, 0, 0, roundtrip_rotation},
     {"schedule", KEYPROTO_SCHEDULE, 0, 0, roundtrip_schedule},
     {"schedule-reply", KEYPROTO_SCHEDULE, 0, 1, NULL},
+    {"init-reply", KEYPROTO_INIT, 0, 1, roundtrip_slot_made},
+    {"unseal-share", KEYPROTO_UNSEAL, 0, 0, roundtrip_slot},
+    {"unseal-share-reply", KEYPROTO_UNSEAL, KEYPROTO_E_MORE, 1, NULL},
+    {"slot-add", KEYPROTO_SLOT_ADD, 0, 0, roundtrip_slot_add},
+    {"slot-add-reply", KEYPROTO_SLOT_ADD, 0, 1, roundtrip_slot_made},
+    {"slot-remove", KEYPROTO_SLOT_REMOVE, 0, 0, roundtrip_slot_remove},
+    {"slot-test", KEYPROTO_SLOT_TEST, 0, 0, roundtrip_slot_test},
+    {"unseal-cancel", KEYPROTO_UNSEAL_CANCEL, 0, 0, NULL},
 };
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
 
@@ -334,7 +342,14 @@ static void numbers_and_names_outside_the_lists_are_refused(void **state)
 	refused_with("public-key-reply", 0, "\4", 1, roundtrip_public);
 	refused_with("init", 2, "\2", 1, roundtrip_init);   /* passphrase slot without one */
 	refused_with("unseal", 0, "\1", 1, roundtrip_slot); /* file slot with a secret */
-	refused_with("unseal", 0, "\4", 1, roundtrip_slot);
+	refused_with("unseal", 0, "\0", 1, roundtrip_slot); /* "any" is for an opener alone */
+	refused_with("unseal", 0, "\6", 1, roundtrip_slot);
+	refused_with("slot-add", 40, "\1", 1, roundtrip_slot_add); /* one of two shares */
+	refused_with("slot-add", 41, "\1", 1, roundtrip_slot_add); /* two of one */
+	refused_with("slot-add", 31, "\1", 1, roundtrip_slot_add); /* numbers, but no shares */
+	refused_with("slot-add-reply", 4, "\41", 1, roundtrip_slot_made); /* 33 shares */
+	refused_with("slot-test", 0, "\0\0\0\0", 4, roundtrip_slot_test);
+	refused_with("slot-remove", 0, "\0\0\0\0", 4, roundtrip_slot_remove);
 	refused_with("event", 0, "\0", 1, roundtrip_event);
 	refused_with("rotate", 0, "\0", 1, roundtrip_rotate);
 	refused_with("rotate", 0, "\4", 1, roundtrip_rotate);

@@ -30,6 +30,7 @@ SCHEDULE = (b'{"shards":[{"shard":128,"version":2,"created":1795341600000000,"du
             b'"older":[{"version":1,"state":"retired","until":1797933600000000}]}]}')
 SLOT_FILE = u8(1) + s16(b"")
 SLOT_PASS = u8(2) + s16(b"correct horse battery staple")
+SHARE = (b"sealpost-share-1-2-1-6i4awa-33dxha-g7e3yx-ipgbxs-sdnhet-46ebtp-rlkzzz-zf2n6n-juw4fq-xislh6-vxe6hv-wl2ssb")
 
 # name of the example, codec (row in test/unit/keyproto_roundtrip.h, None: no codec), frame
 EXAMPLES = [
@@ -75,6 +76,14 @@ EXAMPLES = [
     ("rotation", 17, frame(43, 18, u8(1))),
     ("schedule", 16, frame(44, 19, u8(1) + u32(128))),
     ("schedule-reply", None, frame(44, 19, SCHEDULE, epoch=7)),
+    ("init-reply", 19, frame(32, 12, u32(0) + u8(0), epoch=7)),
+    ("unseal-share", 11, frame(33, 17, u8(4) + s16(SHARE))),
+    ("unseal-share-reply", None, frame(33, 17, status=11, epoch=7)),
+    ("slot-add", 18, frame(38, 18, SLOT_PASS + u8(4) + s16(b"") + s8(b"board") + u8(2) + u8(2))),
+    ("slot-add-reply", 19, frame(38, 18, u32(3) + u8(2) + s8(SHARE) + s8(SHARE), epoch=7)),
+    ("slot-remove", 21, frame(39, 19, u32(3))),
+    ("slot-test", 20, frame(40, 20, u32(2) + s16(b"correct horse battery staple"))),
+    ("unseal-cancel", None, frame(41, 21)),
 ]
 
 
