@@ -3,6 +3,7 @@
 #include "keyd/keyd_op.h"
 
 #include "core/err.h"
+#include "core/rand.h"
 #include "seal/seal_field.h"
 #include "seal/seal_index.h"
 
@@ -67,6 +68,7 @@ int keyd_op_field_seal(struct keyd_op_call *call)
 {
 	struct keyd_ring *ring = call->keyd->ring;
 	struct batch b;
+	uint8_t(*nonces)[SEAL_FIELD_NONCE] = call->keyd->scratch->salts;
 	const uint8_t *key = NULL;
 	uint32_t keyref;
 	int rc = begin(call, &b), one;
@@ -75,12 +77,13 @@ int keyd_op_field_seal(struct keyd_op_call *call)
 		return rc;
 	keyref = keyd_ring_newest(ring, (uint32_t)b.customer);
 	rc = keyd_ring_subkey(ring, (uint32_t)b.customer, keyref, b.m.purpose, &key);
+	rand_bytes(nonces, b.m.count * sizeof(nonces[0])); /* in one call for all */
 	for (unsigned i = 0; i < b.m.count; i++) {
 		size_t before = buf_size(&b.data);
 		one = rc < 0 ? rc : plain_ok(&b.m.items[i]);
 		if (one == 0)
-			one = seal_field_seal(key, keyref, b.m.items[i].aad, b.m.items[i].data,
-					      &b.data);
+			one = seal_field_seal_drawn(key, keyref, nonces[i], b.m.items[i].aad,
+						    b.m.items[i].data, &b.data);
 		note(&b, i, one, before);
 	}
 	return finish(call, &b, rc);

@@ -100,8 +100,9 @@ int seal_field_xaes(const uint8_t key[32], const uint8_t nonce[24], struct span 
 	return xaes(key, nonce, span_of(NULL, 0), aad, in, open, out);
 }
 
-int seal_field_seal(const uint8_t key[32], uint32_t keyref, struct span aad, struct span plain,
-		    struct buf *out)
+int seal_field_seal_drawn(const uint8_t key[32], uint32_t keyref,
+			  const uint8_t nonce[SEAL_FIELD_NONCE], struct span aad, struct span plain,
+			  struct buf *out)
 {
 	uint8_t *p;
 	int rc;
@@ -114,11 +115,20 @@ int seal_field_seal(const uint8_t key[32], uint32_t keyref, struct span aad, str
 	p[0] = SEAL_FIELD_FORMAT;
 	for (int i = 0; i < 4; i++)
 		p[1 + i] = (uint8_t)(keyref >> (24 - 8 * i));
-	rand_bytes(p + HEAD, SEAL_FIELD_NONCE);
+	memcpy(p + HEAD, nonce, SEAL_FIELD_NONCE);
 	rc = xaes(key, p + HEAD, span_of(p, HEAD), aad, plain, 0, p + HEAD + SEAL_FIELD_NONCE);
 	if (rc == 0)
 		buf_commit(out, plain.n + SEAL_FIELD_OVERHEAD);
 	return rc;
+}
+
+int seal_field_seal(const uint8_t key[32], uint32_t keyref, struct span aad, struct span plain,
+		    struct buf *out)
+{
+	uint8_t nonce[SEAL_FIELD_NONCE];
+
+	rand_bytes(nonce, sizeof(nonce));
+	return seal_field_seal_drawn(key, keyref, nonce, aad, plain, out);
 }
 
 int seal_field_open(const uint8_t key[32], struct span aad, struct span sealed, struct buf *out)

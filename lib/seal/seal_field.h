@@ -26,6 +26,11 @@
 /* Appends the sealed field to out; the nonce is random. */
 int seal_field_seal(const uint8_t key[32], uint32_t keyref, struct span aad, struct span plain,
 		    struct buf *out);
+/* The same for one of a batch: nonce is 24 random bytes that the caller drew for this field alone, a
+ * batch's all at once (a call of the kernel for each is a third of the cost of sealing). */
+int seal_field_seal_drawn(const uint8_t key[32], uint32_t keyref,
+			  const uint8_t nonce[SEAL_FIELD_NONCE], struct span aad, struct span plain,
+			  struct buf *out);
 /* Appends the opened field to out, which should be a wiped buf. ERR_FORMAT: not of this form;
  * ERR_AUTH: does not verify. */
 int seal_field_open(const uint8_t key[32], struct span aad, struct span sealed, struct buf *out);
