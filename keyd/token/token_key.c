@@ -7,7 +7,7 @@
 
 #define IV	    12
 #define TAG	    16
-#define ROWS	    16	/* of a template */
+#define ROWS	    20	/* of a template */
 #define MODULUS_MIN 256 /* bytes: 2048 bits */
 
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
@@ -146,6 +146,9 @@ unsigned token_key_find(const struct token_open *t, unsigned kind, struct token_
 
 unsigned token_key_make(const struct token_open *t, struct token_key *k)
 {
+	/* Tokens have defaults of their own for what is not said. */
+	static const CK_ATTRIBUTE_TYPE denied[] = {CKA_EXTRACTABLE, CKA_SIGN,	CKA_VERIFY,
+						   CKA_WRAP,	    CKA_UNWRAP, CKA_DERIVE};
 	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
 	CK_KEY_TYPE type = CKK_AES;
 	CK_ULONG size = 32;
@@ -163,11 +166,10 @@ unsigned token_key_make(const struct token_open *t, struct token_key *k)
 	add(&tpl, CKA_TOKEN, &yes, sizeof(yes));
 	add(&tpl, CKA_PRIVATE, &yes, sizeof(yes));
 	add(&tpl, CKA_SENSITIVE, &yes, sizeof(yes));
-	add(&tpl, CKA_EXTRACTABLE, &no, sizeof(no));
 	add(&tpl, CKA_ENCRYPT, &yes, sizeof(yes));
 	add(&tpl, CKA_DECRYPT, &yes, sizeof(yes));
-	add(&tpl, CKA_WRAP, &no, sizeof(no));
-	add(&tpl, CKA_UNWRAP, &no, sizeof(no));
+	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++)
+		add(&tpl, denied[i], &no, sizeof(no));
 	add_names(&tpl, t->uri);
 	/* The login counts for all sessions on the token. */
 	rv = t->f->C_OpenSession(t->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &writes);

@@ -94,8 +94,8 @@ static enum outcome await(const struct token_serve *s, const struct worker *w, i
 	return p[1].revents ? KEYD_GONE : READABLE;
 }
 
-/* Kills what is left of the worker and whatever its module started. */
-static void end(const struct worker *w, uint32_t id)
+/* Kills what is left of the worker and whatever its module started. expected: that is no news. */
+static void end(const struct worker *w, uint32_t id, int expected)
 {
 	int status = 0;
 
@@ -104,7 +104,7 @@ static void end(const struct worker *w, uint32_t id)
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	close(w->fd);
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status) && !(expected && WTERMSIG(status) == SIGKILL))
 		log_event(LOG_LEVEL_WARN, NULL, "token-worker-killed", "request=%u signal=%d",
 			  (unsigned)id, WTERMSIG(status));
 }
@@ -170,8 +170,8 @@ static int serve_one(const struct token_serve *s, struct packet *p)
 		fail(p, ask.id, why);
 	rc = outcome == KEYD_GONE ? ERR_CLOSED : answer(s, p);
 	if (why == KEYD_TOKEN_OK)
-		await(s, &w, clock_mono() + LEAVE);
-	end(&w, ask.id);
+		outcome = await(s, &w, clock_mono() + LEAVE);
+	end(&w, ask.id, outcome == KEYD_GONE);
 	return rc;
 }
 
