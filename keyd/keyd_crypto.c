@@ -16,7 +16,8 @@
 #include "core/err.h"
 #include "core/secret.h"
 
-#define SECURE_HEAP (1024 * 1024) /* some 400 RSA keys */
+/* An RSA key that has signed takes 8 KiB: room for KEYD_RING_LOADED and as many that jobs hold. */
+#define SECURE_HEAP (4 * 1024 * 1024)
 #define SECURE_MIN  64
 
 struct keyd_crypto_key {
@@ -67,27 +68,54 @@ static const struct way *way_of(unsigned alg)
 	return NULL;
 }
 
-/* Encoders and Montgomery contexts copy private numbers into plain memory and free it as it is:
- * here every free wipes. */
+/* Encoders, Montgomery contexts and key schedules are private numbers too, and OpenSSL takes plain
+ * memory for them. While a thread is in here (private_begin to private_end) all that it asks for
+ * comes from the locked heap instead, and none if that is full. Every free wipes. */
+static _Thread_local unsigned private_depth;
+static _Thread_local int starved; /* the locked heap was full */
+
+static void private_begin(void)
+{
+	private_depth++;
+}
+
+static void private_end(void)
+{
+	private_depth--;
+}
+
 static void *take(size_t n, const char *file, int line)
 {
-	(void)file;
-	(void)line;
-	return n ? malloc(n) : NULL;
+	void *p;
+
+	if (n == 0 || !private_depth)
+		return n ? malloc(n) : NULL;
+	p = CRYPTO_secure_malloc(n, file, line);
+	starved |= !p;
+	return p;
+}
+
+static size_t room_of(void *p)
+{
+	return CRYPTO_secure_allocated(p) ? CRYPTO_secure_actual_size(p) : malloc_usable_size(p);
 }
 
 static void give(void *p, const char *file, int line)
 {
-	(void)file;
-	(void)line;
-	if (p)
-		secret_wipe(p, malloc_usable_size(p));
+	if (!p)
+		return;
+	if (CRYPTO_secure_allocated(p)) { /* which wipes by itself */
+		CRYPTO_secure_free(p, file, line);
+		return;
+	}
+	secret_wipe(p, malloc_usable_size(p));
 	free(p);
 }
 
+/* What lay in the locked heap stays there. */
 static void *move(void *p, size_t n, const char *file, int line)
 {
-	size_t old = p ? malloc_usable_size(p) : 0;
+	size_t old = p ? room_of(p) : 0;
 	void *fresh;
 
 	if (n == 0) {
@@ -96,12 +124,28 @@ static void *move(void *p, size_t n, const char *file, int line)
 	}
 	if (p && n <= old)
 		return p;
-	fresh = malloc(n);
+	if (p && CRYPTO_secure_allocated(p))
+		fresh = CRYPTO_secure_malloc(n, file, line);
+	else
+		fresh = take(n, file, line);
 	if (fresh && p) {
 		memcpy(fresh, p, old);
 		give(p, file, line);
 	}
 	return fresh;
+}
+
+/* What a failure of OpenSSL was: ERR_NOMEM, or otherwise. */
+static int failure(int otherwise)
+{
+	unsigned long e;
+
+	while ((e = ERR_get_error()) != 0)
+		starved |= ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+	if (starved)
+		otherwise = ERR_NOMEM;
+	starved = 0;
+	return otherwise;
 }
 
 int keyd_crypto_init(void)
@@ -112,6 +156,9 @@ int keyd_crypto_init(void)
 		return 0;
 	if (!CRYPTO_set_mem_functions(take, move, give))
 		return ERR_BADSTATE;
+	/* openssl.cnf could name modules to load. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+		return ERR_CRYPTO;
 	/* 2 would mean that it is there but not locked */
 	if (CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_MIN) != 1)
 		return ERR_NOMEM;
@@ -183,7 +230,7 @@ static int pairwise(const struct keyd_crypto_key *k)
 	return rc < 0 ? ERR_CRYPTO : 0;
 }
 
-int keyd_crypto_generate(unsigned type, struct keyd_crypto_key **out)
+static int generate(unsigned type, struct keyd_crypto_key **out)
 {
 	struct keyd_crypto_key *k;
 	EVP_PKEY *pkey = NULL;
@@ -198,7 +245,7 @@ int keyd_crypto_generate(unsigned type, struct keyd_crypto_key **out)
 	else
 		return ERR_FORMAT;
 	if (!pkey)
-		return ERR_CRYPTO;
+		return failure(ERR_CRYPTO);
 	rc = key_new(type, pkey, &k);
 	if (rc < 0)
 		return rc;
@@ -211,7 +258,17 @@ int keyd_crypto_generate(unsigned type, struct keyd_crypto_key **out)
 	return 0;
 }
 
-int keyd_crypto_export(const struct keyd_crypto_key *k, uint8_t *der)
+int keyd_crypto_generate(unsigned type, struct keyd_crypto_key **out)
+{
+	int rc;
+
+	private_begin();
+	rc = generate(type, out);
+	private_end();
+	return rc;
+}
+
+static int write_key(const struct keyd_crypto_key *k, uint8_t *der)
 {
 	PKCS8_PRIV_KEY_INFO *p8 = EVP_PKEY2PKCS8(k->pkey);
 	uint8_t *at = der;
@@ -222,10 +279,20 @@ int keyd_crypto_export(const struct keyd_crypto_key *k, uint8_t *der)
 	else
 		n = -1;
 	PKCS8_PRIV_KEY_INFO_free(p8);
-	return n > 0 ? n : ERR_CRYPTO;
+	return n > 0 ? n : failure(ERR_CRYPTO);
 }
 
-int keyd_crypto_import(unsigned type, struct span der, struct keyd_crypto_key **out)
+int keyd_crypto_export(const struct keyd_crypto_key *k, uint8_t *der)
+{
+	int n;
+
+	private_begin();
+	n = write_key(k, der);
+	private_end();
+	return n;
+}
+
+static int read_key(unsigned type, struct span der, struct keyd_crypto_key **out)
 {
 	const uint8_t *at = der.p;
 	PKCS8_PRIV_KEY_INFO *p8 = der.n && der.n <= KEYD_CRYPTO_PKCS8_MAX
@@ -234,11 +301,19 @@ int keyd_crypto_import(unsigned type, struct span der, struct keyd_crypto_key **
 	EVP_PKEY *pkey = p8 && at == der.p + der.n ? EVP_PKCS82PKEY(p8) : NULL;
 
 	PKCS8_PRIV_KEY_INFO_free(p8);
-	if (!pkey) {
-		ERR_clear_error();
-		return ERR_FORMAT;
-	}
+	if (!pkey)
+		return failure(ERR_FORMAT);
 	return key_new(type, pkey, out);
+}
+
+int keyd_crypto_import(unsigned type, struct span der, struct keyd_crypto_key **out)
+{
+	int rc;
+
+	private_begin();
+	rc = read_key(type, der, out);
+	private_end();
+	return rc;
 }
 
 int keyd_crypto_public(const struct keyd_crypto_key *k, struct buf *out)
@@ -252,8 +327,8 @@ int keyd_crypto_public(const struct keyd_crypto_key *k, struct buf *out)
 	return 0;
 }
 
-int keyd_crypto_parts(unsigned type, const struct span *parts, unsigned count,
-		      struct keyd_crypto_key **out)
+static int assemble(unsigned type, const struct span *parts, unsigned count,
+		    struct keyd_crypto_key **out)
 {
 	static const char *const rsa[] = {OSSL_PKEY_PARAM_RSA_N, OSSL_PKEY_PARAM_RSA_E,
 					  OSSL_PKEY_PARAM_RSA_D};
@@ -292,7 +367,18 @@ int keyd_crypto_parts(unsigned type, const struct span *parts, unsigned count,
 	EVP_PKEY_CTX_free(ctx);
 	for (unsigned i = 0; i < 3; i++)
 		BN_clear_free(numbers[i]);
-	return pkey ? key_new(type, pkey, out) : ERR_CRYPTO;
+	return pkey ? key_new(type, pkey, out) : failure(ERR_CRYPTO);
+}
+
+int keyd_crypto_parts(unsigned type, const struct span *parts, unsigned count,
+		      struct keyd_crypto_key **out)
+{
+	int rc;
+
+	private_begin();
+	rc = assemble(type, parts, count, out);
+	private_end();
+	return rc;
 }
 
 int keyd_crypto_may(unsigned type, unsigned alg)
@@ -328,15 +414,13 @@ int keyd_crypto_sign(const struct keyd_crypto_key *k, unsigned alg, struct span 
 
 	if (!w || w->type != k->type)
 		return ERR_DENIED;
+	private_begin();
 	ctx = EVP_MD_CTX_new();
-	if (!ctx)
-		return ERR_NOMEM;
-	ok = EVP_DigestSignInit_ex(ctx, &pctx, w->digest, NULL, NULL, k->pkey, NULL) == 1 &&
+	ok = ctx && EVP_DigestSignInit_ex(ctx, &pctx, w->digest, NULL, NULL, k->pkey, NULL) == 1 &&
 	     set_padding(w, pctx) && EVP_DigestSign(ctx, sig, &n, data.p, data.n) == 1;
 	EVP_MD_CTX_free(ctx);
-	if (!ok)
-		ERR_clear_error();
-	return ok ? (int)n : ERR_CRYPTO;
+	private_end();
+	return ok ? (int)n : failure(ERR_CRYPTO);
 }
 
 int keyd_crypto_verify(struct span spki, unsigned alg, struct span data, struct span sig)

@@ -2,11 +2,14 @@
 /* keyd_crypto - private signing keys: made, stored, loaded and used here, and in no other file.
  *
  * Story:     keyd_crypto_init comes before anything else that uses OpenSSL: it gives OpenSSL an
- *            allocator that wipes what it frees, and a locked heap for private numbers. A new key
- *            passes a pairwise test (sign, then verify with its public part alone) before anybody
+ *            allocator that wipes what it frees, and a locked heap of 4 MiB. All that OpenSSL
+ *            takes while a key is made, read, written or used here comes from that heap: the
+ *            numbers, and copies in Montgomery form and in DER. (What other files do with
+ *            OpenSSL, AES and HMAC, leaves key schedules in plain memory for the length of one
+ *            call.) No openssl.cnf is read: it could load foreign code. A new key passes a pairwise test (sign, then verify with its public part alone) before anybody
  *            sees it.
  * Ownership: keys are counted: _ref and _free. A job on a worker thread holds its own reference.
- * Errors:    ERR_CRYPTO, ERR_NOMEM, ERR_FORMAT (not such a key), ERR_DENIED (key and algorithm do
+ * Errors:    ERR_CRYPTO, ERR_NOMEM (also: the locked heap is full), ERR_FORMAT (not such a key), ERR_DENIED (key and algorithm do
  *            not belong together).
  * Thread:    any, once init is done. */
 #ifndef KEYD_KEYD_CRYPTO_H

@@ -200,14 +200,9 @@ static const struct conf_path {
 /* Read beside that: the user database at SIGHUP (its files are replaced, so folders count), and
  * STATUS's look for a debugger. */
 static const char *const read_paths[] = {
-    "/etc",
-    "/proc/self",
-    "/run/systemd/userdb",
-    "/run/userdb",
-    "/usr/lib/userdb",
-    "/var/lib/sss/mc",
-    "/run/nscd",
-    "/var/cache/nscd",
+    "/etc",	   "/proc/self",      "/run/systemd/userdb",
+    "/run/userdb", "/usr/lib/userdb", "/var/lib/sss/mc",
+    "/run/nscd",   "/var/cache/nscd",
 };
 
 struct list_of_paths {

@@ -155,8 +155,8 @@ int sys_sandbox_calls(const struct sys_sandbox_call *calls, size_t count)
 	if (rc == 0)
 		rc = seccomp_load(filter);
 	seccomp_release(filter);
-	if (rc == -EINVAL || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EACCES)
-		return ERR_UNSUPPORTED;
-	return rc < 0 ? err_from_errno(-rc) : 0;
+	if (rc == 0 || rc == -ENOMEM)
+		return rc == 0 ? 0 : ERR_NOMEM;
+	return ERR_UNSUPPORTED; /* the library has an errno of its own for each way to lack it */
 }
 #endif

@@ -61,7 +61,7 @@ struct sys_sandbox_call {
 	uint64_t mask, value;
 };
 
-/* 0, or ERR_UNSUPPORTED: no seccomp in this kernel or build; ERR_*: not set up. */
+/* 0, or ERR_UNSUPPORTED: no seccomp in this kernel or build; ERR_NOMEM. */
 int sys_sandbox_calls(const struct sys_sandbox_call *calls, size_t count);
 
 #endif

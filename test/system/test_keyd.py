@@ -335,7 +335,9 @@ def test_credential_slot(place, parts):
     parts.append(k.start())
     with k.officer() as o:
         o.init(("credential",), ("passphrase", PHRASE))
-        assert o.status()["warnings"] == []
+        status = o.status()
+        # a build with a sanitizer, or an older kernel, says what confinement lacks
+        assert [w for w in status["warnings"] if "not filtered" not in w and "not limited" not in w] == []
     assert k.stop() == 0
     k.start()
     with k.officer() as o:
