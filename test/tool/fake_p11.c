@@ -60,6 +60,13 @@ static void pad(unsigned char *dst, size_t n, const char *text)
 	memcpy(dst, text, strlen(text));
 }
 
+/* As a module does with a wild pointer; a sanitizer of the test's own has nothing to say to it. */
+static void crash(void)
+{
+	signal(SIGSEGV, SIG_DFL);
+	raise(SIGSEGV);
+}
+
 static CK_RV initialize(void *args)
 {
 	(void)args;
@@ -70,7 +77,7 @@ static CK_RV finalize(void *reserved)
 {
 	(void)reserved;
 	if (!strcmp(now.pin, "late"))
-		raise(SIGSEGV);
+		crash();
 	return CKR_OK;
 }
 
@@ -157,7 +164,7 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, unsigned char *
 	memcpy(now.pin, pin, n);
 	now.pin[n] = '\0';
 	if (!strcmp(now.pin, "crash"))
-		raise(SIGSEGV);
+		crash();
 	if (!strcmp(now.pin, "family"))
 		fork();
 	while (!strcmp(now.pin, "hang") || !strcmp(now.pin, "family"))
