@@ -61,6 +61,10 @@ int cli_keyd_name(struct keyproto_client_sync *k, uint16_t op, const char *name,
  * why. quiet_away: return ERR_AWAY without a word when relay does not answer. */
 int cli_api(const struct cli *c, const char *method, const char *path, int quiet_away, json_t **out);
 
+/* A member of a JSON object: "" if it is not there or no text; 0 if not there or no number. */
+const char *cli_text(const json_t *o, const char *name);
+json_int_t cli_number(const json_t *o, const char *name);
+
 /* Time as "2026-11-22 06:16:18" local, or "-" for 0. usec since 1970. */
 void cli_time(char dst[32], json_int_t usec);
 

@@ -107,6 +107,18 @@ int cli_keyd_name(struct keyproto_client_sync *k, uint16_t op, const char *name,
 	return rc < 0 ? rc : keyproto_client_sync_call(k, op, reply);
 }
 
+const char *cli_text(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s ? s : "";
+}
+
+json_int_t cli_number(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
 void cli_time(char dst[32], json_int_t usec)
 {
 	time_t t = (time_t)(usec / 1000000);

@@ -9,18 +9,6 @@
 #include "core/id.h"
 #include "core/num.h"
 
-static const char *text(const json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s ? s : "";
-}
-
-static json_int_t number(const json_t *o, const char *name)
-{
-	return json_integer_value(json_object_get(o, name));
-}
-
 /* "in 4m", "now" while a worker has it, "due". */
 static void format_next(char dst[32], json_int_t next)
 {
@@ -39,26 +27,26 @@ static void format_next(char dst[32], json_int_t next)
 
 static void format_why(char *dst, size_t size, const json_t *item)
 {
-	json_int_t code = number(item, "code");
+	json_int_t code = cli_number(item, "code");
 
 	if (code)
-		snprintf(dst, size, "%s (%d)", text(item, "reason"), (int)code);
+		snprintf(dst, size, "%s (%d)", cli_text(item, "reason"), (int)code);
 	else
-		snprintf(dst, size, "%s", text(item, "reason"));
+		snprintf(dst, size, "%s", cli_text(item, "reason"));
 }
 
 static void add_row(struct cli_table *t, const json_t *item)
 {
 	char age[24], size[16], recipients[16], attempts[16], next[32], why[128];
 
-	num_format_duration(age, clock_wall() - number(item, "created"));
-	num_format_size(size, (uint64_t)number(item, "size"));
-	snprintf(recipients, sizeof(recipients), "%d", (int)number(item, "recipients"));
-	snprintf(attempts, sizeof(attempts), "%d", (int)number(item, "attempts"));
-	format_next(next, number(item, "next"));
+	num_format_duration(age, clock_wall() - cli_number(item, "created"));
+	num_format_size(size, (uint64_t)cli_number(item, "size"));
+	snprintf(recipients, sizeof(recipients), "%d", (int)cli_number(item, "recipients"));
+	snprintf(attempts, sizeof(attempts), "%d", (int)cli_number(item, "attempts"));
+	format_next(next, cli_number(item, "next"));
 	format_why(why, sizeof(why), item);
-	cli_table_row(t, (const char *[]){text(item, "id"), age, size, recipients,
-					  text(item, "customer"), text(item, "destination"), attempts,
+	cli_table_row(t, (const char *[]){cli_text(item, "id"), age, size, recipients,
+					  cli_text(item, "customer"), cli_text(item, "destination"), attempts,
 					  next, why});
 }
 
@@ -126,22 +114,22 @@ static int show(struct cli *c, int argc, char **argv)
 	rc = cli_api(c, "GET", path, 0, &j);
 	if (rc)
 		return rc;
-	cli_time(when, number(j, "created"));
-	num_format_size(size, (uint64_t)number(j, "size"));
+	cli_time(when, cli_number(j, "created"));
+	num_format_size(size, (uint64_t)cli_number(j, "size"));
 	printf("Message      %s\nCustomer     %s\nAccepted     %s\nFrom         %s\nSize         %s\n"
 	       "Came in by   %s\nInbound TLS  %s\n",
-	       text(j, "id"), text(j, "customer"), when,
-	       *text(j, "sender") ? text(j, "sender") : "<> (a report)", size, text(j, "client"),
-	       *text(j, "tls") ? text(j, "tls") : "none");
+	       cli_text(j, "id"), cli_text(j, "customer"), when,
+	       *cli_text(j, "sender") ? cli_text(j, "sender") : "<> (a report)", size, cli_text(j, "client"),
+	       *cli_text(j, "tls") ? cli_text(j, "tls") : "none");
 	json_array_foreach(json_object_get(j, "destinations"), i, item) {
-		format_next(next, number(item, "next"));
+		format_next(next, cli_number(item, "next"));
 		format_why(why, sizeof(why), item);
 		printf("\nFor %s: %d recipient%s queued, %d attempt%s, next %s\n  why: %s\n",
-		       text(item, "destination"), (int)number(item, "recipients"),
-		       number(item, "recipients") == 1 ? "" : "s", (int)number(item, "attempts"),
-		       number(item, "attempts") == 1 ? "" : "s", next, why);
-		if (*text(item, "reply"))
-			printf("  last reply: %s\n", text(item, "reply"));
+		       cli_text(item, "destination"), (int)cli_number(item, "recipients"),
+		       cli_number(item, "recipients") == 1 ? "" : "s", (int)cli_number(item, "attempts"),
+		       cli_number(item, "attempts") == 1 ? "" : "s", next, why);
+		if (*cli_text(item, "reply"))
+			printf("  last reply: %s\n", cli_text(item, "reply"));
 	}
 	printf("\nRecipients\n");
 	json_array_foreach(json_object_get(j, "recipients"), i, item)
@@ -157,8 +145,8 @@ static int act(struct cli *c, const char *method, const char *path, const char *
 
 	if (rc)
 		return rc;
-	printf("%lld recipient%s %s.\n", (long long)number(j, "affected"),
-	       number(j, "affected") == 1 ? "" : "s", done);
+	printf("%lld recipient%s %s.\n", (long long)cli_number(j, "affected"),
+	       cli_number(j, "affected") == 1 ? "" : "s", done);
 	json_decref(j);
 	return 0;
 }

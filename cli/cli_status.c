@@ -7,18 +7,6 @@
 #include "core/err.h"
 #include "core/num.h"
 
-static const char *text(const json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s ? s : "";
-}
-
-static json_int_t number(const json_t *o, const char *name)
-{
-	return json_integer_value(json_object_get(o, name));
-}
-
 /* keyd's own account, or NULL after saying why in away. */
 static json_t *ask_keyd(const struct cli *c)
 {
@@ -45,13 +33,13 @@ static void print_keyd(const json_t *k)
 	size_t i;
 	json_t *s;
 
-	num_format_duration(up, number(k, "uptime_s") * CLOCK_SEC);
-	printf("keyd    %s, up %s, generation %lld, %lld customer%s, self-test %s\n", text(k, "state"), up,
-	       (long long)number(k, "generation"), (long long)number(k, "customers"),
-	       number(k, "customers") == 1 ? "" : "s", text(k, "selftest"));
+	num_format_duration(up, cli_number(k, "uptime_s") * CLOCK_SEC);
+	printf("keyd    %s, up %s, generation %lld, %lld customer%s, self-test %s\n", cli_text(k, "state"), up,
+	       (long long)cli_number(k, "generation"), (long long)cli_number(k, "customers"),
+	       cli_number(k, "customers") == 1 ? "" : "s", cli_text(k, "selftest"));
 	printf("        slots:");
 	json_array_foreach(json_object_get(k, "slots"), i, s)
-		printf(" %s%s", text(s, "method"), json_is_false(json_object_get(s, "safe")) ? " (unsafe)" : "");
+		printf(" %s%s", cli_text(s, "method"), json_is_false(json_object_get(s, "safe")) ? " (unsafe)" : "");
 	printf("\n");
 }
 
@@ -61,24 +49,24 @@ static void print_relay(const json_t *r)
 		     *n = json_object_get(r, "counters");
 	char up[24], used[16], free_space[16], oldest[24];
 
-	num_format_duration(up, number(r, "uptime_s") * CLOCK_SEC);
-	num_format_size(used, (uint64_t)number(s, "bytes_used"));
-	num_format_size(free_space, (uint64_t)number(s, "bytes_free"));
-	num_format_duration(oldest, number(q, "oldest") ? clock_wall() - number(q, "oldest") : 0);
-	printf("relay   %s, up %s, keyd %s, %lld workers\n", text(r, "hostname"), up, text(r, "keyd"),
-	       (long long)number(r, "workers"));
+	num_format_duration(up, cli_number(r, "uptime_s") * CLOCK_SEC);
+	num_format_size(used, (uint64_t)cli_number(s, "bytes_used"));
+	num_format_size(free_space, (uint64_t)cli_number(s, "bytes_free"));
+	num_format_duration(oldest, cli_number(q, "oldest") ? clock_wall() - cli_number(q, "oldest") : 0);
+	printf("relay   %s, up %s, keyd %s, %lld workers\n", cli_text(r, "hostname"), up, cli_text(r, "keyd"),
+	       (long long)cli_number(r, "workers"));
 	printf("queue   %lld recipients of %lld messages: %lld under way, %lld deferred; oldest %s\n",
-	       (long long)number(q, "recipients"), (long long)number(q, "messages"),
-	       (long long)number(q, "active"), (long long)number(q, "deferred"), oldest);
-	printf("spool   %lld segment%s, %s used, %s free on disk\n", (long long)number(s, "segments"),
-	       number(s, "segments") == 1 ? "" : "s", used, free_space);
+	       (long long)cli_number(q, "recipients"), (long long)cli_number(q, "messages"),
+	       (long long)cli_number(q, "active"), (long long)cli_number(q, "deferred"), oldest);
+	printf("spool   %lld segment%s, %s used, %s free on disk\n", (long long)cli_number(s, "segments"),
+	       cli_number(s, "segments") == 1 ? "" : "s", used, free_space);
 	printf("mail    %lld accepted, %lld delivered, %lld deferrals, %lld bounced, %lld expired\n",
-	       (long long)number(n, "messages_in"), (long long)number(n, "deliveries"),
-	       (long long)number(n, "deferrals"), (long long)number(n, "bounces"),
-	       (long long)number(n, "expired"));
+	       (long long)cli_number(n, "messages_in"), (long long)cli_number(n, "deliveries"),
+	       (long long)cli_number(n, "deferrals"), (long long)cli_number(n, "bounces"),
+	       (long long)cli_number(n, "expired"));
 	printf("        deliveries over TLS %lld, in clear %lld; sessions open in %lld, out %lld\n",
-	       (long long)number(n, "tls_out"), (long long)number(n, "clear_out"),
-	       (long long)number(n, "sessions_open"), (long long)number(n, "connections_open"));
+	       (long long)cli_number(n, "tls_out"), (long long)cli_number(n, "clear_out"),
+	       (long long)cli_number(n, "sessions_open"), (long long)cli_number(n, "connections_open"));
 }
 
 static int print_warnings(const json_t *o)
@@ -116,7 +104,7 @@ int cli_status(struct cli *c, int argc, char **argv)
 		bad |= print_warnings(keyd);
 	if (relay)
 		bad |= print_warnings(relay);
-	bad |= keyd && strcmp(text(keyd, "state"), "ready");
+	bad |= keyd && strcmp(cli_text(keyd, "state"), "ready");
 	json_decref(keyd);
 	json_decref(relay);
 	return !keyd ? EXIT_ENVIRONMENT : rc ? rc : bad ? CLI_NOT_THERE : 0;

@@ -6,21 +6,14 @@
 #include "core/err.h"
 #include "core/id.h"
 
-static const char *text(const json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s ? s : "";
-}
-
 static void print_event(const json_t *e)
 {
 	char when[32];
 	const char *key;
 	json_t *value;
 
-	cli_time(when, json_integer_value(json_object_get(e, "time")));
-	printf("%-19s  %s\n", when, text(e, "what"));
+	cli_time(when, cli_number(e, "time"));
+	printf("%-19s  %s\n", when, cli_text(e, "what"));
 	json_object_foreach(json_object_get(e, "facts"), key, value)
 		printf("%21s%-10s %s\n", "", key, json_string_value(value));
 }
@@ -46,8 +39,8 @@ int cli_trace(struct cli *c, int argc, char **argv)
 		json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 		puts("");
 	} else {
-		printf("Message %s of customer %s: %s\n\n", text(j, "id"), text(j, "customer"),
-		       text(j, "summary"));
+		printf("Message %s of customer %s: %s\n\n", cli_text(j, "id"), cli_text(j, "customer"),
+		       cli_text(j, "summary"));
 		json_array_foreach(json_object_get(j, "events"), i, e) print_event(e);
 	}
 	json_decref(j);
