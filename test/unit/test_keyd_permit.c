@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every role x socket x operation x subject against a second writing of the table: what is not
- * listed here must be denied. */
+/* Every role x socket x operation x subject against a second writing of the table, first asked of
+ * keyd_permit, then played through sessions: what is not listed here must be denied and change
+ * nothing. */
+#include <fts.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
 
-#include "keyd/keyd_permit.h"
-#include "keyproto/keyproto_msg.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "keyd/keyd_crypto.h"
+#include "test/unit/keyd_play.h"
 
-/* "role socket op subject"; "-": no subject. */
+/* "role socket op subject". subject: "-" for none, a purpose, a label, or the beginning of one and a "*" for
+ * whatever stands behind it. Written from the manual, not from keyd_permit.c. */
 static const char *const allowed[] = {
     "relay use hello -",
     "relay use status -",
@@ -24,100 +29,127 @@ static const char *const allowed[] = {
     "relay use open-fields field",
     "relay use open-fields cred",
     "relay use blind-index index",
-    "relay use sign tls/relay",
-    "relay use public-key tls/relay",
-    "relay use public-key dkim/a",
-    "relay use public-key campaign/1",
+    "relay use sign tls/*",
+    "relay use public-key *",
     "milter use hello -",
     "milter use status -",
-    "milter use verify-mac campaign/1",
+    "milter use verify-mac campaign/*",
     "officer admin hello -",
     "officer admin status -",
     "officer admin init -",
     "officer admin unseal -",
     "officer admin lock -",
     "officer admin customer-add -",
-    "officer admin key-add tls/relay",
-    "officer admin key-add dkim/a",
-    "officer admin key-add campaign/1",
+    "officer admin key-add *",
     "officer admin key-list -",
-    "officer admin public-key tls/relay",
-    "officer admin public-key dkim/a",
-    "officer admin public-key campaign/1",
-    "officer admin sign tls/relay",
-    "officer admin mac campaign/1",
+    "officer admin public-key *",
+    "officer admin sign tls/*",
+    "officer admin mac campaign/*",
     "operator admin hello -",
     "operator admin status -",
     "operator admin unseal -",
     "operator admin lock -",
     "operator admin key-list -",
-    "operator admin public-key tls/relay",
-    "operator admin public-key dkim/a",
-    "operator admin public-key campaign/1",
+    "operator admin public-key *",
     "auditor admin hello -",
     "auditor admin status -",
     "auditor admin key-list -",
 };
 
-/* Which subjects make sense for an operation; others are tried too. */
-static const char *const labels[] = {"tls/relay", "dkim/a", "campaign/1"};
+/* What a label may look like: those that a pattern above covers, and those that only seem so. */
+static const char *const labels[] = {
+    "tls/relay",      "tls/relay#2", "tls/a/b",	 "dkim/a",	"jwt/api", "audit/keyd",
+    "campaign/1",     "manifest/1",  "spool/a",	 "tls/",	"tls",	   "tlsx/relay",
+    "dkim/tls/relay", "campaign/",   "campaign", "xcampaign/1", "*",	   "tls/*"};
+#define LABELS (sizeof(labels) / sizeof(labels[0]))
 
-static int takes_label(unsigned op)
+/* 1 if subject is that of a line: "-", a purpose, a label, or "tls/" with something behind it. */
+static int covers(const char *pattern, const char *subject)
 {
-	return op == KEYPROTO_SIGN || op == KEYPROTO_PUBLIC_KEY || op == KEYPROTO_KEY_ADD ||
-	       op == KEYPROTO_MAC || op == KEYPROTO_VERIFY_MAC;
+	size_t n = strlen(pattern);
+
+	if (strcmp(pattern, "-") && n && pattern[n - 1] == '*')
+		return strcmp(subject, "-") && strlen(subject) >= n &&
+		       !strncmp(subject, pattern, n - 1);
+	return !strcmp(pattern, subject);
 }
 
-static int listed(unsigned role, unsigned socket, unsigned op, const char *subject)
+static unsigned hits[sizeof(allowed) / sizeof(allowed[0])]; /* how often each line said yes */
+
+/* What this file says; odd roles, sockets and operations are in no line. subject: "-" for none. */
+static int expected(unsigned role, unsigned socket, unsigned op, const char *subject)
 {
 	char line[200];
+	size_t n;
+	int yes = 0;
 
-	snprintf(line, sizeof(line), "%s %s %s %s", keyproto_role_name(role),
-		 socket == KEYD_PERMIT_USE ? "use" : "admin", keyproto_op_name(op), subject);
-	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
-		if (!strcmp(line, allowed[i]))
+	if (!keyproto_role_name(role) || !keyproto_op_name(op) ||
+	    (socket != KEYD_PERMIT_USE && socket != KEYD_PERMIT_ADMIN))
+		return 0;
+	n = (size_t)snprintf(line, sizeof(line), "%s %s %s ", keyproto_role_name(role),
+			     socket == KEYD_PERMIT_USE ? "use" : "admin", keyproto_op_name(op));
+	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+		if (strncmp(line, allowed[i], n) || !covers(allowed[i] + n, subject))
+			continue;
+		hits[i]++;
+		yes = 1;
+	}
+	return yes;
+}
+
+/* 1 if some subject is allowed. */
+static int expected_any(unsigned role, unsigned socket, unsigned op)
+{
+	int yes = expected(role, socket, op, "-");
+
+	for (unsigned p = 1; p <= KEYPROTO_FOR_HMAC; p++)
+		yes |= expected(role, socket, op, keyproto_purpose_name(p));
+	for (size_t i = 0; i < LABELS; i++)
+		yes |= expected(role, socket, op, labels[i]);
+	return yes;
+}
+
+/* 1 if anybody may do it with anything. */
+static int has_a_line(unsigned op)
+{
+	for (unsigned role = 1; role <= KEYPROTO_ROLE_AUDITOR; role++)
+		if (expected_any(role, KEYD_PERMIT_USE, op) ||
+		    expected_any(role, KEYD_PERMIT_ADMIN, op))
 			return 1;
 	return 0;
 }
 
-/* What this file says; odd roles, sockets and operations are in no line. */
-static int expected(unsigned role, unsigned socket, unsigned op, const char *subject)
+static void ask(unsigned role, unsigned socket, unsigned op, const char *subject)
 {
-	if (!keyproto_role_name(role) || !keyproto_op_name(op) ||
-	    (socket != KEYD_PERMIT_USE && socket != KEYD_PERMIT_ADMIN))
-		return 0;
-	return listed(role, socket, op, subject);
+	struct span s = strcmp(subject, "-") ? span_str(subject) : span_of(NULL, 0);
+
+	if (keyd_permit(role, socket, op, s) != expected(role, socket, op, subject))
+		fail_msg("role %u socket %u op %u subject %s: permitted %d", role, socket, op,
+			 subject, keyd_permit(role, socket, op, s));
 }
 
 static void what_is_not_listed_is_denied(void **state)
 {
-	unsigned yes = 0;
+	static const unsigned far[] = {255, 256, 1000, 65535, 65536 + KEYPROTO_STATUS, UINT_MAX};
 
 	(void)state;
-	for (unsigned role = 0; role < 8; role++) {
+	for (unsigned role = 0; role < 34; role++) {
 		for (unsigned socket = 0; socket < 4; socket++) {
-			for (unsigned op = 0; op < 80; op++) {
-				int got = keyd_permit(role, socket, op, span_of(NULL, 0));
-				assert_int_equal(got, expected(role, socket, op, "-"));
-				yes += (unsigned)got;
-				for (unsigned p = 1; p <= KEYPROTO_FOR_HMAC; p++) {
-					const char *name = keyproto_purpose_name(p);
-					if (takes_label(op))
-						continue;
-					got = keyd_permit(role, socket, op, span_str(name));
-					assert_int_equal(got, expected(role, socket, op, name));
-					yes += (unsigned)got;
-				}
-				for (unsigned i = 0; i < 3; i++) {
-					got = keyd_permit(role, socket, op, span_str(labels[i]));
-					assert_int_equal(got,
-							 expected(role, socket, op, labels[i]));
-					yes += (unsigned)got;
-				}
+			for (unsigned i = 0; i < 128 + sizeof(far) / sizeof(far[0]); i++) {
+				unsigned op = i < 128 ? i : far[i - 128];
+				ask(role, socket, op, "-");
+				for (unsigned p = 1; p <= KEYPROTO_FOR_HMAC; p++)
+					ask(role, socket, op, keyproto_purpose_name(p));
+				for (size_t l = 0; l < LABELS; l++)
+					ask(role, socket, op, labels[l]);
+				assert_int_equal(keyd_permit_any(role, socket, op),
+						 expected_any(role, socket, op));
 			}
 		}
 	}
-	assert_int_equal(yes, sizeof(allowed) / sizeof(allowed[0]));
+	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
+		if (!hits[i])
+			fail_msg("nothing is covered by: %s", allowed[i]);
 }
 
 static void a_prefix_needs_something_behind_it_and_is_not_found_elsewhere(void **state)
@@ -135,21 +167,378 @@ static void a_prefix_needs_something_behind_it_and_is_not_found_elsewhere(void *
 				 rows[i].allowed);
 }
 
-static void any_says_yes_exactly_where_some_row_does(void **state)
+/* --- The same, played through sessions: what is denied has no effect. */
+
+static void put_derive_new(struct buf *b, const char *subject, unsigned purpose)
 {
-	(void)state;
-	for (unsigned role = 0; role < 8; role++) {
-		for (unsigned socket = 0; socket < 4; socket++) {
-			for (unsigned op = 0; op < 80; op++) {
-				const struct keyd_permit_row *row;
-				int some = 0;
-				for (unsigned i = 0; (row = keyd_permit_row(i)) != NULL; i++)
-					some |= row->role == role && row->socket == socket &&
-						row->op == op;
-				assert_int_equal(keyd_permit_any(role, socket, op), some);
-			}
+	struct keyproto_derive_new m = {.customer = SPAN_LIT("default"),
+					.purpose = (uint8_t)purpose,
+					.count = 1,
+					.contexts = {SPAN_LIT("context")}};
+	(void)subject;
+	keyproto_derive_new_put(b, &m);
+}
+
+static void put_derive_existing(struct buf *b, const char *subject, unsigned purpose)
+{
+	static const uint8_t salt[KEYPROTO_SALT];
+	struct keyproto_derive_existing m = {
+	    .count = 1,
+	    .items = {{SPAN_LIT("default"), (uint8_t)purpose, 1, salt, SPAN_LIT("context")}}};
+	(void)subject;
+	keyproto_derive_existing_put(b, &m);
+}
+
+static void put_fields(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_fields m = {.customer = SPAN_LIT("default"),
+				    .purpose = (uint8_t)purpose,
+				    .count = 1,
+				    .items = {{SPAN_LIT("aad"), SPAN_LIT("data")}}};
+	(void)subject;
+	keyproto_fields_put(b, &m);
+}
+
+static void put_mac(struct buf *b, const char *subject, unsigned purpose)
+{
+	static const uint8_t mac[32];
+	struct keyproto_mac m = {.customer = SPAN_LIT("default"),
+				 .label = span_str(subject),
+				 .data = SPAN_LIT("data"),
+				 .mac = span_of(mac, purpose ? 32 : 0)};
+	keyproto_mac_put(b, &m);
+}
+
+static void put_mac_to_verify(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)purpose;
+	put_mac(b, subject, 1);
+}
+
+static void put_sign(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_sign m = {span_str(subject), KEYPROTO_ALG_ES256, SPAN_LIT("some text")};
+	(void)purpose;
+	keyproto_sign_put(b, &m);
+}
+
+static void put_name(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)purpose;
+	keyproto_bytes_put(b, span_str(subject));
+}
+
+static void put_customer(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)subject;
+	(void)purpose;
+	keyproto_bytes_put(b, SPAN_LIT("somebody"));
+}
+
+static void put_key_add(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_key_add m = {span_str(subject), KEYPROTO_KEY_EC_P256};
+	(void)purpose;
+	keyproto_key_add_put(b, &m);
+}
+
+static void put_init(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_init m = {.count = 1, .slots = {{.method = KEYPROTO_SLOT_FILE}}};
+	(void)subject;
+	(void)purpose;
+	keyproto_init_put(b, &m);
+}
+
+static void put_slot(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_slot m = {.method = KEYPROTO_SLOT_FILE};
+	(void)subject;
+	(void)purpose;
+	keyproto_slot_put(b, &m);
+}
+
+enum about { NOTHING, PURPOSE, LABEL };
+
+/* Each request as somebody would make it who means it. result: what a READY keyd with customer
+ * default and key tls/relay answers to who may; 1: anything but a denial. An operation that is
+ * not here has no body. */
+static const struct request {
+	unsigned op;
+	enum about about;
+	void (*put)(struct buf *b, const char *subject, unsigned purpose);
+	int result;
+} requests[] = {
+    {KEYPROTO_DERIVE_NEW, PURPOSE, put_derive_new, 0},
+    {KEYPROTO_DERIVE_EXISTING, PURPOSE, put_derive_existing, 0},
+    {KEYPROTO_SEAL_FIELDS, PURPOSE, put_fields, 0},
+    {KEYPROTO_OPEN_FIELDS, PURPOSE, put_fields, 0},
+    {KEYPROTO_BLIND_INDEX, PURPOSE, put_fields, 0},
+    {KEYPROTO_MAC, LABEL, put_mac, 0},
+    {KEYPROTO_VERIFY_MAC, LABEL, put_mac_to_verify, ERR_AUTH},
+    {KEYPROTO_SIGN, LABEL, put_sign, 1},
+    {KEYPROTO_PUBLIC_KEY, LABEL, put_name, 1},
+    {KEYPROTO_INIT, NOTHING, put_init, ERR_BADSTATE},
+    {KEYPROTO_UNSEAL, NOTHING, put_slot, ERR_BADSTATE},
+    {KEYPROTO_CUSTOMER_ADD, NOTHING, put_customer, 0},
+    {KEYPROTO_KEY_ADD, LABEL, put_key_add, 1},
+};
+
+static const struct request *request_of(unsigned op)
+{
+	static struct request none;
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		if (requests[i].op == op)
+			return &requests[i];
+	none = (struct request){op, NOTHING, NULL, 1};
+	return &none;
+}
+
+/* All that a request could change, and that others could see of it. */
+struct world {
+	unsigned state, sessions;
+	uint32_t epoch;
+	int opening;
+	struct keyd_ring_counts counts;
+	uint8_t files[32];
+};
+
+static void add_file(EVP_MD_CTX *sum, const char *path)
+{
+	static uint8_t piece[65536];
+	FILE *f = fopen(path, "rb");
+	size_t n;
+
+	EVP_DigestUpdate(sum, path, strlen(path));
+	while (f && (n = fread(piece, 1, sizeof(piece), f)) > 0)
+		EVP_DigestUpdate(sum, piece, n);
+	if (f)
+		fclose(f);
+}
+
+static void look(const struct keyd_play *p, struct world *w)
+{
+	char root[100], *paths[] = {root, NULL};
+	EVP_MD_CTX *sum = EVP_MD_CTX_new();
+	FTSENT *e;
+	FTS *fts;
+
+	memset(w, 0, sizeof(*w));
+	w->state = p->keyd->state;
+	w->epoch = p->keyd->epoch;
+	w->opening = p->keyd->opening;
+	if (p->keyd->ring)
+		keyd_ring_counts(p->keyd->ring, &w->counts);
+	EVP_DigestInit_ex(sum, EVP_sha256(), NULL);
+	snprintf(root, sizeof(root), "%s", p->dir);
+	fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	assert_non_null(fts);
+	while ((e = fts_read(fts)) != NULL)
+		if (e->fts_info == FTS_F)
+			add_file(sum, e->fts_path);
+	fts_close(fts);
+	EVP_DigestFinal_ex(sum, w->files, NULL);
+	EVP_MD_CTX_free(sum);
+}
+
+/* A session in a role, on a socket, also where HELLO would not have let it in. */
+static void join(struct keyd_play_client *c, struct keyd_play *p, unsigned role, unsigned socket)
+{
+	keyd_play_connect(c, p, KEYD_PLAY_ALL, socket, 0);
+	c->session->role = role;
+}
+
+static int send_request(struct keyd_play_client *c, unsigned op, const char *subject)
+{
+	const struct request *r = request_of(op);
+	struct buf *body = keyd_play_begin(c);
+	unsigned purpose = 0;
+
+	for (unsigned i = 1; i <= KEYPROTO_FOR_HMAC; i++)
+		if (!strcmp(subject, keyproto_purpose_name(i)))
+			purpose = i;
+	if (r->put)
+		r->put(body, subject, purpose);
+	if (buf_failed(body)) /* a label that no request can carry */
+		return 1;
+	return keyd_play_call(c, op);
+}
+
+typedef void visit(struct keyd_play *p, unsigned role, unsigned socket, unsigned op,
+		   const char *subject);
+
+/* Every operation x role x socket x what it can be about. */
+static void each_request(struct keyd_play *p, visit *fn)
+{
+	for (unsigned op = 1; op < KEYPROTO_EVENT; op++) {
+		enum about about = request_of(op)->about;
+		/* What is in no line is no operation: a test of its own below. */
+		if (!has_a_line(op) || op == KEYPROTO_HELLO)
+			continue;
+		for (unsigned i = 0; i < 2 * KEYPROTO_ROLE_AUDITOR; i++) {
+			unsigned role = 1 + i / 2, socket = 1 + i % 2;
+			if (about == NOTHING)
+				fn(p, role, socket, op, "-");
+			for (unsigned k = 1; about == PURPOSE && k <= KEYPROTO_FOR_HMAC; k++)
+				fn(p, role, socket, op, keyproto_purpose_name(k));
+			for (size_t k = 0; about == LABEL && k < LABELS; k++)
+				fn(p, role, socket, op, labels[k]);
 		}
 	}
+}
+
+static unsigned denials;
+
+static void denied_without_effect(struct keyd_play *p, unsigned role, unsigned socket, unsigned op,
+				  const char *subject)
+{
+	uint64_t counted = p->keyd->counts.denied;
+	struct keyd_play_client c;
+	struct world before, after;
+	int rc;
+
+	if (expected(role, socket, op, subject))
+		return;
+	look(p, &before);
+	join(&c, p, role, socket);
+	rc = send_request(&c, op, subject);
+	/* Who may do it with another subject is told first that keyd is not ready. */
+	if (rc != 1 && !(p->keyd->state != KEYPROTO_READY && expected_any(role, socket, op))) {
+		if (rc != ERR_DENIED)
+			fail_msg("%s on socket %u: %s %s answered %s", keyproto_role_name(role),
+				 socket, keyproto_op_name(op), subject, err_text(rc));
+		assert_int_equal(buf_size(&c.reply), 0);
+		assert_int_equal(p->keyd->counts.denied, counted + 1);
+		denials++;
+	}
+	keyd_play_leave(&c);
+	look(p, &after);
+	assert_memory_equal(&before, &after, sizeof(before));
+}
+
+static void served(struct keyd_play *p, unsigned role, unsigned socket, unsigned op,
+		   const char *subject)
+{
+	struct keyd_play_client officer, c;
+	int want = request_of(op)->result, rc;
+
+	if (!expected(role, socket, op, subject))
+		return;
+	assert_int_equal(keyd_play_memory(p), 0);
+	keyd_play_connect(&officer, p, KEYD_PLAY_ALL, KEYD_PERMIT_ADMIN, KEYPROTO_ROLE_OFFICER);
+	assert_int_equal(keyd_play_customer(&officer, "default"), 0);
+	keyd_play_leave(&officer);
+	join(&c, p, role, socket);
+	rc = send_request(&c, op, subject);
+	if (want == 1 ? rc == ERR_DENIED : rc != want)
+		fail_msg("%s: %s %s answered %s", keyproto_role_name(role), keyproto_op_name(op),
+			 subject, err_text(rc));
+	assert_int_equal(p->keyd->counts.denied, 0);
+	keyd_play_leave(&c);
+	keyd_play_close(p);
+}
+
+static void what_is_denied_has_no_effect_in_any_state(void **state)
+{
+	static const char slots[] = "[{method: file, path: root.key}]";
+	struct keyd_play p;
+	struct keyd_play_client c;
+
+	(void)state;
+	assert_int_equal(keyd_play_open(&p, slots), 0);
+	assert_int_equal(p.keyd->state, KEYPROTO_EMPTY);
+	each_request(&p, denied_without_effect);
+	keyd_play_connect(&c, &p, KEYD_PLAY_ALL, KEYD_PERMIT_ADMIN, KEYPROTO_ROLE_OFFICER);
+	assert_int_equal(keyd_play_init(&c, NULL), 0);
+	assert_int_equal(keyd_play_customer(&c, "default"), 0);
+	assert_int_equal(keyd_play_key(&c, "tls/relay", KEYPROTO_KEY_EC_P256), 0);
+	c.pushes = 0;
+	each_request(&p, denied_without_effect);
+	assert_int_equal(c.pushes, 0);
+	assert_int_equal(keyd_play_call((keyd_play_begin(&c), &c), KEYPROTO_LOCK), 0);
+	assert_int_equal(p.keyd->state, KEYPROTO_LOCKED);
+	each_request(&p, denied_without_effect);
+	assert_true(denials > 1000);
+	keyd_play_leave(&c);
+	keyd_play_close(&p);
+}
+
+static void what_is_listed_is_served(void **state)
+{
+	struct keyd_play p;
+
+	(void)state;
+	each_request(&p, served);
+}
+
+static void a_number_that_is_no_operation_ends_the_connection(void **state)
+{
+	struct world before, after;
+	struct keyd_play_client c;
+	struct keyd_play p;
+
+	(void)state;
+	assert_int_equal(keyd_play_open(&p, "[{method: file, path: root.key}]"), 0);
+	keyd_play_connect(&c, &p, KEYD_PLAY_ALL, KEYD_PERMIT_ADMIN, KEYPROTO_ROLE_OFFICER);
+	assert_int_equal(keyd_play_init(&c, NULL), 0);
+	keyd_play_leave(&c);
+	look(&p, &before);
+	for (unsigned op = 0; op < 65536; op += op < 300 ? 1 : 251) {
+		if (has_a_line(op) && op != KEYPROTO_HELLO)
+			continue;
+		for (unsigned role = 1; role <= KEYPROTO_ROLE_AUDITOR; role++) {
+			uint64_t bad = p.keyd->counts.bad_frames;
+			join(&c, &p, role, role > 2 ? KEYD_PERMIT_ADMIN : KEYD_PERMIT_USE);
+			assert_int_equal(send_request(&c, op, "-"), ERR_CLOSED);
+			assert_int_equal(p.keyd->counts.bad_frames, bad + 1);
+			keyd_play_leave(&c);
+		}
+	}
+	look(&p, &after);
+	assert_memory_equal(&before, &after, sizeof(before));
+	keyd_play_close(&p);
+}
+
+static void nobody_enters_in_a_role_or_on_a_socket_that_is_not_his(void **state)
+{
+	struct keyproto_hello m = {1, 1, 0, SPAN_LIT("test")};
+	struct keyd_play_client c;
+	struct keyd_play p;
+
+	(void)state;
+	assert_int_equal(keyd_play_memory(&p), 0);
+	for (unsigned role = 1; role <= KEYPROTO_ROLE_AUDITOR; role++) {
+		for (unsigned i = 0; i < 4; i++) {
+			unsigned socket = 1 + i % 2, held = i < 2 ? KEYD_PLAY_ALL : 0;
+			held = i < 2 ? held : KEYD_PLAY_ALL & ~(1u << role);
+			keyd_play_connect(&c, &p, held, socket, 0);
+			m.role = (uint8_t)role;
+			keyproto_hello_put(keyd_play_begin(&c), &m);
+			if (held & 1u << role && expected(role, socket, KEYPROTO_HELLO, "-")) {
+				assert_int_equal(keyd_play_call(&c, KEYPROTO_HELLO), 0);
+				assert_int_equal(c.session->role, role);
+			} else {
+				assert_int_equal(keyd_play_call(&c, KEYPROTO_HELLO), ERR_DENIED);
+				assert_int_equal(c.session->role, 0);
+			}
+			keyd_play_leave(&c);
+		}
+	}
+	keyd_play_close(&p);
+}
+
+static void be_quiet(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	log_capture(be_quiet, NULL); /* thousands of denials, each with its line */
+	return keyd_crypto_init();
 }
 
 int main(void)
@@ -157,8 +546,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_not_listed_is_denied),
 	    cmocka_unit_test(a_prefix_needs_something_behind_it_and_is_not_found_elsewhere),
-	    cmocka_unit_test(any_says_yes_exactly_where_some_row_does),
+	    cmocka_unit_test(what_is_denied_has_no_effect_in_any_state),
+	    cmocka_unit_test(what_is_listed_is_served),
+	    cmocka_unit_test(a_number_that_is_no_operation_ends_the_connection),
+	    cmocka_unit_test(nobody_enters_in_a_role_or_on_a_socket_that_is_not_his),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, NULL);
 }
