@@ -8,6 +8,7 @@ import subprocess
 import harness
 import pytest
 import token_hsm as hsm
+from test_keyd import PHRASE, Keyd
 from token_hsm import AES_GCM, PIN, RSA_OAEP, TEST, UNWRAP, WRAP, Helper, SoftHsm
 
 pytestmark = pytest.mark.skipif(not (hsm.available() and hsm.helper()),
@@ -219,3 +220,106 @@ def test_no_process_shows_the_pin_or_can_be_dumped(helper):
             links = [os.readlink(f"/proc/{worker}/fd/{fd}") for fd in os.listdir(f"/proc/{worker}/fd")]
             return sum(link.startswith("socket:") for link in links)
         harness.wait_for("a worker without keyd's socket", lambda: sockets() == 1)
+
+
+# ---- keyd with its helper
+
+
+def children(pid):
+    """Helpers of this keyd: it starts one, which stays its child."""
+    return [p for p, parent in hsm.helper_processes().items() if parent == pid]
+
+
+@pytest.fixture
+def with_token(place, parts, token):
+    k = Keyd(place, env=token.env, extra=f"token_modules: [{hsm.softhsm_module()}, {hsm.fake_module()}]\n"
+             "token_timeout: 2s\n")
+    parts.append(k)
+    return k.start()
+
+
+def test_keyd_starts_its_helper_as_its_own_user_and_takes_it_along(with_token):
+    child, = children(with_token.process.pid)
+    with open(f"/proc/{child}/status") as f:
+        assert re.search(rf"Uid:\s+{with_token.uid}\s+{with_token.uid}\s", f.read())
+    with open(f"/proc/{child}/cmdline", "rb") as f:
+        assert f.read().split(b"\0") == [os.fsencode(a) for a in (
+            hsm.helper(), "-m", hsm.softhsm_module(), "-m", hsm.fake_module())] + [b""]
+    with with_token.officer() as o:
+        assert o.status()["token_helper"] == "ready"
+    assert with_token.stop() == 0
+    harness.wait_for("the helper to end", lambda: child not in hsm.helper_processes())
+    with_token.start()
+    child, = children(with_token.process.pid)
+    with_token.kill()
+    harness.wait_for("the helper to end", lambda: child not in hsm.helper_processes())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_started_as_root_keyd_gives_its_helper_no_more_than_it_keeps(place, parts):
+    k = Keyd(place, extra=f'user: "{harness.UID}"\n')
+    k.process.uid = None
+    parts.append(k.start())
+    child, = children(k.process.pid)
+    with open(f"/proc/{child}/status") as f:
+        status = f.read()
+    assert re.search(rf"Uid:\s+{harness.UID}\s+{harness.UID}\s+{harness.UID}\s+{harness.UID}", status)
+    assert re.search(r"CapEff:\s+0+$", status, re.M)
+
+
+def test_the_helper_gets_no_variables_that_are_keyds_own(place, parts):
+    credentials = os.path.join(place, "credentials")
+    os.mkdir(credentials)
+    k = Keyd(place, env={"CREDENTIALS_DIRECTORY": credentials, "SOFTHSM2_CONF": "/nowhere"})
+    parts.append(k.start())
+    child, = children(k.process.pid)
+    if os.getuid() != 0:
+        pytest.skip("only root may look: it is not dumpable")
+    with open(f"/proc/{child}/environ", "rb") as f:
+        names = {v.split(b"=")[0] for v in f.read().split(b"\0")}
+    assert b"SOFTHSM2_CONF" in names and b"CREDENTIALS_DIRECTORY" not in names
+
+
+def test_keyd_without_a_helper_has_all_but_tokens(place, parts):
+    k = Keyd(place, extra="token_helper: /nonexistent/helper\n")
+    parts.append(k.start())
+    level, _, _, facts = k.process.events("token-helper-absent")[0]
+    assert (level, facts["why"]) == ("warning", "sealpost-keyd-token is not installed")
+    with k.officer() as o:
+        o.init(("file",), ("passphrase", PHRASE))
+        status = o.status()
+        assert status["token_helper"] == "absent" and not any("token" in w for w in status["warnings"])
+
+
+def test_keyd_outlives_its_helper_and_says_so(with_token):
+    child, = children(with_token.process.pid)
+    os.kill(child, signal.SIGKILL)
+    with with_token.officer() as o:
+        harness.wait_for("status to know", lambda: o.status()["token_helper"] == "dead")
+        assert any("token helper has died" in w for w in o.status()["warnings"])
+        o.init(("file",), ("passphrase", PHRASE))
+        o.customer_add("default")
+
+
+def test_keys_of_the_helper_in_keyd_yaml(place, parts):
+    k = Keyd(place)
+    good = open(k.conf).read()
+    for line, wants in (("token_modules: [libsofthsm2.so]", "token_modules"), ("token_timeout: 0s", "token_timeout"),
+                        ("token_timeout: 11m", "token_timeout"), ("token_helper: []", "token_helper")):
+        with open(k.conf, "w") as f:
+            f.write(good + line + "\n")
+        run = subprocess.run([*k.process.argv, "-n"], capture_output=True, text=True)
+        assert run.returncode == 78 and wants in run.stderr
+    with open(k.conf, "w") as f:
+        f.write(good)
+    parts.append(k.start())
+    for i, line in enumerate(("token_timeout: 31s", "token_modules: [/usr/lib/a.so]", "token_helper: /usr/bin/true")):
+        with open(k.conf, "w") as f:
+            f.write(good + line + "\n")
+        k.process.signal(signal.SIGHUP)
+        harness.wait_for("the reload", lambda: len(k.process.events("reloaded")) == 2 * i + 1)
+        assert k.process.events("config-needs-restart")[-1][3]["key"] == line.split(":")[0]
+        with open(k.conf, "w") as f:
+            f.write(good)
+        k.process.signal(signal.SIGHUP)
+        harness.wait_for("the reload", lambda: len(k.process.events("reloaded")) == 2 * i + 2)
