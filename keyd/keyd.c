@@ -58,6 +58,7 @@ void keyd_free(struct keyd *k)
 		return;
 	/* Jobs end first: they may still change the state. The disk thread last: others' done may
 	 * ask something of it. */
+	keyd_token_quit(k->token);
 	keyd_pool_free(k->pool);
 	k->pool = NULL;
 	keyd_pool_free(k->idle);
