@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -63,6 +64,38 @@ def test_switched_off_it_is_reported(place, parts):
     assert all(t["Seccomp"] == "0" for t in threads(k.process.pid))
     assert any("sandbox: off" in w for w in seen["warnings"])
     assert k.process.events("sandbox-partial")[0][3]["part"] == "all"
+
+
+def expand(names):
+    """System calls of systemd's groups."""
+    calls = set()
+    for name in names:
+        if not name.startswith("@"):
+            calls.add(name)
+            continue
+        listed = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True)
+        words = [line.strip() for line in listed.stdout.splitlines()[1:]]
+        calls |= expand([w for w in words if w and not w.startswith("#")])
+    return calls
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_unit_lets_keyd_do_what_its_own_table_has():
+    """What the unit refuses would fail there and nowhere else: the calls of the table, and those that set it up."""
+    root = os.path.join(os.path.dirname(__file__), "..", "..")
+    with open(os.path.join(root, "keyd", "keyd_sandbox.c")) as f:
+        table = set(re.findall(r'ALLOW\w*\("(\w+)"', f.read()))
+    assert len(table) > 80
+    table |= {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "execve", "setrlimit"}
+    allowed = set()
+    with open(os.path.join(root, "etc", "systemd", "sealpost-keyd.service.in")) as f:
+        for value in re.findall(r"^SystemCallFilter=(.*)", f.read(), re.M):
+            if value.startswith("~"):
+                allowed -= expand(value[1:].split())
+            else:
+                allowed |= expand(value.split())
+    allowed |= expand(["@default"])
+    assert table - allowed == set()
 
 
 class Notify:
