@@ -92,6 +92,16 @@ struct keyd_record_key {
 int keyd_record_key_put(struct buf *b, const struct keyd_record_key *m);
 int keyd_record_key_get(struct span body, struct keyd_record_key *m);
 
+/* keyd began to change the store: see keyd_ring_start.h. */
+struct keyd_record_start {
+	uint64_t sequence; /* of this record */
+	uint64_t branch;   /* random, never 0 */
+	int64_t time;
+	uint64_t accepted; /* branch of a mark that was accepted, or 0 */
+};
+int keyd_record_start_put(struct buf *b, const struct keyd_record_start *m);
+int keyd_record_start_get(struct span body, struct keyd_record_start *m);
+
 /* AAD of the wrap in each: store, kind, identity, owner, wrapping key, generation; each part with
  * its length. What may change without a new wrap (uses, state, times) is not in it. */
 int keyd_record_kek_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_kek *m);

@@ -63,6 +63,7 @@ int keyd_ring_apply(struct keyd_ring *r, unsigned type, struct span body, int fr
 	    [KEYD_RECORD_KEK] = keyd_ring_kek_apply,
 	    [KEYD_RECORD_DEK] = keyd_ring_dek_apply,
 	    [KEYD_RECORD_KEY] = keyd_ring_key_apply,
+	    [KEYD_RECORD_START] = keyd_ring_start_apply,
 	};
 	int rc =
 	    type < KEYD_RECORD_END && by_type[type] ? by_type[type](r, body, fresh) : ERR_DAMAGED;
@@ -84,7 +85,8 @@ int keyd_ring_each(const struct keyd_ring *r, int (*fn)(void *arg, unsigned type
 		   void *arg)
 {
 	static int (*const each[])(const struct keyd_ring *r, struct keyd_ring_walk *w) = {
-	    keyd_ring_kek_each, keyd_ring_dek_each, keyd_ring_key_each};
+	    keyd_ring_kek_each, keyd_ring_dek_each, keyd_ring_key_each,
+	    keyd_ring_start_each};
 	struct keyd_record_counters counters = {r->next_keyref, r->root_wraps, r->key_wraps,
 						r->sequence};
 	struct keyd_ring_walk w = {.fn = fn, .arg = arg};

@@ -12,7 +12,7 @@
 
 #include "keyd/keyd_cache.h"
 #include "keyd/keyd_names.h"
-#include "keyd/keyd_ring.h"
+#include "keyd/keyd_ring_start.h"
 
 struct keyd_ring_kek {
 	struct keyd_ring_kek *older;
@@ -72,12 +72,15 @@ struct keyd_ring {
 	struct keyd_names by_label;
 	uint64_t ticks;
 	struct keyd_cache *cache;
+	struct keyd_record_start starts[KEYD_RING_STARTS]; /* number i lies at i % STARTS */
+	uint64_t start_count;				   /* ever */
 };
 
 /* Taking one record in, as keyd_ring_apply does, by kind. */
 int keyd_ring_kek_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_key_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_start_apply(struct keyd_ring *r, struct span body, int fresh);
 
 /* Records of all there is of a kind; out is the writer's scratch. */
 struct keyd_ring_walk {
@@ -90,6 +93,7 @@ int keyd_ring_walk(struct keyd_ring_walk *w, unsigned type, int rc);
 int keyd_ring_kek_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 int keyd_ring_dek_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 int keyd_ring_key_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+int keyd_ring_start_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 void keyd_ring_kek_clear(struct keyd_ring *r);
 void keyd_ring_dek_clear(struct keyd_ring *r);
 void keyd_ring_key_clear(struct keyd_ring *r);

@@ -100,7 +100,7 @@ class Store:
         self.snapshot_key = hkdf(self.root, b"sealpost-root-1 snapshot mac")
         self.journal_key = hkdf(self.root, b"sealpost-root-1 journal mac")
         assert mac(self.snapshot_key, snapshot[:-32]) == snapshot[-32:]
-        self.keks, self.deks, self.keys = {}, {}, {}
+        self.keks, self.deks, self.keys, self.starts = {}, {}, {}, []
         first = True
         while kind := r.u(1):
             assert (kind == 1) == first
@@ -113,7 +113,7 @@ class Store:
         return b16(b"sealpost-keyd-1") + b16(self.id) + b16(kind.encode())
 
     def take(self, kind, body):
-        {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key}[kind](Reader(body))
+        {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key, 10: self.start}[kind](Reader(body))
 
     @staticmethod
     def state(r, *lawful):
@@ -155,6 +155,12 @@ class Store:
         assert key.public_key().public_bytes(serialization.Encoding.DER,
                                              serialization.PublicFormat.SubjectPublicKeyInfo) == spki
         self.keys[label.decode()] = key
+
+    def start(self, r):
+        sequence, branch, when, accepted = r.u(8), r.u(8), r.u(8), r.u(8)
+        assert r.rest() == b"" and branch and when
+        assert not self.starts or self.starts[-1][0] < sequence
+        self.starts.append((sequence, branch, accepted))
 
     def read_journal(self, data, snapshot_tag):
         r = Reader(data)
