@@ -68,7 +68,8 @@ int keyd_ring_follows(const struct keyd_ring *r, uint64_t generation,
 		if (s->branch == mark->branch)
 			return mark->sequence <= end;
 	}
-	return first_kept(r) > 0 &&
+	/* A full list may have lost older ones. */
+	return r->start_count >= KEYD_RING_STARTS &&
 	       mark->sequence < r->starts[first_kept(r) % KEYD_RING_STARTS].sequence;
 }
 
