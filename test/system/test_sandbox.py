@@ -14,7 +14,7 @@ import sys
 import harness
 import keyd_wire as wire
 import pytest
-from keyd_wire import Client
+from keyd_wire import Client, Refused
 from test_keyd import PHRASE, Keyd, keyd, ready  # noqa: F401 (fixtures)
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to look into the process")
@@ -326,3 +326,32 @@ def test_what_takes_most_memory_stays_within_8_mib(place, parts):
         assert r.derive_new(names[-1], [b"x"])
     for c in clients:
         c.close()
+
+
+@needs_root
+def test_a_full_disk_is_no_reason_to_die(place, parts):
+    """The calls of the ways that fail are in the table too."""
+    k = Keyd(place)
+    os.mkdir(k.state)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=2m,uid={k.uid},gid={k.uid},mode=0700", "none", k.state],
+                   check=True)
+    try:
+        parts.append(k.start())
+        with k.officer() as o, k.relay() as r:
+            o.init(("file",), ("passphrase", PHRASE))
+            o.customer_add("default")
+            with open(k.file("filler"), "wb") as f, pytest.raises(OSError):
+                f.write(bytes(4 << 20))
+            with pytest.raises(Refused):
+                for i in range(200):
+                    o.customer_add(f"customer-{i}")
+            assert r.derive_new("default", [b"x"])
+            assert k.process.events("journal-failed") and k.process.running()
+            os.unlink(k.file("filler"))
+        assert k.stop() == 0
+        k.start()
+        with k.officer() as o:
+            o.customer_add("after")
+    finally:
+        k.kill()
+        subprocess.run(["umount", "-l", k.state], check=True)
