@@ -38,13 +38,13 @@ struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
 	k->rate = calloc(1, sizeof(*k->rate));
 	k->scratch = secret_alloc(sizeof(*k->scratch));
 	keyd_change_init(k);
-	keyd_witness_init(&k->witness);
 	if (loop) {
 		k->pool = keyd_pool_new(loop, 2, 0);
 		k->disk = keyd_pool_new(loop, 1, 0);
 		k->idle = keyd_pool_new(loop, 1, 1);
 	}
-	if (!k->rate || !k->scratch || (loop && (!k->pool || !k->disk || !k->idle))) {
+	k->rotate = keyd_rotate_new(k);
+	if (!k->rate || !k->scratch || !k->rotate || (loop && (!k->pool || !k->disk || !k->idle))) {
 		keyd_free(k);
 		return NULL;
 	}
@@ -57,9 +57,10 @@ void keyd_free(struct keyd *k)
 {
 	if (!k)
 		return;
+	if (k->rotate)
+		keyd_rotate_close(k->rotate);
 	/* Jobs end first: they may still change the state. The disk thread last: others' done may
 	 * ask something of it. */
-	keyd_token_quit(k->token);
 	keyd_pool_free(k->pool);
 	k->pool = NULL;
 	keyd_pool_free(k->idle);
@@ -70,9 +71,9 @@ void keyd_free(struct keyd *k)
 	if (k->ring && k->store && keyd_store_changed(k->store) &&
 	    keyd_store_snapshot(k->store, k->ring) < 0)
 		log_event(LOG_LEVEL_WARN, NULL, "snapshot-failed", "when=stop");
+	keyd_rotate_free(k->rotate);
 	keyd_ring_free(k->ring);
 	keyd_store_close(k->store);
-	keyd_witness_clear(&k->witness);
 	secret_free(k->scratch, sizeof(*k->scratch));
 	keyd_conf_free(k->conf);
 	free(k->rate);
@@ -161,6 +162,7 @@ void keyd_reload(struct keyd *k, struct keyd_conf *conf)
 	keyd_conf_free(k->conf);
 	k->conf = conf;
 	keyd_rate_init(k->rate, conf->limits.derive_existing, conf->limits.derive_burst);
+	keyd_rotate_look(k->rotate);
 	log_event(LOG_LEVEL_INFO, NULL, "reloaded", "peers=%zu", conf->peer_count);
 }
 
@@ -190,6 +192,7 @@ static void become_ready(struct keyd *k, struct keyd_ring *ring, const char *why
 		  "customers=%" PRIu32 " deks=%" PRIu32 " keks=%" PRIu32 " keys=%" PRIu32,
 		  n.customers, n.deks, n.keks, n.keys);
 	enter(k, KEYPROTO_READY, why);
+	keyd_rotate_open(k->rotate);
 }
 
 int keyd_unlock(struct keyd *k, const uint8_t root[32])
@@ -203,17 +206,10 @@ int keyd_unlock(struct keyd *k, const uint8_t root[32])
 		rc = keyd_store_load(k->store, keys, ring, &why);
 	secret_free(keys, sizeof(*keys));
 	if (rc == 0) {
-		rc = keyd_witness_check(k, ring, keyd_store_head(k->store)->generation, 0);
-		if (rc == 0) {
-			become_ready(k, ring, "unsealed");
-			keyd_witness_settled(k);
-			return 0;
-		}
-		keyd_store_seal(k->store);
+		become_ready(k, ring, "unsealed");
+		return 0;
 	}
 	keyd_ring_free(ring);
-	if (rc == ERR_ROLLBACK)
-		return rc; /* said where it was found */
 	log_event(LOG_LEVEL_ERROR, NULL, "store-failed", "error=\"%s\" why=\"%s\"", err_text(rc),
 		  why);
 	if (rc == ERR_DAMAGED || rc == ERR_DENIED)
@@ -319,6 +315,7 @@ int keyd_open_slots(struct keyd *k, unsigned method)
 
 void keyd_lock(struct keyd *k, const char *why)
 {
+	keyd_rotate_close(k->rotate);
 	keyd_change_close(k);
 	keyd_ring_free(k->ring);
 	k->ring = NULL;

@@ -30,8 +30,6 @@ static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *
 {
 	if (k->why)
 		put_warning(out, k->why);
-	if (k->witness.why)
-		put_warning(out, k->witness.why);
 	if (head)
 		keyd_root_warnings(head->slots, head->slot_count, put_warning, out);
 	keyd_sandbox_warnings(&k->sandbox, put_warning, out);
@@ -59,7 +57,7 @@ int keyd_op_status(struct keyd_op_call *call)
 {
 	const struct keyd *k = call->keyd;
 	const struct keyd_snapshot_head *head = k->store ? keyd_store_head(k->store) : NULL;
-	struct keyd_ring_counts n = {0, 0, 0, 0, 0};
+	struct keyd_ring_counts n = {.keks = 0};
 	char id[HEX_SIZE(16)];
 	size_t used, taken;
 	struct buf out;
@@ -83,7 +81,9 @@ int keyd_op_status(struct keyd_op_call *call)
 	put_slots(head, &out);
 	buf_put_str(&out, "],\"warnings\":[");
 	put_warnings(k, head, &out);
-	buf_put_str(&out, "],\"requests\":{");
+	buf_put_str(&out, "],");
+	keyd_rotate_json(k->rotate, &out);
+	buf_put_str(&out, ",\"requests\":{");
 	put_requests(&k->counts, &out);
 	buf_put_str(&out, "},\"sandbox\":");
 	keyd_sandbox_json(&k->sandbox, &out);

@@ -21,7 +21,6 @@ static const struct keyd_permit_row rows[] = {
     ROW(RELAY, USE, BLIND_INDEX, "index"),
     ROW(RELAY, USE, SIGN, "tls/*"),
     ROW(RELAY, USE, PUBLIC_KEY, "*"),
-    ROW(RELAY, USE, WITNESS, NULL),
     /* milter: is this campaign header true? */
     ROW(MILTER, USE, HELLO, NULL),
     ROW(MILTER, USE, STATUS, NULL),
@@ -38,7 +37,9 @@ static const struct keyd_permit_row rows[] = {
     ROW(OFFICER, ADMIN, PUBLIC_KEY, "*"),
     ROW(OFFICER, ADMIN, SIGN, "tls/*"),
     ROW(OFFICER, ADMIN, MAC, "campaign/*"),
-    ROW(OFFICER, ADMIN, ACCEPT, NULL),
+    ROW(OFFICER, ADMIN, ROTATE, NULL),
+    ROW(OFFICER, ADMIN, ROTATION, NULL),
+    ROW(OFFICER, ADMIN, SCHEDULE, NULL),
     /* operator: keeps it running */
     ROW(OPERATOR, ADMIN, HELLO, NULL),
     ROW(OPERATOR, ADMIN, STATUS, NULL),
@@ -46,10 +47,13 @@ static const struct keyd_permit_row rows[] = {
     ROW(OPERATOR, ADMIN, PUBLIC_KEY, "*"),
     ROW(OPERATOR, ADMIN, LOCK, NULL),
     ROW(OPERATOR, ADMIN, UNSEAL, NULL),
+    ROW(OPERATOR, ADMIN, ROTATION, NULL),
+    ROW(OPERATOR, ADMIN, SCHEDULE, NULL),
     /* auditor: looks */
     ROW(AUDITOR, ADMIN, HELLO, NULL),
     ROW(AUDITOR, ADMIN, STATUS, NULL),
     ROW(AUDITOR, ADMIN, KEY_LIST, NULL),
+    ROW(AUDITOR, ADMIN, SCHEDULE, NULL),
 };
 
 const struct keyd_permit_row *keyd_permit_row(unsigned i)

@@ -144,27 +144,6 @@ int keyd_record_key_get(struct span body, struct keyd_record_key *m)
 		   : ERR_FORMAT;
 }
 
-int keyd_record_start_put(struct buf *b, const struct keyd_record_start *m)
-{
-	wire_put_u64(b, m->sequence);
-	wire_put_u64(b, m->branch);
-	wire_put_u64(b, (uint64_t)m->time);
-	wire_put_u64(b, m->accepted);
-	return buf_failed(b);
-}
-
-int keyd_record_start_get(struct span body, struct keyd_record_start *m)
-{
-	struct wire_get g;
-
-	wire_get_init(&g, body);
-	m->sequence = wire_get_u64(&g);
-	m->branch = wire_get_u64(&g);
-	m->time = (int64_t)wire_get_u64(&g);
-	m->accepted = wire_get_u64(&g);
-	return wire_get_end(&g) < 0 || m->branch == 0 ? ERR_FORMAT : 0;
-}
-
 /* The parts that every AAD begins with. */
 static void aad_head(struct buf *b, const uint8_t store[16], const char *kind)
 {
@@ -186,8 +165,12 @@ int keyd_record_dek_aad(struct buf *b, const uint8_t store[16], const struct key
 {
 	int shard = keyd_record_shard(m->customer);
 
-	if (shard < 0)
-		return shard;
+	return shard < 0 ? shard : keyd_record_dek_shard_aad(b, store, m, (unsigned)shard);
+}
+
+int keyd_record_dek_shard_aad(struct buf *b, const uint8_t store[16],
+			      const struct keyd_record_dek *m, unsigned shard)
+{
 	aad_head(b, store, "dek");
 	wire_put_u32(b, m->keyref);
 	wire_put_bytes16(b, m->customer);

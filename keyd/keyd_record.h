@@ -14,7 +14,9 @@
 #include "core/buf.h"
 #include "keyd/keyd_wrap.h"
 
-#define KEYD_RECORD_BODY_MAX 16384
+#define KEYD_RECORD_BODY_MAX   16384
+#define KEYD_RECORD_REWRAP_MAX 1024 /* DEKs in one record */
+#define KEYD_RECORD_NOTE_MAX   1024 /* bytes of a note's value */
 
 enum keyd_record_type {
 	KEYD_RECORD_COUNTERS = 1, /* snapshot only, its first record */
@@ -92,20 +94,49 @@ struct keyd_record_key {
 int keyd_record_key_put(struct buf *b, const struct keyd_record_key *m);
 int keyd_record_key_get(struct span body, struct keyd_record_key *m);
 
-/* keyd began to change the store: see keyd_ring_start.h. */
-struct keyd_record_start {
-	uint64_t sequence; /* of this record */
-	uint64_t branch;   /* random, never 0 */
-	int64_t time;
-	uint64_t accepted; /* branch of a mark that was accepted, or 0 */
+/* DEKs of a shard, wrapped anew under its newest KEK. Read and written in a walk: head, then count
+ * items; their key references fall from each to the next, so none comes twice. */
+struct keyd_record_rewrap {
+	uint8_t shard;
+	uint32_t version; /* of the KEK */
+	uint16_t count;	  /* 1..KEYD_RECORD_REWRAP_MAX */
 };
-int keyd_record_start_put(struct buf *b, const struct keyd_record_start *m);
-int keyd_record_start_get(struct span body, struct keyd_record_start *m);
+struct keyd_record_rewrap_item {
+	uint32_t keyref;
+	uint64_t generation;
+	const uint8_t *wrapped; /* KEYD_WRAP_KEY bytes */
+};
+int keyd_record_rewrap_put(struct buf *b, const struct keyd_record_rewrap *m);
+int keyd_record_rewrap_item_put(struct buf *b, const struct keyd_record_rewrap_item *m);
+/* items: what follows the head, whole and in order. */
+int keyd_record_rewrap_get(struct span body, struct keyd_record_rewrap *m, struct span *items);
+/* Item i of items. */
+void keyd_record_rewrap_item_get(struct span items, unsigned i, struct keyd_record_rewrap_item *m);
+
+/* A KEK comes into another state: RETIRED (it wraps nothing any more) or DESTROYED. */
+struct keyd_record_kek_state {
+	uint8_t shard;
+	uint32_t version;
+	uint8_t state;
+	int64_t changed;
+};
+int keyd_record_kek_state_put(struct buf *b, const struct keyd_record_kek_state *m);
+int keyd_record_kek_state_get(struct span body, struct keyd_record_kek_state *m);
+
+/* A small setting; an empty value takes it away. Names are keyproto names: "rotation/paused". */
+struct keyd_record_note {
+	struct span name, value; /* value: at most KEYD_RECORD_NOTE_MAX bytes */
+};
+int keyd_record_note_put(struct buf *b, const struct keyd_record_note *m);
+int keyd_record_note_get(struct span body, struct keyd_record_note *m);
 
 /* AAD of the wrap in each: store, kind, identity, owner, wrapping key, generation; each part with
  * its length. What may change without a new wrap (uses, state, times) is not in it. */
 int keyd_record_kek_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_kek *m);
 int keyd_record_dek_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_dek *m);
+/* The same when the shard of the customer is known: spares the digest of its name. */
+int keyd_record_dek_shard_aad(struct buf *b, const uint8_t store[16],
+			      const struct keyd_record_dek *m, unsigned shard);
 int keyd_record_key_aad(struct buf *b, const uint8_t store[16], const struct keyd_record_key *m);
 
 /* Shard of a customer: first byte of SHA-256 of its name. ERR_CRYPTO. */

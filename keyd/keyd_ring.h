@@ -7,7 +7,7 @@
  *            restart would find. KEKs are held unwrapped; DEKs stay wrapped, their sub-keys are
  *            derived on first use into a bounded cache; signing keys are loaded on first use.
  * Ownership: the ring owns everything; the root's keys are taken over. keyd_ring_free wipes.
- * Errors:    ERR_NOTFOUND, ERR_EXISTS, ERR_GONE, ERR_LIMIT (a wrapping key is used up), ERR_DAMAGED (a
+ * Errors:    ERR_NOTFOUND, ERR_EXISTS, ERR_LIMIT (a wrapping key is used up), ERR_DAMAGED (a
  *            record that contradicts the ring, a wrap that does not verify), ERR_NOMEM,
  *            ERR_CRYPTO.
  * Thread:    one. */
@@ -46,7 +46,7 @@ int keyd_ring_make_key(struct keyd_ring *r, struct span label, unsigned type,
 		       const struct keyd_crypto_key *key, uint64_t generation, int64_t created,
 		       struct buf *out);
 
-/* Customer's number, or ERR_NOTFOUND, or ERR_GONE (it has a tombstone). Numbers hold as long as the ring does. */
+/* Customer's number, or ERR_NOTFOUND. Numbers hold as long as the ring does. */
 int64_t keyd_ring_customer(const struct keyd_ring *r, struct span name);
 /* Key reference of the customer's newest DEK. */
 uint32_t keyd_ring_newest(const struct keyd_ring *r, uint32_t customer);
@@ -69,8 +69,31 @@ int keyd_ring_private(struct keyd_ring *r, struct span label, struct keyd_crypto
 void keyd_ring_keys(const struct keyd_ring *r,
 		    int (*fn)(void *arg, const struct keyd_ring_info *info), void *arg);
 
+/* What is to be known about a shard. */
+struct keyd_ring_shard {
+	uint32_t version; /* of the newest KEK */
+	int64_t created;  /* it */
+	uint64_t uses;	  /* of it */
+	uint32_t deks;	  /* wrapped under it */
+	uint32_t left;	  /* wrapped under older ones */
+	uint32_t older;	  /* the oldest version that is there; the newest itself if it is alone */
+};
+void keyd_ring_shard(const struct keyd_ring *r, unsigned shard, struct keyd_ring_shard *out);
+/* The next version after this one (0: the oldest); ERR_NOTFOUND. */
+struct keyd_ring_kek_info {
+	uint32_t version, deks;
+	unsigned state;
+	int64_t changed;
+};
+int keyd_ring_kek_next(const struct keyd_ring *r, unsigned shard, uint32_t version,
+		       struct keyd_ring_kek_info *out);
+
+/* Value of a note, or an empty span. */
+struct span keyd_ring_note(const struct keyd_ring *r, const char *name);
+
 struct keyd_ring_counts {
 	uint32_t customers, deks, keks, keys, cached;
+	uint32_t destroyed; /* KEKs that went since the snapshot that was loaded */
 };
 void keyd_ring_counts(const struct keyd_ring *r, struct keyd_ring_counts *out);
 /* Records ever taken into the store: goes up with each change. */

@@ -45,8 +45,8 @@ int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t gene
 	kek = r->shards[shard];
 	if (!keyproto_name_ok(name) || !kek)
 		return ERR_FORMAT;
-	if (keyd_ring_customer(r, name) != ERR_NOTFOUND)
-		return keyd_ring_customer(r, name) == ERR_GONE ? ERR_GONE : ERR_EXISTS;
+	if (keyd_names_find(&r->by_name, name) != KEYD_NAMES_NONE)
+		return ERR_EXISTS;
 	if (kek->uses >= KEYD_WRAP_USES_MAX || r->next_keyref >= KEYD_RING_KEYREFS)
 		return ERR_LIMIT;
 	key = secret_alloc(32);
@@ -66,7 +66,8 @@ int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t gene
 	return rc;
 }
 
-int64_t keyd_ring_take_customer(struct keyd_ring *r, struct span name)
+/* Number of the customer, who is made if new. */
+static int64_t take_customer(struct keyd_ring *r, struct span name)
 {
 	uint32_t at = keyd_names_find(&r->by_name, name);
 	char *text;
@@ -85,7 +86,6 @@ int64_t keyd_ring_take_customer(struct keyd_ring *r, struct span name)
 		return ERR_NOMEM;
 	r->customers[r->customer_count].name = text;
 	r->customers[r->customer_count].newest = 0;
-	r->customers[r->customer_count].tomb = 0;
 	keyd_names_add(&r->by_name, r->customer_count);
 	return r->customer_count++;
 }
@@ -129,11 +129,6 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 	if (!kek)
 		return ERR_DAMAGED;
 	customer = keyd_ring_customer(r, m.customer);
-	if (customer == ERR_GONE) { /* passed over, but its reference is never given again */
-		if (m.keyref >= r->next_keyref)
-			r->next_keyref = m.keyref + 1;
-		return 0;
-	}
 	if (customer >= 0) {
 		uint32_t newest = r->customers[customer].newest;
 		if (newest >= m.keyref || keyd_ring_find_dek(r, newest)->version >= m.version)
@@ -142,7 +137,7 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 	d = place_dek(r, m.keyref);
 	if (!d)
 		return ERR_NOMEM;
-	customer = keyd_ring_take_customer(r, m.customer);
+	customer = take_customer(r, m.customer);
 	if (customer < 0)
 		return (int)customer;
 	d->customer = (uint32_t)customer;
@@ -150,6 +145,7 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 	d->kek_version = m.kek_version;
 	d->generation = m.generation;
 	d->state = m.state;
+	d->shard = (uint8_t)shard;
 	d->created = m.created;
 	d->changed = m.changed;
 	memcpy(d->wrapped, m.wrapped, sizeof(d->wrapped));
@@ -161,6 +157,7 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 	if (m.keyref >= r->next_keyref)
 		r->next_keyref = m.keyref + 1;
 	kek->uses += (uint64_t)fresh;
+	kek->deks++;
 	return 0;
 }
 
@@ -168,9 +165,7 @@ int64_t keyd_ring_customer(const struct keyd_ring *r, struct span name)
 {
 	uint32_t n = keyd_names_find(&r->by_name, name);
 
-	if (n == KEYD_NAMES_NONE)
-		return ERR_NOTFOUND;
-	return r->customers[n].tomb ? ERR_GONE : (int64_t)n;
+	return n == KEYD_NAMES_NONE ? ERR_NOTFOUND : (int64_t)n;
 }
 
 uint32_t keyd_ring_newest(const struct keyd_ring *r, uint32_t customer)
@@ -188,9 +183,7 @@ static int derive(struct keyd_ring *r, const struct keyd_ring_dek *d, uint32_t k
 				    .version = d->version,
 				    .kek_version = d->kek_version,
 				    .generation = d->generation};
-	int shard = keyd_record_shard(name);
-	const struct keyd_ring_kek *kek =
-	    shard < 0 ? NULL : keyd_ring_find_kek(r, (unsigned)shard, d->kek_version);
+	const struct keyd_ring_kek *kek = keyd_ring_find_kek(r, d->shard, d->kek_version);
 	uint8_t *dek = secret_alloc(32);
 	char info[] = "sealpost-subkey-1 0";
 	struct buf aad;
@@ -201,7 +194,7 @@ static int derive(struct keyd_ring *r, const struct keyd_ring_dek *d, uint32_t k
 		return kek ? ERR_NOMEM : ERR_DAMAGED;
 	}
 	buf_init(&aad, 512);
-	rc = keyd_record_dek_aad(&aad, r->store, &m);
+	rc = keyd_record_dek_shard_aad(&aad, r->store, &m, d->shard);
 	if (rc == 0)
 		rc = keyd_wrap_open(kek->key, buf_span(&aad), span_of(d->wrapped, KEYD_WRAP_KEY),
 				    dek);
@@ -240,34 +233,6 @@ int keyd_ring_subkey(struct keyd_ring *r, uint32_t customer, uint32_t keyref, un
 	}
 	*key = keys + 32 * (purpose - 1);
 	return 0;
-}
-
-/* Takes a DEK out of its shard's chain. */
-static void unchain(struct keyd_ring *r, unsigned shard, uint32_t keyref)
-{
-	uint32_t *at = &r->shard_deks[shard];
-
-	while (*at && *at != keyref)
-		at = &keyd_ring_find_dek(r, *at)->sibling;
-	if (*at)
-		*at = keyd_ring_find_dek(r, keyref)->sibling;
-}
-
-void keyd_ring_dek_drop(struct keyd_ring *r, uint32_t customer)
-{
-	struct keyd_ring_customer *c = &r->customers[customer];
-	unsigned shard = r->tombs[c->tomb - 1].shard;
-	uint32_t older;
-
-	for (uint32_t at = c->newest; at; at = older) {
-		struct keyd_ring_dek *d = keyd_ring_find_dek(r, at);
-		older = d->older;
-		unchain(r, shard, at);
-		keyd_cache_drop(r->cache, at);
-		secret_wipe(d, sizeof(*d));
-		r->dek_count--;
-	}
-	c->newest = 0;
 }
 
 static int each(const struct keyd_ring *r, struct keyd_ring_walk *w, uint32_t keyref)

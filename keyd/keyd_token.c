@@ -153,14 +153,6 @@ void keyd_token_stop(struct keyd_token *t)
 	free(t);
 }
 
-void keyd_token_quit(struct keyd_token *t)
-{
-	if (t) {
-		atomic_store(&t->dead, 1);
-		shutdown(t->fd, SHUT_RDWR);
-	}
-}
-
 int keyd_token_alive(const struct keyd_token *t)
 {
 	struct pollfd p = {.events = POLLRDHUP};
@@ -174,7 +166,8 @@ int keyd_token_alive(const struct keyd_token *t)
 /* Whoever answers wrongly once is not asked again. */
 static unsigned give_up(struct keyd_token *t, unsigned why)
 {
-	keyd_token_quit(t);
+	atomic_store(&t->dead, 1);
+	shutdown(t->fd, SHUT_RDWR);
 	return why;
 }
 

@@ -86,26 +86,22 @@ def slot_key(slot, secret):
 class Store:
     """Opens by the first slot of a method; everything must verify."""
 
-    def __init__(self, snapshot, journal, secret, method="file", anchor=None):
+    def __init__(self, snapshot, journal, secret, method="file"):
         r = Reader(snapshot[:-32])
         assert r.raw(16) == b"sealpost-keys-v1" and r.u(4) == 2
-        self.id, self.generation, self.made = r.raw(16), r.u(8), r.u(8)
-        self.restored, self.anchor_id, self.anchored, self.next_slot = r.u(1), r.raw(16), r.u(8), r.u(4)
+        self.id, self.generation, self.made, self.next_slot = r.raw(16), r.u(8), r.u(8), r.u(4)
         self.slots = [read_slot(r.bytes(2)) for _ in range(r.u(1))]
         ids = [s.id for s in self.slots]
         assert len(set(ids)) == len(ids) and 0 < min(ids) and max(ids) < self.next_slot
         slot = next(s for s in self.slots if s.method == method)
         self.root = unwrap(slot_key(slot, secret), slot.wrapped, self.aad("slot") + slot.head)
-        self.base_key = self.kek_key = hkdf(self.root, b"sealpost-root-1 kek wrap")
-        if anchor:
-            self.kek_key = hkdf(self.base_key, b"sealpost-anchor-1 kek wrap" + anchor)
+        self.kek_key = hkdf(self.root, b"sealpost-root-1 kek wrap")
         self.key_key = hkdf(self.root, b"sealpost-root-1 key wrap")
         self.snapshot_key = hkdf(self.root, b"sealpost-root-1 snapshot mac")
         self.journal_key = hkdf(self.root, b"sealpost-root-1 journal mac")
-        self.tombstone_key = hkdf(self.root, b"sealpost-root-1 tombstone mac")
         assert mac(self.snapshot_key, snapshot[:-32]) == snapshot[-32:]
-        self.keks, self.deks, self.keys, self.starts = {}, {}, {}, []
-        self.tombs, self.backups = {}, {}
+        self.keks, self.deks, self.keys = {}, {}, {}
+        self.kek_states, self.wrapped_by, self.identity, self.notes = {}, {}, {}, {}
         first = True
         while kind := r.u(1):
             assert (kind == 1) == first
@@ -118,8 +114,8 @@ class Store:
         return b16(b"sealpost-keyd-1") + b16(self.id) + b16(kind.encode())
 
     def take(self, kind, body):
-        {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key, 9: self.tombstone, 10: self.start,
-         11: self.backup}[kind](Reader(body))
+        {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key, 5: self.rewrap, 6: self.kek_state,
+         12: self.note}[kind](Reader(body))
 
     @staticmethod
     def state(r, *lawful):
@@ -133,7 +129,9 @@ class Store:
 
     def kek(self, r):
         shard, version, generation, uses = r.u(1), r.u(4), r.u(8), r.u(8)
+        at = r.at
         self.state(r, "active", "retired")
+        self.kek_states[shard, version] = STATES[r.data[at]]
         wrapped = r.raw(60)
         assert r.rest() == b""
         aad = self.aad("kek") + struct.pack(">BIQ", shard, version, generation)
@@ -144,12 +142,44 @@ class Store:
         self.state(r, "active", "retired")
         wrapped = r.raw(60)
         assert r.rest() == b""
-        if customer.decode() in self.tombs:
-            return
+        assert keyref not in self.deks
+        self.unwrap_dek(keyref, customer, version, kek_version, generation, wrapped)
+
+    def unwrap_dek(self, keyref, customer, version, kek_version, generation, wrapped):
         shard = hashlib.sha256(customer).digest()[0]
+        self.identity[keyref], self.wrapped_by[keyref] = (customer, version), (shard, kek_version)
         aad = (self.aad("dek") + struct.pack(">I", keyref) + b16(customer) +
                struct.pack(">IBIQ", version, shard, kek_version, generation))
         self.deks[keyref] = customer.decode(), unwrap(self.keks[shard, kek_version], wrapped, aad)
+
+    def rewrap(self, r):
+        shard, version, count = r.u(1), r.u(4), r.u(2)
+        assert 1 <= count <= 1024 and version == max(v for s, v in self.keks if s == shard)
+        last = 1 << 32
+        for _ in range(count):
+            keyref, generation, wrapped = r.u(4), r.u(8), r.raw(60)
+            before = self.deks[keyref]
+            assert keyref < last and self.wrapped_by[keyref][0] == shard and self.wrapped_by[keyref][1] < version
+            last = keyref
+            self.unwrap_dek(keyref, *self.identity[keyref], version, generation, wrapped)
+            assert self.deks[keyref] == before  # the key is the same
+        assert r.rest() == b""
+
+    def kek_state(self, r):
+        shard, version, state, _ = r.u(1), r.u(4), STATES[r.u(1)], r.u(8)
+        assert r.rest() == b"" and state in ("retired", "destroyed")
+        assert (shard, version) in self.keks and (shard, version) not in self.wrapped_by.values()
+        assert version < max(v for s, v in self.keks if s == shard)
+        self.kek_states[shard, version] = state
+        if state == "destroyed":
+            del self.keks[shard, version], self.kek_states[shard, version]
+
+    def note(self, r):
+        name, value = r.bytes(1).decode(), r.bytes(2)
+        assert r.rest() == b"" and len(value) <= 1024
+        self.notes.pop(name, None)
+        if value:
+            self.notes[name] = value
 
     def key(self, r):
         label, version, kind = r.bytes(1), r.u(4), r.u(1)
@@ -163,38 +193,6 @@ class Store:
         assert key.public_key().public_bytes(serialization.Encoding.DER,
                                              serialization.PublicFormat.SubjectPublicKeyInfo) == spki
         self.keys[label.decode()] = key
-
-    def start(self, r):
-        sequence, branch, when, accepted = r.u(8), r.u(8), r.u(8), r.u(8)
-        assert r.rest() == b"" and branch and when
-        assert not self.starts or self.starts[-1][0] < sequence
-        self.starts.append((sequence, branch, accepted))
-
-    def tombstone(self, r):
-        token, state, dead, changed, since = r.bytes(1), r.u(1), r.u(8), r.u(8), r.u(8)
-        kek, backup = r.u(4), r.u(4)
-        assert r.rest() == b"" and 1 <= state <= 6
-        customer = self.token(token)
-        assert self.tombs.get(customer, (0,))[0] <= state
-        self.tombs[customer] = state, dead, changed, since, kek, backup
-        if state >= 2:
-            self.deks = {n: d for n, d in self.deks.items() if d[0] != customer}
-
-    def token(self, token):
-        r = Reader(token)
-        assert r.u(1) == 1 and r.raw(16) == self.id
-        customer, ordered, own = r.bytes(1), r.raw(8), r.raw(32)
-        assert r.rest() == b""
-        assert own == mac(self.tombstone_key, b"sealpost-tombstone-1", self.id, bytes([len(customer)]), customer,
-                          ordered)
-        return customer.decode()
-
-    def backup(self, r):
-        number, state, created, _, _, generation, wrapped = (r.u(4), r.u(1), r.u(8), r.u(8), r.u(8), r.u(8),
-                                                             r.bytes(1))
-        assert r.rest() == b"" and 1 <= state <= 3 and (state == 1) == bool(wrapped)
-        aad = self.aad("backup") + struct.pack(">IQQ", number, generation, created)
-        self.backups[number] = state, unwrap(self.kek_key, wrapped, aad) if wrapped else None
 
     def read_journal(self, data, snapshot_tag):
         r = Reader(data)

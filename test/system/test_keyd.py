@@ -123,7 +123,7 @@ def test_from_empty_to_ready(keyd):
             o.init(("file",))
         status = o.status()
         assert set(status) == {"state", "store", "generation", "uptime_s", "customers", "deks", "keks", "keys", "slots",
-                               "warnings", "requests", "sandbox", "token_helper", "denied", "bad_frames", "locked_bytes",
+                               "warnings", "rotation", "requests", "sandbox", "token_helper", "denied", "bad_frames", "locked_bytes",
                                "selftest"}
         assert status["state"] == "ready" and status["keks"] == 256 and status["customers"] == 0
         assert status["slots"] == [{"method": "file", "safe": False}, {"method": "passphrase", "safe": True}]

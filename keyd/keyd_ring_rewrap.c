@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/keyd_ring_rewrap.h"
+
+#include "core/err.h"
+#include "core/secret.h"
+#include "keyd/keyd_ring_in.h"
+
+#define STEPS_MAX (16 * KEYD_RING_REWRAP_BATCH) /* DEKs passed over at one go */
+
+static void copy_item(const struct keyd_ring *r, uint32_t keyref, const struct keyd_ring_dek *d,
+		      struct keyd_ring_rewrap_item *item)
+{
+	const char *name = r->customers[d->customer].name;
+
+	item->keyref = keyref;
+	item->version = d->version;
+	item->generation = d->generation;
+	item->failed = 0;
+	item->name_size = (uint8_t)strlen(name); /* a keyproto name: at most 64 */
+	memcpy(item->name, name, item->name_size);
+	memcpy(item->wrapped, d->wrapped, sizeof(item->wrapped));
+}
+
+int keyd_ring_rewrap_take(const struct keyd_ring *r, unsigned shard, uint64_t generation,
+			  uint32_t *cursor, struct keyd_ring_rewrap *batch,
+			  struct keyd_ring_rewrap_keys *keys)
+{
+	const struct keyd_ring_kek *to = r->shards[shard], *from;
+	const struct keyd_ring_dek *d = *cursor ? keyd_ring_find_dek(r, *cursor) : NULL;
+	uint32_t at = d ? *cursor : r->shard_deks[shard]; /* it died: from the start */
+	unsigned steps = 0;
+
+	batch->count = 0;
+	for (; at && batch->count < KEYD_RING_REWRAP_BATCH && steps < STEPS_MAX; at = d->sibling) {
+		steps++;
+		d = keyd_ring_find_dek(r, at);
+		if (d->kek_version == to->version)
+			continue;
+		if (batch->count && d->kek_version != batch->from)
+			break;
+		batch->from = d->kek_version;
+		copy_item(r, at, d, &batch->items[batch->count++]);
+	}
+	*cursor = at;
+	if (!batch->count)
+		return at ? 0 : ERR_NOTFOUND;
+	from = keyd_ring_find_kek(r, shard, batch->from);
+	if (!from)
+		return ERR_DAMAGED;
+	if (to->uses + batch->count > KEYD_WRAP_USES_MAX)
+		return ERR_LIMIT;
+	memcpy(batch->store, r->store, sizeof(batch->store));
+	batch->shard = (uint8_t)shard;
+	batch->to = to->version;
+	batch->generation = generation;
+	memcpy(keys->from, from->key, 32);
+	memcpy(keys->to, to->key, 32);
+	return 0;
+}
+
+/* 0, ERR_AUTH: the old wrap does not open, or what else went wrong. */
+static int rewrap(const struct keyd_ring_rewrap *batch, struct keyd_ring_rewrap_item *item,
+		  struct keyd_ring_rewrap_keys *keys, struct buf *aad)
+{
+	struct span wrapped = span_of(item->wrapped, KEYD_WRAP_KEY);
+	struct keyd_record_dek m = {.keyref = item->keyref,
+				    .customer = span_of(item->name, item->name_size),
+				    .version = item->version,
+				    .kek_version = batch->from,
+				    .generation = item->generation};
+	int rc;
+
+	buf_reset(aad);
+	rc = keyd_record_dek_shard_aad(aad, batch->store, &m, batch->shard);
+	if (rc == 0)
+		rc = keyd_wrap_open(keys->from, buf_span(aad), wrapped, keys->dek);
+	if (rc < 0)
+		return rc;
+	m.kek_version = batch->to;
+	m.generation = batch->generation;
+	buf_reset(aad);
+	rc = keyd_record_dek_shard_aad(aad, batch->store, &m, batch->shard);
+	if (rc == 0)
+		rc = keyd_wrap_seal(keys->to, buf_span(aad), keys->dek, 32, item->fresh);
+	if (rc == 0)
+		rc = keyd_wrap_open(keys->to, buf_span(aad), span_of(item->fresh, KEYD_WRAP_KEY),
+				    keys->again);
+	if (rc == 0 && !secret_equal(keys->dek, keys->again, 32))
+		rc = ERR_CRYPTO;
+	return rc;
+}
+
+int keyd_ring_rewrap_work(struct keyd_ring_rewrap *batch, struct keyd_ring_rewrap_keys *keys,
+			  const int *cancel)
+{
+	struct buf aad;
+	int rc = 0;
+
+	buf_init(&aad, 512);
+	for (unsigned i = 0; rc == 0 && i < batch->count; i++) {
+		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED)) {
+			rc = ERR_LOCKED;
+			break;
+		}
+		rc = rewrap(batch, &batch->items[i], keys, &aad);
+		if (rc == ERR_AUTH) {
+			batch->items[i].failed = 1;
+			rc = 0;
+		}
+	}
+	buf_clear(&aad);
+	return rc;
+}
+
+/* 1 if the DEK is still what the batch took. */
+static int still(const struct keyd_ring *r, const struct keyd_ring_rewrap *batch,
+		 const struct keyd_ring_rewrap_item *item)
+{
+	const struct keyd_ring_dek *d = keyd_ring_find_dek(r, item->keyref);
+
+	return d && !item->failed && d->shard == batch->shard && d->kek_version == batch->from;
+}
+
+int keyd_ring_rewrap_put(const struct keyd_ring *r, const struct keyd_ring_rewrap *batch,
+			 struct buf *out)
+{
+	struct keyd_record_rewrap m = {batch->shard, batch->to, 0};
+	struct keyd_record_rewrap_item item;
+
+	if (r->shards[batch->shard]->version != batch->to)
+		return ERR_NOTFOUND;
+	for (unsigned i = 0; i < batch->count; i++)
+		m.count = (uint16_t)(m.count + still(r, batch, &batch->items[i]));
+	if (!m.count)
+		return ERR_NOTFOUND;
+	keyd_record_rewrap_put(out, &m);
+	for (unsigned i = 0; i < batch->count; i++) {
+		if (!still(r, batch, &batch->items[i]))
+			continue;
+		item.keyref = batch->items[i].keyref;
+		item.generation = batch->generation;
+		item.wrapped = batch->items[i].fresh;
+		keyd_record_rewrap_item_put(out, &item);
+	}
+	return buf_failed(out);
+}
+
+/* Whether the item is of a DEK of this shard that an older KEK wraps; which is *kek. */
+static int applies(const struct keyd_ring *r, const struct keyd_record_rewrap *m,
+		   const struct keyd_record_rewrap_item *item, struct keyd_ring_kek **kek)
+{
+	const struct keyd_ring_dek *d = keyd_ring_find_dek(r, item->keyref);
+
+	if (!d || d->shard != m->shard || d->kek_version >= m->version)
+		return 0;
+	*kek = keyd_ring_find_kek(r, m->shard, d->kek_version);
+	return *kek != NULL;
+}
+
+int keyd_ring_rewrap_apply(struct keyd_ring *r, struct span body, int fresh)
+{
+	struct keyd_record_rewrap m;
+	struct keyd_record_rewrap_item item;
+	struct keyd_ring_kek *old;
+	struct keyd_ring_dek *d;
+	struct span items;
+
+	if (keyd_record_rewrap_get(body, &m, &items) < 0 || !r->shards[m.shard] ||
+	    r->shards[m.shard]->version != m.version)
+		return ERR_DAMAGED;
+	for (unsigned i = 0; i < m.count; i++) {
+		keyd_record_rewrap_item_get(items, i, &item);
+		if (!applies(r, &m, &item, &old))
+			return ERR_DAMAGED;
+	}
+	for (unsigned i = 0; i < m.count; i++) {
+		keyd_record_rewrap_item_get(items, i, &item);
+		d = keyd_ring_find_dek(r, item.keyref);
+		keyd_ring_find_kek(r, m.shard, d->kek_version)->deks--;
+		d->kek_version = m.version;
+		d->generation = item.generation;
+		memcpy(d->wrapped, item.wrapped, sizeof(d->wrapped));
+	}
+	r->shards[m.shard]->deks += m.count;
+	r->shards[m.shard]->uses += fresh ? m.count : 0u;
+	return 0;
+}
