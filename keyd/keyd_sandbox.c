@@ -70,7 +70,6 @@ static const struct sys_sandbox_call calls[] = {
     ALLOW("futex", "locks"),
     ALLOW("set_robust_list", "a thread's start"),
     ALLOW("rseq", "a thread's start"),
-    ALLOW("sched_yield", "locks"),
     ALLOW("sched_getaffinity", "malloc counts processors"),
     ALLOW("sched_setattr", "the background thread steps back"),
     ALLOW("sched_setscheduler", "the background thread steps back"),
@@ -84,20 +83,14 @@ static const struct sys_sandbox_call calls[] = {
     ALLOW("restart_syscall", "a call that was stopped and goes on"),
     ALLOW_IF("prctl", 0, PR_SET_NAME, "names of threads"),
     ALLOW_IF("prctl", 0, PR_GET_DUMPABLE, "STATUS"),
-    /* signals and children that were there before */
+    /* signals */
     ALLOW("rt_sigaction", "the loop, abort"),
     ALLOW("rt_sigprocmask", "threads leave signals to the loop"),
     ALLOW("rt_sigreturn", "end of a handler"),
-    ALLOW("sigaltstack", "handlers"),
-    ALLOW("wait4", "a helper has ended"),
-    ALLOW("waitid", "a helper has ended"),
-    REFUSE("kill", EPERM, "helpers end by themselves when their socket closes"),
     /* time and randomness */
     ALLOW("clock_gettime", "time, where the kernel's own page has none"),
-    ALLOW("clock_getres", "libevent"),
     ALLOW("gettimeofday", "libevent, OpenSSL"),
     ALLOW("time", "OpenSSL"),
-    ALLOW("nanosleep", "waits"),
     ALLOW("clock_nanosleep", "waits"),
     ALLOW("getrandom", "keys, nonces"),
     /* the loop */
@@ -106,12 +99,10 @@ static const struct sys_sandbox_call calls[] = {
     ALLOW("epoll_wait", "the loop"),
     ALLOW("epoll_pwait", "the loop"),
     ALLOW("epoll_pwait2", "the loop"),
-    ALLOW("eventfd2", "wakes the loop"),
     ALLOW("timerfd_create", "user database of systemd"),
     ALLOW("timerfd_settime", "user database of systemd"),
     ALLOW("poll", "user database"),
     ALLOW("ppoll", "user database; a helper's answer"),
-    ALLOW("pipe2", "the loop's signals"),
     /* files: which ones, is landlock's */
     ALLOW("open", "store, audit, configuration"),
     ALLOW("openat", "store, audit, configuration"),
@@ -138,7 +129,6 @@ static const struct sys_sandbox_call calls[] = {
     ALLOW("getdents64", "audit files, credentials"),
     ALLOW("fsync", "store"),
     ALLOW("fdatasync", "journal, audit"),
-    ALLOW("sync_file_range", "large snapshots"),
     ALLOW("fadvise64", "what was overwritten is not kept in memory"),
     ALLOW("ftruncate", "a torn end of journal or audit"),
     ALLOW("fallocate", "reserve of the audit log"),
@@ -155,15 +145,12 @@ static const struct sys_sandbox_call calls[] = {
     ALLOW("umask", "new files"),
     ALLOW("flock", "one keyd for a store"),
     ALLOW("fcntl", "non-blocking, close on exec"),
-    ALLOW("dup", "files"),
     REFUSE("ioctl", ENOTTY, "stdio asks whether a file is a terminal"),
     /* sockets: Unix alone */
     ALLOW_IF("socket", 0, AF_UNIX, "listeners, sd_notify, user database"),
     REFUSE_IF_NOT("socket", EAFNOSUPPORT, 0, AF_UNIX, "user databases of the network"),
-    ALLOW_IF("socketpair", 0, AF_UNIX, "the loop's signals"),
     ALLOW("bind", "the two sockets"),
     ALLOW("listen", "the two sockets"),
-    ALLOW("accept", "clients"),
     ALLOW("accept4", "clients"),
     ALLOW("connect", "sd_notify, user database"),
     ALLOW("getsockname", "listeners"),
@@ -182,19 +169,23 @@ static const struct sys_sandbox_call calls[] = {
     ALLOW("getegid", "who we are"),
     ALLOW("uname", "OpenSSL, user database"),
     ALLOW("sysinfo", "libc sorts in memory"),
-    ALLOW("getrlimit", "STATUS"),
     ALLOW_IF("prlimit64", 2, 0, "STATUS: look, not change"),
 };
 
-/* Values of keyd.yaml: what is done where they point. */
+/* Paths of keyd.yaml: what is done where they point. */
 static const struct conf_path {
-	size_t offset; /* of a char * in struct keyd_conf, which may be NULL */
-	int folder;    /* what counts is the folder that it lies in */
+	const char *key; /* "slots." before those of a slot */
+	enum place { ITSELF, MADE, FOLDER } place;
 	unsigned rights;
 } conf_paths[] = {
-    {offsetof(struct keyd_conf, state), 0, SYS_SANDBOX_WRITE},
-    {offsetof(struct keyd_conf, socket), 1, SYS_SANDBOX_SOCKET},
-    {offsetof(struct keyd_conf, admin_socket), 1, SYS_SANDBOX_SOCKET},
+    {"state", MADE, SYS_SANDBOX_WRITE},
+    {"audit", MADE, SYS_SANDBOX_WRITE},
+    {"anchor", FOLDER, SYS_SANDBOX_WRITE}, /* replaced, so a temporary file lies beside it */
+    {"socket", FOLDER, SYS_SANDBOX_SOCKET},
+    {"admin_socket", FOLDER, SYS_SANDBOX_SOCKET},
+    {"token_helper", ITSELF, 0},	       /* runs already */
+    {"slots.path", FOLDER, SYS_SANDBOX_WRITE}, /* as anchor */
+    {"slots.pin", FOLDER, SYS_SANDBOX_READ},
 };
 
 /* Read beside that: the user database at SIGHUP (its files are replaced, so folders count), and
@@ -211,14 +202,16 @@ struct list_of_paths {
 	size_t count;
 };
 
-static void add(struct list_of_paths *l, const char *path, int folder, unsigned rights)
+static void add(struct list_of_paths *l, const char *path, enum place place, unsigned rights)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	char *copy;
 
-	if (!path || l->count == PATHS_MAX)
+	if (!path || !rights || l->count == PATHS_MAX)
 		return;
-	if (!folder)
+	if (place == MADE)
+		sys_file_mkdir(path, 0700); /* that it is good, is for its owner to say */
+	if (place != FOLDER)
 		copy = strdup(path);
 	else if (!slash)
 		copy = strdup(".");
@@ -230,20 +223,36 @@ static void add(struct list_of_paths *l, const char *path, int folder, unsigned 
 	l->items[l->count++] = (struct sys_sandbox_path){copy, rights};
 }
 
+/* The paths of a struct that was filled by this table. */
+static void add_keys(struct list_of_paths *l, const struct conf_key *table, const char *prefix,
+		     const void *filled)
+{
+	char name[64];
+
+	for (const struct conf_key *k = table; k->name; k++) {
+		if (k->type != CONF_PATH)
+			continue;
+		snprintf(name, sizeof(name), "%s%s", prefix, k->name);
+		for (size_t i = 0; i < sizeof(conf_paths) / sizeof(conf_paths[0]); i++)
+			if (!strcmp(conf_paths[i].key, name))
+				add(l, *(char *const *)((const char *)filled + k->offset),
+				    conf_paths[i].place, conf_paths[i].rights);
+	}
+}
+
 static void collect(struct list_of_paths *l, const struct keyd_conf *conf, const char *conf_path)
 {
-	for (size_t i = 0; i < sizeof(conf_paths) / sizeof(conf_paths[0]); i++) {
-		const struct conf_path *c = &conf_paths[i];
-		add(l, *(char *const *)((const char *)conf + c->offset), c->folder, c->rights);
-	}
-	/* init makes a slot's file beside which it writes a temporary one */
+	const struct conf_key *slots = keyd_conf_table;
+
+	add_keys(l, keyd_conf_table, "", conf);
+	while (strcmp(slots->name, "slots"))
+		slots++;
 	for (size_t i = 0; i < conf->slots.count; i++)
-		add(l, keyd_conf_slot(conf, i)->path, 1, SYS_SANDBOX_WRITE);
-	/* an editor replaces the file */
-	add(l, conf_path, 1, SYS_SANDBOX_READ);
-	add(l, getenv("CREDENTIALS_DIRECTORY"), 0, SYS_SANDBOX_READ);
+		add_keys(l, slots->sub, "slots.", keyd_conf_slot(conf, i));
+	add(l, conf_path, FOLDER, SYS_SANDBOX_READ); /* an editor replaces it */
+	add(l, getenv("CREDENTIALS_DIRECTORY"), ITSELF, SYS_SANDBOX_READ);
 	for (size_t i = 0; i < sizeof(read_paths) / sizeof(read_paths[0]); i++)
-		add(l, read_paths[i], 0, SYS_SANDBOX_READ);
+		add(l, read_paths[i], ITSELF, SYS_SANDBOX_READ);
 }
 
 void keyd_sandbox_files(struct keyd_sandbox *s, const struct keyd_conf *conf, const char *conf_path)
@@ -256,7 +265,6 @@ void keyd_sandbox_files(struct keyd_sandbox *s, const struct keyd_conf *conf, co
 	s->off = !conf->sandbox;
 	if (s->off)
 		return;
-	sys_file_mkdir(conf->state, 0700);
 	/* Loads every module of the user database, while code can still be loaded. */
 	sys_priv_uid("sealpost-no-such-user", &nobody);
 	collect(&list, conf, conf_path);

@@ -9,8 +9,8 @@
  *            self-tests and all requests run inside. STATUS shows what holds.
  * Changes:   a new path in keyd.yaml is a row in the table of paths, and one that changes at
  *            SIGHUP waits for a restart. A new kind of system call is a row in the table of calls,
- *            with its reason. A child can not be started or killed later: it must end when its
- *            socket is closed. Threads are made by keyd_new.
+ *            with its reason. A child cannot be started, killed or waited for later: it must
+ *            end when its socket is closed. Threads and what wakes the loop are made by keyd_new.
  * Errors:    a kernel that has less is no reason not to serve: the event sandbox-partial and a
  *            warning in STATUS say what is missing.
  * Source:    sealpost-keyd(8), key sandbox; event sandbox-on.
@@ -27,8 +27,8 @@ struct keyd_sandbox {
 	int landlock; /* version that holds; 0: none */
 };
 
-/* conf_path: the file that SIGHUP reads again. Makes the state directory if it is not there, so
- * that there is something to permit; that it is good is for keyd_start to say. */
+/* conf_path: the file that SIGHUP reads again. Makes the folders that keyd makes (state) if they are
+ * not there, so that there is something to permit. */
 void keyd_sandbox_files(struct keyd_sandbox *s, const struct keyd_conf *conf,
 			const char *conf_path);
 /* Logs sandbox-on or sandbox-partial. */

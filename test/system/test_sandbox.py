@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -13,7 +14,7 @@ import sys
 import harness
 import keyd_wire as wire
 import pytest
-from keyd_wire import Client
+from keyd_wire import Client, Refused
 from test_keyd import PHRASE, Keyd, keyd, ready  # noqa: F401 (fixtures)
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to look into the process")
@@ -63,6 +64,51 @@ def test_switched_off_it_is_reported(place, parts):
     assert all(t["Seccomp"] == "0" for t in threads(k.process.pid))
     assert any("sandbox: off" in w for w in seen["warnings"])
     assert k.process.events("sandbox-partial")[0][3]["part"] == "all"
+
+
+def expand(names):
+    """System calls of systemd's groups."""
+    calls = set()
+    for name in names:
+        if not name.startswith("@"):
+            calls.add(name)
+            continue
+        listed = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True)
+        words = [line.strip() for line in listed.stdout.splitlines()[1:]]
+        calls |= expand([w for w in words if w and not w.startswith("#")])
+    return calls
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_unit_lets_keyd_do_what_its_own_table_has():
+    """What the unit refuses would fail there and nowhere else: the calls of the table, and those that set it up."""
+    root = os.path.join(os.path.dirname(__file__), "..", "..")
+    with open(os.path.join(root, "keyd", "keyd_sandbox.c")) as f:
+        table = set(re.findall(r'ALLOW\w*\("(\w+)"', f.read()))
+    assert len(table) > 80
+    table |= {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "execve", "setrlimit"}
+    allowed = set()
+    with open(os.path.join(root, "etc", "systemd", "sealpost-keyd.service.in")) as f:
+        for value in re.findall(r"^SystemCallFilter=(.*)", f.read(), re.M):
+            if value.startswith("~"):
+                allowed -= expand(value[1:].split())
+            else:
+                allowed |= expand(value.split())
+    allowed |= expand(["@default"])
+    assert table - allowed == set()
+
+
+def test_every_path_of_the_configuration_is_known_to_the_sandbox():
+    """One that is not could not be opened: a key for a path needs its row in keyd_sandbox.c."""
+    root = os.path.join(os.path.dirname(__file__), "..", "..", "keyd")
+    with open(os.path.join(root, "keyd_conf.c")) as f:
+        text = re.sub(r"\s+", " ", f.read())
+    rows = re.findall(r'\.name = "(\w+)", \.type = CONF_PATH, \.offset = (AT\(|offsetof\(struct keyd_conf_slot)', text)
+    keys = {("slots." if "slot" in where else "") + name for name, where in rows}
+    assert {"state", "socket", "slots.path"} <= keys and len(rows) == text.count("CONF_PATH")
+    with open(os.path.join(root, "keyd_sandbox.c")) as f:
+        known = set(re.findall(r'\{"([\w.]+)", (?:ITSELF|MADE|FOLDER)', f.read()))
+    assert keys - known == set()
 
 
 class Notify:
@@ -293,3 +339,32 @@ def test_what_takes_most_memory_stays_within_8_mib(place, parts):
         assert r.derive_new(names[-1], [b"x"])
     for c in clients:
         c.close()
+
+
+@needs_root
+def test_a_full_disk_is_no_reason_to_die(place, parts):
+    """The calls of the ways that fail are in the table too."""
+    k = Keyd(place)
+    os.mkdir(k.state)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=2m,uid={k.uid},gid={k.uid},mode=0700", "none", k.state],
+                   check=True)
+    try:
+        parts.append(k.start())
+        with k.officer() as o, k.relay() as r:
+            o.init(("file",), ("passphrase", PHRASE))
+            o.customer_add("default")
+            with open(k.file("filler"), "wb") as f, pytest.raises(OSError):
+                f.write(bytes(4 << 20))
+            with pytest.raises(Refused):
+                for i in range(200):
+                    o.customer_add(f"customer-{i}")
+            assert r.derive_new("default", [b"x"])
+            assert k.process.events("journal-failed") and k.process.running()
+            os.unlink(k.file("filler"))
+        assert k.stop() == 0
+        k.start()
+        with k.officer() as o:
+            o.customer_add("after")
+    finally:
+        k.kill()
+        subprocess.run(["umount", "-l", k.state], check=True)
