@@ -7,7 +7,7 @@
 #include "core/err.h"
 #include "core/secret.h"
 
-static int unseal(struct cli *c, const char *file)
+static int unseal_with(struct cli *c, const char *file)
 {
 	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
 	char *pass = k ? secret_alloc(CLI_SECRET_MAX) : NULL;
@@ -36,12 +36,25 @@ static int unseal(struct cli *c, const char *file)
 	return rc;
 }
 
-static int lock(struct cli *c)
+static int unseal(struct cli *c, int argc, char **argv)
 {
-	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
+	if (argc == 1)
+		return unseal_with(c, NULL);
+	if (argc == 3 && !strcmp(argv[1], "--passphrase-file"))
+		return unseal_with(c, argv[2]);
+	return cli_usage("key");
+}
+
+static int lock(struct cli *c, int argc, char **argv)
+{
+	struct keyproto_client_sync *k;
 	struct span reply;
 	int rc;
 
+	(void)argv;
+	if (argc != 1)
+		return cli_usage("key");
+	k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
 	if (!k)
 		return EXIT_ENVIRONMENT;
 	keyproto_client_sync_begin(k);
@@ -53,16 +66,45 @@ static int lock(struct cli *c)
 	return 0;
 }
 
-static int list(struct cli *c)
+/* An older copy of the store, or one out of a backup, is to be used all the same. */
+static int accept_rollback(struct cli *c, int argc, char **argv)
+{
+	struct keyproto_client_sync *k;
+	struct span reply;
+	int rc;
+
+	if (argc != 2 || strcmp(argv[1], "--yes"))
+		return cli_fail(EXIT_USAGE, "this takes an older copy of the store for the present "
+					    "one; read sealpost-keyd(8), then add --yes");
+	k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
+	if (!k)
+		return EXIT_ENVIRONMENT;
+	keyproto_client_sync_begin(k);
+	rc = keyproto_client_sync_call(k, KEYPROTO_ACCEPT, &reply);
+	keyproto_client_sync_free(k);
+	if (rc == ERR_BADSTATE)
+		return cli_fail(EXIT_ENVIRONMENT, "nothing to accept: keyd does not say that its "
+						  "store was rolled back");
+	if (rc < 0 && rc != ERR_LOCKED)
+		return cli_keyd_failed(rc);
+	puts(rc == 0 ? "Accepted; keyd is open." : "Accepted; now unseal keyd.");
+	return 0;
+}
+
+static int list(struct cli *c, int argc, char **argv)
 {
 	static const char *const heads[] = {"LABEL", "TYPE", "STATE"};
-	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OPERATOR);
+	struct keyproto_client_sync *k;
 	struct cli_table *t;
 	struct span reply;
 	json_t *j, *key;
 	size_t i;
 	int rc;
 
+	(void)argv;
+	if (argc != 1)
+		return cli_usage("key");
+	k = cli_keyd(c, KEYPROTO_ROLE_OPERATOR);
 	if (!k)
 		return EXIT_ENVIRONMENT;
 	keyproto_client_sync_begin(k);
@@ -75,26 +117,30 @@ static int list(struct cli *c)
 	keyproto_client_sync_free(k);
 	t = cli_table_new(heads, 3, "lll");
 	json_array_foreach(json_object_get(j, "keys"), i, key)
-		cli_table_row(t, (const char *[]){json_string_value(json_object_get(key, "label")),
-						  json_string_value(json_object_get(key, "type")),
-						  json_string_value(json_object_get(key, "state"))});
+	    cli_table_row(t, (const char *[]){json_string_value(json_object_get(key, "label")),
+					      json_string_value(json_object_get(key, "type")),
+					      json_string_value(json_object_get(key, "state"))});
 	cli_table_print(t);
 	cli_table_free(t);
 	json_decref(j);
 	return 0;
 }
 
+/* argv[0] is the subcommand. */
+static const struct {
+	const char *name;
+	int (*run)(struct cli *c, int argc, char **argv);
+} commands[] = {
+    {"unseal", unseal},
+    {"lock", lock},
+    {"list", list},
+    {"accept-rollback", accept_rollback},
+};
+
 int cli_key(struct cli *c, int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "";
-
-	if (!strcmp(what, "unseal") && argc == 2)
-		return unseal(c, NULL);
-	if (!strcmp(what, "unseal") && argc == 4 && !strcmp(argv[2], "--passphrase-file"))
-		return unseal(c, argv[3]);
-	if (!strcmp(what, "lock") && argc == 2)
-		return lock(c);
-	if (!strcmp(what, "list") && argc == 2)
-		return list(c);
+	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(c, argc - 1, argv + 1);
 	return cli_usage("key");
 }

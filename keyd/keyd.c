@@ -38,6 +38,7 @@ struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
 	k->rate = calloc(1, sizeof(*k->rate));
 	k->scratch = secret_alloc(sizeof(*k->scratch));
 	keyd_change_init(k);
+	keyd_witness_init(&k->witness);
 	if (loop) {
 		k->pool = keyd_pool_new(loop, 2, 0);
 		k->disk = keyd_pool_new(loop, 1, 0);
@@ -61,6 +62,7 @@ void keyd_free(struct keyd *k)
 		keyd_rotate_close(k->rotate);
 	/* Jobs end first: they may still change the state. The disk thread last: others' done may
 	 * ask something of it. */
+	keyd_token_quit(k->token);
 	keyd_pool_free(k->pool);
 	k->pool = NULL;
 	keyd_pool_free(k->idle);
@@ -74,6 +76,7 @@ void keyd_free(struct keyd *k)
 	keyd_rotate_free(k->rotate);
 	keyd_ring_free(k->ring);
 	keyd_store_close(k->store);
+	keyd_witness_clear(&k->witness);
 	secret_free(k->scratch, sizeof(*k->scratch));
 	keyd_conf_free(k->conf);
 	free(k->rate);
@@ -206,10 +209,17 @@ int keyd_unlock(struct keyd *k, const uint8_t root[32])
 		rc = keyd_store_load(k->store, keys, ring, &why);
 	secret_free(keys, sizeof(*keys));
 	if (rc == 0) {
-		become_ready(k, ring, "unsealed");
-		return 0;
+		rc = keyd_witness_check(k, ring, keyd_store_head(k->store)->generation, 0);
+		if (rc == 0) {
+			become_ready(k, ring, "unsealed");
+			keyd_witness_settled(k);
+			return 0;
+		}
+		keyd_store_seal(k->store);
 	}
 	keyd_ring_free(ring);
+	if (rc == ERR_ROLLBACK)
+		return rc; /* said where it was found */
 	log_event(LOG_LEVEL_ERROR, NULL, "store-failed", "error=\"%s\" why=\"%s\"", err_text(rc),
 		  why);
 	if (rc == ERR_DAMAGED || rc == ERR_DENIED)

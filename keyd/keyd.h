@@ -24,6 +24,7 @@
 #include "keyd/keyd_rotate.h"
 #include "keyd/keyd_sandbox.h"
 #include "keyd/keyd_store.h"
+#include "keyd/keyd_witness.h"
 
 /* What the operations of one request work in: secret memory, wiped after use. */
 struct keyd_scratch {
@@ -45,6 +46,7 @@ struct keyd {
 	struct keyd_store *store; /* NULL: nothing is kept (fuzzers), or it could not be opened */
 	struct keyd_ring *ring;	  /* NULL unless READY */
 	struct keyd_change_queue changes;
+	struct keyd_witness witness;
 	struct keyd_rotate *rotate;
 	struct keyd_rate *rate;
 	struct keyd_scratch *scratch;
@@ -76,7 +78,8 @@ void keyd_reload(struct keyd *k, struct keyd_conf *conf);
 /* Logs users of peers: that this machine does not know (a package that is not installed). */
 void keyd_warn_peers(const struct keyd_conf *conf);
 
-/* root (32 bytes) becomes the ring of the store: READY, or ERROR with the store's fault. */
+/* root (32 bytes) becomes the ring of the store: READY, or ERROR with the store's fault.
+ * ERR_ROLLBACK: it stays LOCKED until an officer accepts the store. */
 int keyd_unlock(struct keyd *k, const uint8_t root[32]);
 /* A new store with these slots (already made for head->id and root): READY. */
 int keyd_create(struct keyd *k, const struct keyd_snapshot_head *head, const uint8_t root[32]);

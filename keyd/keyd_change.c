@@ -7,10 +7,13 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "keyd/keyd.h"
+#include "keyd/keyd_ring_start.h"
 #include "wire/wire_get.h"
 #include "wire/wire_put.h"
 
-#define RECORDS_MAX (4 * 1024 * 1024)
+#define RECORDS_MAX    (4 * 1024 * 1024)
+#define TRIED_SNAPSHOT 1
+#define TRIED_START    2
 
 static void turn(struct keyd *k);
 
@@ -106,11 +109,36 @@ static void snapshot_done(struct keyd_change *c, int rc)
 			  keyd_store_head(k->store)->generation);
 }
 
+static int start_make(struct keyd_change *c)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 256);
+	rc = keyd_ring_make_start(c->keyd->ring, c->keyd->changes.accepted, &b);
+	if (rc == 0)
+		rc = keyd_change_put(c, KEYD_RECORD_START, buf_span(&b));
+	buf_clear(&b);
+	return rc;
+}
+
+static void start_done(struct keyd_change *c, int rc)
+{
+	struct keyd_change_queue *q = &c->keyd->changes;
+
+	q->start_error = rc;
+	q->started = rc == 0;
+	if (rc == 0)
+		q->accepted = 0;
+}
+
 void keyd_change_init(struct keyd *k)
 {
 	k->changes.last = &k->changes.first;
 	k->changes.snapshot.make = snapshot_make;
 	k->changes.snapshot.done = snapshot_done;
+	k->changes.start.make = start_make;
+	k->changes.start.done = start_done;
 }
 
 /* Calls make; what it refuses ends here. */
@@ -121,7 +149,11 @@ static void begin(struct keyd *k, struct keyd_change *c)
 	buf_init(&c->records, RECORDS_MAX);
 	c->head = NULL;
 	c->keyd = k;
-	rc = k->changes.closed || !k->ring ? ERR_LOCKED : c->make(c);
+	rc = k->changes.closed || !k->ring ? ERR_LOCKED : 0;
+	if (rc == 0 && k->store && !k->changes.started && c->tried & TRIED_START)
+		rc = k->changes.start_error; /* it would be a change that no witness can tell */
+	if (rc == 0)
+		rc = c->make(c);
 	if (rc == 0)
 		rc = buf_failed(&c->records);
 	if (rc < 0)
@@ -130,19 +162,35 @@ static void begin(struct keyd *k, struct keyd_change *c)
 		run(k, c);
 }
 
-/* The next change, if none runs. A snapshot that is due goes first: what the journal cannot take
- * any more, a snapshot can; it is tried once for each change. */
+/* What goes before the next change: a snapshot that is due (what the journal cannot take any more,
+ * a snapshot can), and the START of this opening. Each is tried once for each change. */
+static struct keyd_change *first_before(struct keyd *k, struct keyd_change *c)
+{
+	struct keyd_change_queue *q = &k->changes;
+
+	if (q->closed || !k->ring || !k->store)
+		return NULL;
+	if (keyd_store_wants_snapshot(k->store) && !(c->tried & TRIED_SNAPSHOT)) {
+		c->tried |= TRIED_SNAPSHOT;
+		return &q->snapshot;
+	}
+	if (!q->started && !(c->tried & TRIED_START)) {
+		c->tried |= TRIED_START;
+		return &q->start;
+	}
+	return NULL;
+}
+
 static void turn(struct keyd *k)
 {
 	struct keyd_change_queue *q = &k->changes;
-	struct keyd_change *c;
+	struct keyd_change *c, *before;
 
 	while (!q->running && q->first) {
 		c = q->first;
-		if (!q->closed && k->ring && k->store && keyd_store_wants_snapshot(k->store) &&
-		    !c->result) {
-			c->result = 1;
-			begin(k, &q->snapshot);
+		before = first_before(k, c);
+		if (before) {
+			begin(k, before);
 			continue;
 		}
 		q->first = c->next;
@@ -155,7 +203,7 @@ static void turn(struct keyd *k)
 void keyd_change_start(struct keyd *k, struct keyd_change *c)
 {
 	c->next = NULL;
-	c->result = 0;
+	c->tried = 0;
 	*k->changes.last = c;
 	k->changes.last = &c->next;
 	turn(k);
@@ -196,4 +244,5 @@ void keyd_change_close(struct keyd *k)
 void keyd_change_open(struct keyd *k)
 {
 	k->changes.closed = 0;
+	k->changes.started = 0;
 }

@@ -10,8 +10,9 @@
  *            synced together; or it puts a head, and the store is written anew with it (slots).
  *            done always comes, once. So what is in memory is always what a restart would find,
  *            and the loop never waits for a disk. When the journal has grown long, a snapshot is
- *            taken between two changes, by itself. Records are whole only each for itself: a crash
- *            may keep the first of several.
+ *            taken between two changes, by itself; before the first of all a START is recorded, so
+ *            that an older copy that was changed is told from this one. Records are whole only each
+ *            for itself: a crash may keep the first of several.
  * Ownership: a change belongs here from start until done is called; done may free it, and may
  *            start others.
  * Errors:    to done: what make returned, ERR_LOCKED (keyd was locked meanwhile, or is not READY),
@@ -35,16 +36,19 @@ struct keyd_change {
 	struct keyd_change *next;
 	struct buf records;
 	struct keyd_snapshot_head *head;
-	int result;
+	int result, tried;
 };
 
 /* What waits, and what is with the disk thread. */
 struct keyd_change_queue {
 	struct keyd_change *first, **last;
 	struct keyd_change *running;
-	struct keyd_change snapshot; /* the one that the queue takes by itself */
-	int closed;		     /* started changes fail: keyd is being locked or stopped */
-	int cancel;		     /* atomic: a snapshot being written is to give up */
+	struct keyd_change snapshot; /* those that the queue makes by itself */
+	struct keyd_change start;    /* before the first change of an opened ring */
+	int started, start_error;
+	uint64_t accepted; /* for the next START: see keyd_ring_start.h */
+	int closed;	   /* started changes fail: keyd is being locked or stopped */
+	int cancel;	   /* atomic: a snapshot being written is to give up */
 };
 void keyd_change_init(struct keyd *k);
 

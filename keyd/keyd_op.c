@@ -32,6 +32,8 @@ static const struct row {
     [KEYPROTO_CUSTOMER_ADD] = {keyd_op_admin_customer, IN(READY), PLAIN},
     [KEYPROTO_KEY_ADD] = {keyd_op_key_add, IN(READY), NAMED},
     [KEYPROTO_KEY_LIST] = {keyd_op_key_list, IN(READY), PLAIN},
+    [KEYPROTO_WITNESS] = {keyd_op_witness, IN(READY) | IN(LOCKED), PLAIN},
+    [KEYPROTO_ACCEPT] = {keyd_op_accept, IN(LOCKED), PLAIN},
     [KEYPROTO_ROTATE] = {keyd_op_rotate, IN(READY), PLAIN},
     [KEYPROTO_ROTATION] = {keyd_op_rotation, IN(READY), PLAIN},
     [KEYPROTO_SCHEDULE] = {keyd_op_schedule, IN(READY), PLAIN},

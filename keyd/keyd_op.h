@@ -87,6 +87,8 @@ int keyd_op_admin_init(struct keyd_op_call *call);
 int keyd_op_admin_unseal(struct keyd_op_call *call);
 int keyd_op_admin_lock(struct keyd_op_call *call);
 int keyd_op_admin_customer(struct keyd_op_call *call);
+int keyd_op_witness(struct keyd_op_call *call);
+int keyd_op_accept(struct keyd_op_call *call);
 int keyd_op_rotate(struct keyd_op_call *call);
 int keyd_op_rotation(struct keyd_op_call *call);
 int keyd_op_schedule(struct keyd_op_call *call);

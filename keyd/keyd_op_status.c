@@ -30,6 +30,8 @@ static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *
 {
 	if (k->why)
 		put_warning(out, k->why);
+	if (k->witness.why)
+		put_warning(out, k->witness.why);
 	if (head)
 		keyd_root_warnings(head->slots, head->slot_count, put_warning, out);
 	keyd_sandbox_warnings(&k->sandbox, put_warning, out);

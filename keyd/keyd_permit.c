@@ -21,6 +21,7 @@ static const struct keyd_permit_row rows[] = {
     ROW(RELAY, USE, BLIND_INDEX, "index"),
     ROW(RELAY, USE, SIGN, "tls/*"),
     ROW(RELAY, USE, PUBLIC_KEY, "*"),
+    ROW(RELAY, USE, WITNESS, NULL),
     /* milter: is this campaign header true? */
     ROW(MILTER, USE, HELLO, NULL),
     ROW(MILTER, USE, STATUS, NULL),
@@ -37,6 +38,7 @@ static const struct keyd_permit_row rows[] = {
     ROW(OFFICER, ADMIN, PUBLIC_KEY, "*"),
     ROW(OFFICER, ADMIN, SIGN, "tls/*"),
     ROW(OFFICER, ADMIN, MAC, "campaign/*"),
+    ROW(OFFICER, ADMIN, ACCEPT, NULL),
     ROW(OFFICER, ADMIN, ROTATE, NULL),
     ROW(OFFICER, ADMIN, ROTATION, NULL),
     ROW(OFFICER, ADMIN, SCHEDULE, NULL),

@@ -144,6 +144,27 @@ int keyd_record_key_get(struct span body, struct keyd_record_key *m)
 		   : ERR_FORMAT;
 }
 
+int keyd_record_start_put(struct buf *b, const struct keyd_record_start *m)
+{
+	wire_put_u64(b, m->sequence);
+	wire_put_u64(b, m->branch);
+	wire_put_u64(b, (uint64_t)m->time);
+	wire_put_u64(b, m->accepted);
+	return buf_failed(b);
+}
+
+int keyd_record_start_get(struct span body, struct keyd_record_start *m)
+{
+	struct wire_get g;
+
+	wire_get_init(&g, body);
+	m->sequence = wire_get_u64(&g);
+	m->branch = wire_get_u64(&g);
+	m->time = (int64_t)wire_get_u64(&g);
+	m->accepted = wire_get_u64(&g);
+	return wire_get_end(&g) < 0 || m->branch == 0 ? ERR_FORMAT : 0;
+}
+
 /* The parts that every AAD begins with. */
 static void aad_head(struct buf *b, const uint8_t store[16], const char *kind)
 {

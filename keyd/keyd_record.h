@@ -94,6 +94,15 @@ struct keyd_record_key {
 int keyd_record_key_put(struct buf *b, const struct keyd_record_key *m);
 int keyd_record_key_get(struct span body, struct keyd_record_key *m);
 
+/* keyd began to change the store: see keyd_ring_start.h. */
+struct keyd_record_start {
+	uint64_t sequence; /* of this record */
+	uint64_t branch;   /* random, never 0 */
+	int64_t time;
+	uint64_t accepted; /* branch of a mark that was accepted, or 0 */
+};
+int keyd_record_start_put(struct buf *b, const struct keyd_record_start *m);
+int keyd_record_start_get(struct span body, struct keyd_record_start *m);
 /* DEKs of a shard, wrapped anew under its newest KEK. Read and written in a walk: head, then count
  * items; their key references fall from each to the next, so none comes twice. */
 struct keyd_record_rewrap {

@@ -45,6 +45,9 @@ void keyd_ring_free(struct keyd_ring *r)
 	keyd_ring_note_clear(r);
 	keyd_ring_key_clear(r);
 	keyd_ring_dek_clear(r);
+	keyd_ring_tomb_clear(r);
+	keyd_ring_backup_clear(r);
+	secret_free(r->next_kek, 32);
 	keyd_names_clear(&r->by_name);
 	keyd_names_clear(&r->by_label);
 	keyd_cache_free(r->cache);
@@ -54,7 +57,7 @@ void keyd_ring_free(struct keyd_ring *r)
 
 void keyd_ring_counts(const struct keyd_ring *r, struct keyd_ring_counts *out)
 {
-	out->customers = r->customer_count;
+	out->customers = r->customer_count - r->tomb_count;
 	out->deks = r->dek_count;
 	out->keks = r->kek_count;
 	out->keys = r->key_count;

@@ -7,7 +7,7 @@
  *            restart would find. KEKs are held unwrapped; DEKs stay wrapped, their sub-keys are
  *            derived on first use into a bounded cache; signing keys are loaded on first use.
  * Ownership: the ring owns everything; the root's keys are taken over. keyd_ring_free wipes.
- * Errors:    ERR_NOTFOUND, ERR_EXISTS, ERR_LIMIT (a wrapping key is used up), ERR_DAMAGED (a
+ * Errors:    ERR_NOTFOUND, ERR_EXISTS, ERR_GONE, ERR_LIMIT (a wrapping key is used up), ERR_DAMAGED (a
  *            record that contradicts the ring, a wrap that does not verify), ERR_NOMEM,
  *            ERR_CRYPTO.
  * Thread:    one. */
@@ -46,7 +46,7 @@ int keyd_ring_make_key(struct keyd_ring *r, struct span label, unsigned type,
 		       const struct keyd_crypto_key *key, uint64_t generation, int64_t created,
 		       struct buf *out);
 
-/* Customer's number, or ERR_NOTFOUND. Numbers hold as long as the ring does. */
+/* Customer's number, or ERR_NOTFOUND, or ERR_GONE (it has a tombstone). Numbers hold as long as the ring does. */
 int64_t keyd_ring_customer(const struct keyd_ring *r, struct span name);
 /* Key reference of the customer's newest DEK. */
 uint32_t keyd_ring_newest(const struct keyd_ring *r, uint32_t customer);

@@ -63,6 +63,9 @@ int keyd_ring_apply(struct keyd_ring *r, unsigned type, struct span body, int fr
 	    [KEYD_RECORD_KEK] = keyd_ring_kek_apply,
 	    [KEYD_RECORD_DEK] = keyd_ring_dek_apply,
 	    [KEYD_RECORD_KEY] = keyd_ring_key_apply,
+	    [KEYD_RECORD_START] = keyd_ring_start_apply,
+	    [KEYD_RECORD_TOMBSTONE] = keyd_ring_tomb_apply,
+	    [KEYD_RECORD_BACKUP] = keyd_ring_backup_apply,
 	    [KEYD_RECORD_REWRAP] = keyd_ring_rewrap_apply,
 	    [KEYD_RECORD_KEK_STATE] = keyd_ring_kek_state_apply,
 	    [KEYD_RECORD_NOTE] = keyd_ring_note_apply,
@@ -83,20 +86,31 @@ int keyd_ring_walk(struct keyd_ring_walk *w, unsigned type, int rc)
 	return rc;
 }
 
+/* Tombstones come before DEKs, and KEKs before all that they open. */
+int keyd_ring_walk_all(const struct keyd_ring *r, struct keyd_ring_walk *w)
+{
+	static int (*const each[])(const struct keyd_ring *r, struct keyd_ring_walk *w) = {
+	    keyd_ring_kek_each, keyd_ring_tomb_each,   keyd_ring_dek_each,
+	    keyd_ring_key_each, keyd_ring_backup_each, keyd_ring_start_each, keyd_ring_note_each};
+	struct keyd_record_counters counters = {r->next_keyref, r->root_wraps, r->key_wraps,
+						r->sequence};
+	int rc;
+
+	buf_init(&w->body, KEYD_RECORD_BODY_MAX);
+	rc = keyd_ring_walk(w, KEYD_RECORD_COUNTERS, keyd_record_counters_put(&w->body, &counters));
+	for (size_t i = 0; rc == 0 && i < sizeof(each) / sizeof(each[0]); i++)
+		rc = each[i](r, w);
+	buf_clear(&w->body);
+	return rc;
+}
+
 int keyd_ring_each(const struct keyd_ring *r, int (*fn)(void *arg, unsigned type, struct span body),
 		   void *arg)
 {
-	static int (*const each[])(const struct keyd_ring *r, struct keyd_ring_walk *w) = {
-	    keyd_ring_kek_each, keyd_ring_dek_each, keyd_ring_key_each, keyd_ring_note_each};
-	struct keyd_record_counters counters = {r->next_keyref, r->root_wraps, r->key_wraps,
-						r->sequence};
-	struct keyd_ring_walk w = {.fn = fn, .arg = arg};
-	int rc;
+	struct keyd_ring_walk w = {.fn = fn,
+				   .arg = arg,
+				   .under =
+				       r->next_kek ? KEYD_RING_UNDER_NEXT : KEYD_RING_UNDER_OWN};
 
-	buf_init(&w.body, KEYD_RECORD_BODY_MAX);
-	rc = keyd_ring_walk(&w, KEYD_RECORD_COUNTERS, keyd_record_counters_put(&w.body, &counters));
-	for (size_t i = 0; rc == 0 && i < sizeof(each) / sizeof(each[0]); i++)
-		rc = each[i](r, &w);
-	buf_clear(&w.body);
-	return rc;
+	return keyd_ring_walk_all(r, &w);
 }

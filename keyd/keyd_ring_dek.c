@@ -45,8 +45,8 @@ int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t gene
 	kek = r->shards[shard];
 	if (!keyproto_name_ok(name) || !kek)
 		return ERR_FORMAT;
-	if (keyd_names_find(&r->by_name, name) != KEYD_NAMES_NONE)
-		return ERR_EXISTS;
+	if (keyd_ring_customer(r, name) != ERR_NOTFOUND)
+		return keyd_ring_customer(r, name) == ERR_GONE ? ERR_GONE : ERR_EXISTS;
 	if (kek->uses >= KEYD_WRAP_USES_MAX || r->next_keyref >= KEYD_RING_KEYREFS)
 		return ERR_LIMIT;
 	key = secret_alloc(32);
@@ -66,8 +66,7 @@ int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t gene
 	return rc;
 }
 
-/* Number of the customer, who is made if new. */
-static int64_t take_customer(struct keyd_ring *r, struct span name)
+int64_t keyd_ring_take_customer(struct keyd_ring *r, struct span name)
 {
 	uint32_t at = keyd_names_find(&r->by_name, name);
 	char *text;
@@ -86,6 +85,7 @@ static int64_t take_customer(struct keyd_ring *r, struct span name)
 		return ERR_NOMEM;
 	r->customers[r->customer_count].name = text;
 	r->customers[r->customer_count].newest = 0;
+	r->customers[r->customer_count].tomb = 0;
 	keyd_names_add(&r->by_name, r->customer_count);
 	return r->customer_count++;
 }
@@ -129,6 +129,11 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 	if (!kek)
 		return ERR_DAMAGED;
 	customer = keyd_ring_customer(r, m.customer);
+	if (customer == ERR_GONE) { /* passed over, but its reference is never given again */
+		if (m.keyref >= r->next_keyref)
+			r->next_keyref = m.keyref + 1;
+		return 0;
+	}
 	if (customer >= 0) {
 		uint32_t newest = r->customers[customer].newest;
 		if (newest >= m.keyref || keyd_ring_find_dek(r, newest)->version >= m.version)
@@ -137,7 +142,7 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 	d = place_dek(r, m.keyref);
 	if (!d)
 		return ERR_NOMEM;
-	customer = take_customer(r, m.customer);
+	customer = keyd_ring_take_customer(r, m.customer);
 	if (customer < 0)
 		return (int)customer;
 	d->customer = (uint32_t)customer;
@@ -165,7 +170,9 @@ int64_t keyd_ring_customer(const struct keyd_ring *r, struct span name)
 {
 	uint32_t n = keyd_names_find(&r->by_name, name);
 
-	return n == KEYD_NAMES_NONE ? ERR_NOTFOUND : (int64_t)n;
+	if (n == KEYD_NAMES_NONE)
+		return ERR_NOTFOUND;
+	return r->customers[n].tomb ? ERR_GONE : (int64_t)n;
 }
 
 uint32_t keyd_ring_newest(const struct keyd_ring *r, uint32_t customer)
@@ -233,6 +240,35 @@ int keyd_ring_subkey(struct keyd_ring *r, uint32_t customer, uint32_t keyref, un
 	}
 	*key = keys + 32 * (purpose - 1);
 	return 0;
+}
+
+/* Takes a DEK out of its shard's chain. */
+static void unchain(struct keyd_ring *r, unsigned shard, uint32_t keyref)
+{
+	uint32_t *at = &r->shard_deks[shard];
+
+	while (*at && *at != keyref)
+		at = &keyd_ring_find_dek(r, *at)->sibling;
+	if (*at)
+		*at = keyd_ring_find_dek(r, keyref)->sibling;
+}
+
+void keyd_ring_dek_drop(struct keyd_ring *r, uint32_t customer)
+{
+	struct keyd_ring_customer *c = &r->customers[customer];
+	unsigned shard = r->tombs[c->tomb - 1].shard;
+	uint32_t older;
+
+	for (uint32_t at = c->newest; at; at = older) {
+		struct keyd_ring_dek *d = keyd_ring_find_dek(r, at);
+		older = d->older;
+		unchain(r, shard, at);
+		keyd_ring_find_kek(r, shard, d->kek_version)->deks--;
+		keyd_cache_drop(r->cache, at);
+		secret_wipe(d, sizeof(*d));
+		r->dek_count--;
+	}
+	c->newest = 0;
 }
 
 static int each(const struct keyd_ring *r, struct keyd_ring_walk *w, uint32_t keyref)

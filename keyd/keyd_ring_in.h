@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keyd_ring_in - the inside of the ring, for keyd_ring*.c alone: keyd_ring.c (the whole),
- * keyd_ring_apply.c (records in and out), keyd_ring_kek.c, _dek.c, _key.c (each kind of key),
- *                keyd_ring_rewrap.c (from one KEK to the next), keyd_ring_note.c.
+ * keyd_ring_apply.c (records in and out), keyd_ring_kek.c, _dek.c, _key.c, _tomb.c, _backup.c (each
+ * kind of thing), keyd_ring_anchor.c (under what KEKs are wrapped), keyd_ring_rewrap.c (from
+ * one KEK to the next), keyd_ring_note.c.
  *
  * Story:  customers and signing keys are numbered in order of arrival and found through
  *         keyd_names. DEKs lie in pages by key reference, so a lookup is two steps and keys that
@@ -15,7 +16,9 @@
 
 #include "keyd/keyd_cache.h"
 #include "keyd/keyd_names.h"
+#include "keyd/keyd_ring_start.h"
 #include "keyd/keyd_ring.h"
+#include "keyd/keyd_ring_backup.h"
 
 struct keyd_ring_kek {
 	struct keyd_ring_kek *older;
@@ -25,7 +28,8 @@ struct keyd_ring_kek {
 	uint64_t generation, uses;
 	int64_t created, changed;
 	uint8_t wrapped[KEYD_WRAP_KEY];
-	uint8_t *key; /* secret memory */
+	uint8_t next[KEYD_WRAP_KEY]; /* under the next anchor, while it changes */
+	uint8_t *key;		     /* secret memory */
 };
 
 struct keyd_ring_dek {
@@ -52,6 +56,23 @@ struct keyd_ring_note {
 struct keyd_ring_customer {
 	char *name;
 	uint32_t newest; /* key reference */
+	uint32_t tomb;	 /* number of its tombstone + 1; 0: none */
+};
+
+struct keyd_ring_grave {
+	uint32_t customer;
+	uint8_t shard, state;
+	int64_t ordered, dead, changed, since;
+	uint32_t kek, backup;
+};
+
+struct keyd_ring_backup_key {
+	uint32_t id;
+	uint8_t state;
+	int64_t created, changed, used;
+	uint64_t generation;
+	uint8_t wrapped[KEYD_WRAP_KEY], next[KEYD_WRAP_KEY];
+	uint8_t *key; /* secret memory; NULL unless current */
 };
 
 struct keyd_ring_key {
@@ -78,12 +99,20 @@ struct keyd_ring {
 	struct keyd_ring_customer *customers;
 	uint32_t customer_count, customer_room;
 	struct keyd_names by_name;
+	struct keyd_ring_grave *tombs;
+	uint32_t tomb_count, tomb_room;
+	struct keyd_ring_backup_key *backups;
+	uint32_t backup_count, backup_room;
+	uint8_t *next_kek; /* wrapping key of the next anchor, while it changes */
+	int no_anchor;	   /* KEKs cannot be opened */
 	struct keyd_ring_key *keys;
 	uint32_t key_count, key_room, loaded;
 	struct keyd_names by_label;
 	uint64_t ticks;
 	struct keyd_ring_note *notes;
 	struct keyd_cache *cache;
+	struct keyd_record_start starts[KEYD_RING_STARTS]; /* number i lies at i % STARTS */
+	uint64_t start_count;				   /* ever */
 };
 
 /* Taking one record in, as keyd_ring_apply does, by kind. */
@@ -93,23 +122,44 @@ int keyd_ring_rewrap_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_note_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_key_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_start_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_tomb_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_backup_apply(struct keyd_ring *r, struct span body, int fresh);
 
 /* Records of all there is of a kind; out is the writer's scratch. */
 struct keyd_ring_walk {
 	int (*fn)(void *arg, unsigned type, struct span body);
 	void *arg;
-	struct buf body;
+	enum { KEYD_RING_UNDER_OWN, KEYD_RING_UNDER_NEXT, KEYD_RING_UNDER_BASE } under;
+	struct buf body; /* made by _walk_all */
 };
+/* All of the below. */
+int keyd_ring_walk_all(const struct keyd_ring *r, struct keyd_ring_walk *w);
 /* Hands on what was put into body as rc (0, or ERR_* of the put). */
 int keyd_ring_walk(struct keyd_ring_walk *w, unsigned type, int rc);
 int keyd_ring_kek_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 int keyd_ring_dek_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 int keyd_ring_key_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+int keyd_ring_start_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+int keyd_ring_tomb_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+int keyd_ring_backup_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 int keyd_ring_note_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 void keyd_ring_note_clear(struct keyd_ring *r);
 void keyd_ring_kek_clear(struct keyd_ring *r);
 void keyd_ring_dek_clear(struct keyd_ring *r);
 void keyd_ring_key_clear(struct keyd_ring *r);
+void keyd_ring_tomb_clear(struct keyd_ring *r);
+void keyd_ring_backup_clear(struct keyd_ring *r);
+
+/* A KEK wrapped under key. */
+int keyd_ring_kek_wrap(const struct keyd_ring *r, unsigned shard, const struct keyd_ring_kek *k,
+		       const uint8_t key[32], uint8_t out[KEYD_WRAP_KEY]);
+/* Fills next of the keys of backups. */
+int keyd_ring_backup_rewrap(struct keyd_ring *r, const uint8_t key[32]);
+/* Number of the customer, who is made if new; ERR_NOMEM. */
+int64_t keyd_ring_take_customer(struct keyd_ring *r, struct span name);
+/* The customer's DEKs are gone from all lists, and wiped. */
+void keyd_ring_dek_drop(struct keyd_ring *r, uint32_t customer);
 
 /* The KEK of that version in the shard, or NULL. */
 struct keyd_ring_kek *keyd_ring_find_kek(const struct keyd_ring *r, unsigned shard,

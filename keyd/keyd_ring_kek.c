@@ -60,6 +60,8 @@ int keyd_ring_kek_apply(struct keyd_ring *r, struct span body, int fresh)
 	if (keyd_record_kek_get(body, &m) < 0 ||
 	    (r->shards[m.shard] && r->shards[m.shard]->version >= m.version))
 		return ERR_DAMAGED;
+	if (r->no_anchor)
+		return ERR_NOTFOUND;
 	k = calloc(1, sizeof(*k));
 	if (!k || !(k->key = secret_alloc(32))) {
 		free(k);
@@ -88,6 +90,22 @@ int keyd_ring_kek_apply(struct keyd_ring *r, struct span body, int fresh)
 	r->kek_count++;
 	r->root_wraps += (uint64_t)fresh;
 	return 0;
+}
+
+int keyd_ring_kek_wrap(const struct keyd_ring *r, unsigned shard, const struct keyd_ring_kek *k,
+		       const uint8_t key[32], uint8_t out[KEYD_WRAP_KEY])
+{
+	struct keyd_record_kek m = {
+	    .shard = (uint8_t)shard, .version = k->version, .generation = k->generation};
+	struct buf aad;
+	int rc;
+
+	buf_init(&aad, 512);
+	rc = keyd_record_kek_aad(&aad, r->store, &m);
+	if (rc == 0)
+		rc = keyd_wrap_seal(key, buf_span(&aad), k->key, 32, out);
+	buf_clear(&aad);
+	return rc;
 }
 
 static void kek_free(struct keyd_ring_kek *k)
@@ -157,10 +175,12 @@ int keyd_ring_kek_next(const struct keyd_ring *r, unsigned shard, uint32_t versi
 }
 
 /* The older versions first. */
-static int each(struct keyd_ring_walk *w, unsigned shard, const struct keyd_ring_kek *k)
+static int each(const struct keyd_ring *r, struct keyd_ring_walk *w, unsigned shard,
+		const struct keyd_ring_kek *k)
 {
 	struct keyd_record_kek m;
-	int rc = k->older ? each(w, shard, k->older) : 0;
+	uint8_t bare[KEYD_WRAP_KEY];
+	int rc = k->older ? each(r, w, shard, k->older) : 0;
 
 	if (rc)
 		return rc;
@@ -171,7 +191,13 @@ static int each(struct keyd_ring_walk *w, unsigned shard, const struct keyd_ring
 	m.state = k->state;
 	m.created = k->created;
 	m.changed = k->changed;
-	m.wrapped = k->wrapped;
+	m.wrapped = w->under == KEYD_RING_UNDER_NEXT ? k->next : k->wrapped;
+	if (w->under == KEYD_RING_UNDER_BASE) {
+		rc = keyd_ring_kek_wrap(r, shard, k, r->root->base, bare);
+		m.wrapped = bare;
+		if (rc < 0)
+			return rc;
+	}
 	return keyd_ring_walk(w, KEYD_RECORD_KEK, keyd_record_kek_put(&w->body, &m));
 }
 
@@ -181,7 +207,7 @@ int keyd_ring_kek_each(const struct keyd_ring *r, struct keyd_ring_walk *w)
 
 	for (unsigned i = 0; rc == 0 && i < KEYD_RING_SHARDS; i++)
 		if (r->shards[i])
-			rc = each(w, i, r->shards[i]);
+			rc = each(r, w, i, r->shards[i]);
 	return rc;
 }
 

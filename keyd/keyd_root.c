@@ -409,14 +409,30 @@ int keyd_root_file_make(const char *path)
 
 int keyd_root_derive(const uint8_t root[32], struct keyd_root_keys *out)
 {
-	static const char *const infos[] = {"sealpost-root-1 kek wrap", "sealpost-root-1 key wrap",
-					    "sealpost-root-1 snapshot mac",
-					    "sealpost-root-1 journal mac"};
-	uint8_t *dst[] = {out->kek, out->key, out->snapshot, out->journal};
+	static const char *const infos[] = {
+	    "sealpost-root-1 kek wrap", "sealpost-root-1 key wrap", "sealpost-root-1 snapshot mac",
+	    "sealpost-root-1 journal mac", "sealpost-root-1 tombstone mac"};
+	uint8_t *dst[] = {out->base, out->key, out->snapshot, out->journal, out->tombstone};
 	int rc = 0;
 
-	for (unsigned i = 0; rc == 0 && i < 4; i++)
+	for (unsigned i = 0; rc == 0 && i < sizeof(dst) / sizeof(dst[0]); i++)
 		rc = seal_kdf_subkey(root, span_str(infos[i]), dst[i]);
+	memcpy(out->kek, out->base, sizeof(out->kek));
+	return rc;
+}
+
+int keyd_root_anchor(const struct keyd_root_keys *keys, const uint8_t anchor[32], uint8_t out[32])
+{
+	static const char label[] = "sealpost-anchor-1 kek wrap";
+	uint8_t *info = secret_alloc(sizeof(label) - 1 + 32);
+	int rc;
+
+	if (!info)
+		return ERR_NOMEM;
+	memcpy(info, label, sizeof(label) - 1);
+	memcpy(info + sizeof(label) - 1, anchor, 32);
+	rc = seal_kdf_subkey(keys->base, span_of(info, sizeof(label) - 1 + 32), out);
+	secret_free(info, sizeof(label) - 1 + 32);
 	return rc;
 }
 

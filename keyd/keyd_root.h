@@ -113,12 +113,16 @@ int keyd_root_file_make(const char *path);
 int keyd_root_file_read(const char *path, uint8_t key[32]);
 /* What is derived from the root, in one piece of secret memory. */
 struct keyd_root_keys {
-	uint8_t kek[32];      /* wraps KEKs */
-	uint8_t key[32];      /* wraps signing keys */
-	uint8_t snapshot[32]; /* MAC of the snapshot */
-	uint8_t journal[32];  /* MAC of the journal */
+	uint8_t kek[32];       /* wraps KEKs; after keyd_root_anchor that of root and anchor */
+	uint8_t key[32];       /* wraps signing keys */
+	uint8_t snapshot[32];  /* MAC of the snapshot */
+	uint8_t journal[32];   /* MAC of the journal */
+	uint8_t base[32];      /* kek of a store without anchor */
+	uint8_t tombstone[32]; /* MAC of tombstones' tokens */
 };
 int keyd_root_derive(const uint8_t root[32], struct keyd_root_keys *out);
+/* The key that wraps KEKs while the anchor is this one; out may be keys->kek. */
+int keyd_root_anchor(const struct keyd_root_keys *keys, const uint8_t anchor[32], uint8_t out[32]);
 
 /* Wrong passphrases: each failure doubles the wait (1 s .. 5 min) before the next is looked at. */
 struct keyd_root_delay {

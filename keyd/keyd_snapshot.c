@@ -37,7 +37,7 @@ static int slots_get(struct wire_get *g, struct keyd_snapshot_head *head)
 int64_t keyd_snapshot_head_parse(struct span file, struct keyd_snapshot_head *head)
 {
 	struct wire_get g;
-	struct span name, id;
+	struct span name, id, anchor;
 
 	wire_get_init(&g, file);
 	name = wire_get_raw(&g, sizeof(magic));
@@ -51,6 +51,12 @@ int64_t keyd_snapshot_head_parse(struct span file, struct keyd_snapshot_head *he
 	memcpy(head->id, id.p, sizeof(head->id));
 	head->generation = wire_get_u64(&g);
 	head->made = (int64_t)wire_get_u64(&g);
+	head->restored = wire_get_u8(&g);
+	anchor = wire_get_raw(&g, sizeof(head->anchor));
+	head->anchored = (int64_t)wire_get_u64(&g);
+	if (g.failed || head->restored > 1)
+		return ERR_DAMAGED;
+	memcpy(head->anchor, anchor.p, sizeof(head->anchor));
 	if (slots_get(&g, head) < 0)
 		return ERR_DAMAGED;
 	return (int64_t)(file.n - g.rest.n);
@@ -139,6 +145,9 @@ int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct key
 	wire_put_raw(out, head->id, sizeof(head->id));
 	wire_put_u64(out, head->generation);
 	wire_put_u64(out, (uint64_t)head->made);
+	wire_put_u8(out, head->restored);
+	wire_put_raw(out, head->anchor, sizeof(head->anchor));
+	wire_put_u64(out, (uint64_t)head->anchored);
 	rc = slots_put(out, head);
 	if (rc == 0)
 		rc = keyd_ring_each(ring, put_record, &put);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keyd_snapshot - the whole store as one run of bytes.
  *
- *   head     magic 16, format u32, store 16, generation u64, made at u64, id of the next slot
- *            u32, slots (count u8; each: length u16, keyd_root_slot)
+ *   head     magic 16, format u32, store 16, generation u64, made at u64, restored u8, anchor's
+ *            id 16, anchored since u64, id of the next slot u32, slots (count u8; each: length u16, keyd_root_slot)
  *   records  each: type u8 (never 0), length u32, body; a zero byte ends them
  *   tag      32
  *
@@ -24,6 +24,9 @@ struct keyd_snapshot_head {
 	uint8_t id[16];
 	uint64_t generation; /* goes up with each snapshot */
 	int64_t made;	     /* clock_wall */
+	uint8_t restored;    /* 1: came out of a backup, and nobody has accepted it yet */
+	uint8_t anchor[16];  /* id of the anchor that KEKs are wrapped with; zeros: none */
+	int64_t anchored;    /* since when files are of no use without an anchor; 0: they are */
 	uint32_t next_slot;  /* id that the next new slot gets */
 	unsigned slot_count;
 	struct keyd_root_slot slots[KEYD_ROOT_SLOTS_MAX];

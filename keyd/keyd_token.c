@@ -153,6 +153,14 @@ void keyd_token_stop(struct keyd_token *t)
 	free(t);
 }
 
+void keyd_token_quit(struct keyd_token *t)
+{
+	if (t) {
+		atomic_store(&t->dead, 1);
+		shutdown(t->fd, SHUT_RDWR);
+	}
+}
+
 int keyd_token_alive(const struct keyd_token *t)
 {
 	struct pollfd p = {.events = POLLRDHUP};
@@ -166,8 +174,7 @@ int keyd_token_alive(const struct keyd_token *t)
 /* Whoever answers wrongly once is not asked again. */
 static unsigned give_up(struct keyd_token *t, unsigned why)
 {
-	atomic_store(&t->dead, 1);
-	shutdown(t->fd, SHUT_RDWR);
+	keyd_token_quit(t);
 	return why;
 }
 

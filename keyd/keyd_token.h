@@ -79,7 +79,10 @@ struct keyd_token *keyd_token_start(const struct keyd_token_conf *conf, const ch
 /* The same over a socket (SOCK_SEQPACKET, taken over) that somebody else answers: for tests. NULL:
  * out of memory. */
 struct keyd_token *keyd_token_attach(int fd, int64_t timeout);
-/* The helper ends when its socket closes. NULL is fine. */
+/* A call that is under way on another thread ends at once, and all later ones, with ERR_AWAY: before
+ * its thread is waited for. NULL is fine. */
+void keyd_token_quit(struct keyd_token *t);
+/* No call is under way. The helper ends when its socket closes. NULL is fine. */
 void keyd_token_stop(struct keyd_token *t);
 /* 1 if t is not NULL and its helper has not died. */
 int keyd_token_alive(const struct keyd_token *t);

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/num.h"
 #include "relay/api/api_server.h"
+#include "relay/keys/keys_witness.h"
 #include "relay/out/out_worker.h"
 #include "relay/queue/queue.h"
 #include "relay/relay_tls.h"
@@ -250,6 +251,11 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 	r->queue = queue_new(r, out_worker_job);
 	if (!r->queue || start_control(r, why) < 0 || start_threads(r, conf, why) < 0)
 		goto fail;
+	r->witness = keys_witness_new(r->loop, conf->keyd, conf->state);
+	if (!r->witness) {
+		*why = "out of memory";
+		goto fail;
+	}
 	r->api = api_server_new(r, &err);
 	if (!r->api) {
 		static char text[512];
@@ -282,6 +288,7 @@ void relay_free(struct relay *r)
 	if (!r)
 		return;
 	api_server_free(r->api);
+	keys_witness_free(r->witness);
 	/* First nobody hands out work, then what waits is written, then the threads that would hear of it end; they
 	 * may have sessions that outlived their grace, and use spool and queue to the last. */
 	if (r->queue)

@@ -27,6 +27,7 @@ struct out_worker;
 struct in_listen;
 struct api_server;
 struct keyproto_client_ev;
+struct keys_witness;
 struct relay_retired;
 
 /* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
@@ -69,6 +70,7 @@ struct relay {
 	struct spool_log *spool;
 	struct queue *queue;
 	struct api_server *api;
+	struct keys_witness *witness;
 	int64_t started; /* wall */
 	atomic_int stopping;
 	struct relay_retired *retired; /* what reloads replaced */

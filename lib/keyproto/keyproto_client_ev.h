@@ -41,8 +41,8 @@ unsigned keyproto_client_ev_state(const struct keyproto_client_ev *c);
 
 /* Sends op with the body that fill writes (NULL: empty). fill runs at once, within the call; its
  * failure is returned. timeout_usec <= 0: waits as long as the connection lives. Returns 0 and
- * calls fn later, or at once ERR_AWAY / ERR_LOCKED (keyd locked or empty; STATUS and what
- * administrators ask goes through) / ERR_LIMIT / ERR_NOMEM and never calls fn. */
+ * calls fn later, or at once ERR_AWAY / ERR_LOCKED (keyd locked or empty; STATUS, WITNESS and
+ * what administrators ask goes through) / ERR_LIMIT / ERR_NOMEM and never calls fn. */
 int keyproto_client_ev_call(struct keyproto_client_ev *c, uint16_t op, int64_t timeout_usec,
 			    int (*fill)(struct buf *body, const void *message), const void *message,
 			    keyproto_client_ev_reply_fn fn, void *arg);

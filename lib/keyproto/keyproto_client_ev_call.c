@@ -188,7 +188,7 @@ static int dispatch(struct keyproto_client_ev *c, struct keyproto_client_ev_call
 /* Whether op has to wait for keyd to be READY. */
 static int needs_ready(uint16_t op)
 {
-	return op >= KEYPROTO_DERIVE_NEW && op < KEYPROTO_INIT;
+	return op >= KEYPROTO_DERIVE_NEW && op < KEYPROTO_INIT && op != KEYPROTO_WITNESS;
 }
 
 int keyproto_client_ev_call(struct keyproto_client_ev *c, uint16_t op, int64_t timeout_usec,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arbitrary bytes as the store. The first byte picks: 0 the head of a snapshot as it is; 1
- * records of a snapshot, with a true tag put behind them; 2 records of a journal, each given as
- * type, length (u16) and body and then sealed properly; 3 a journal as it is. Whatever loads must
- * be usable and come out again as what went in. */
+/* Arbitrary bytes as the store. The first byte picks (keyd_fuzz.h): the head of a snapshot as it is;
+ * records of a snapshot, with a true tag put behind them; records of a journal, then sealed
+ * properly; a journal as it is. Whatever loads must be usable and come out again as what went in.
+ * Wraps of the corpus, which keyd_corpus makes, open here. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +15,11 @@
 #include "keyd/keyd_journal.h"
 #include "keyd/keyd_snapshot.h"
 #include "seal/seal_kdf.h"
+#include "test/fuzz/keyd_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const uint8_t id[16] = "0123456789abcdef", root[32] = "the root of a fuzzer, 32 bytes..";
+static const uint8_t id[16] = KEYD_FUZZ_ID, root[32] = KEYD_FUZZ_ROOT;
 static struct keyd_root_keys *keys; /* secret */
 static struct buf
     keks[KEYD_RING_SHARDS]; /* a record each; only a few, since opening them takes time */
@@ -91,10 +92,19 @@ static int copy_record(void *arg, unsigned type, struct span body)
 	return rc;
 }
 
+static int add_record(void *arg, unsigned type, struct span body)
+{
+	const uint8_t byte = (uint8_t)type;
+
+	check(buf_put(arg, &byte, 1) == 0 && buf_put_span(arg, body) == 0);
+	return 0;
+}
+
 /* All that one can do with a ring. */
 static void use(struct keyd_ring *r)
 {
 	struct keyd_ring *copy = new_ring();
+	struct buf in, out;
 	struct keyd_ring_counts a, b;
 	const uint8_t *key;
 
@@ -103,16 +113,23 @@ static void use(struct keyd_ring *r)
 		keyd_ring_subkey(r, i, keyd_ring_newest(r, i), KEYPROTO_FOR_SPOOL, &key);
 	keyd_ring_keys(r, use_key, r);
 	check(keyd_ring_each(r, copy_record, copy) == 0);
+	buf_init(&in, 1 << 24);
+	buf_init(&out, 1 << 24);
+	check(keyd_ring_each(r, add_record, &in) == 0);
+	check(keyd_ring_each(copy, add_record, &out) == 0);
+	check(span_equal(buf_span(&in), buf_span(&out)));
+	buf_clear(&in);
+	buf_clear(&out);
 	keyd_ring_counts(copy, &b);
 	check(a.customers == b.customers && a.deks == b.deks && a.keks == b.keks &&
 	      a.keys == b.keys);
 	keyd_ring_free(copy);
 }
 
-static void snapshot(struct span records)
+static void snapshot(struct span records, struct keyd_ring *r)
 {
 	struct keyd_snapshot_head head = {.generation = 1, .next_slot = 2, .slot_count = 1};
-	struct keyd_ring *none = new_ring(), *r = ring_with_keks();
+	struct keyd_ring *none = new_ring();
 	struct buf b;
 	uint8_t tag[32];
 	const uint8_t *at;
@@ -135,14 +152,12 @@ static void snapshot(struct span records)
 		use(r);
 	buf_clear(&b);
 	keyd_ring_free(none);
-	keyd_ring_free(r);
 }
 
-static void journal(struct span records, int sealed)
+static void journal(struct span records, int sealed, struct keyd_ring *r)
 {
 	static const uint8_t snap[32] = "tag of a snapshot";
 	struct keyd_journal_base base = {keys->journal, id, 1, snap};
-	struct keyd_ring *r = ring_with_keks();
 	struct keyd_journal_read at;
 	uint8_t header[KEYD_JOURNAL_HEADER], tag[32];
 	uint64_t count = 0;
@@ -165,28 +180,27 @@ static void journal(struct span records, int sealed)
 		use(r);
 	}
 	buf_clear(&b);
-	keyd_ring_free(r);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct keyd_snapshot_head head;
 	struct span rest = span_of(data + 1, size - 1);
+	struct keyd_ring *r;
 
 	if (size < 1)
 		return 0;
 	if (!keys)
 		set_up();
-	switch (data[0] & 3) {
-	case 0:
+	if ((data[0] & 3) == KEYD_FUZZ_HEAD) {
 		keyd_snapshot_head_parse(rest, &head);
-		break;
-	case 1:
-		snapshot(rest);
-		break;
-	default:
-		journal(rest, data[0] & 1 ? 0 : 1);
-		break;
+		return 0;
 	}
+	r = data[0] & KEYD_FUZZ_EMPTY ? new_ring() : ring_with_keks();
+	if ((data[0] & 3) == KEYD_FUZZ_SNAPSHOT)
+		snapshot(rest, r);
+	else
+		journal(rest, (data[0] & 3) == KEYD_FUZZ_JOURNAL, r);
+	keyd_ring_free(r);
 	return 0;
 }

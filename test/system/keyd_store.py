@@ -86,21 +86,26 @@ def slot_key(slot, secret):
 class Store:
     """Opens by the first slot of a method; everything must verify."""
 
-    def __init__(self, snapshot, journal, secret, method="file"):
+    def __init__(self, snapshot, journal, secret, method="file", anchor=None):
         r = Reader(snapshot[:-32])
         assert r.raw(16) == b"sealpost-keys-v1" and r.u(4) == 2
-        self.id, self.generation, self.made, self.next_slot = r.raw(16), r.u(8), r.u(8), r.u(4)
+        self.id, self.generation, self.made = r.raw(16), r.u(8), r.u(8)
+        self.restored, self.anchor_id, self.anchored, self.next_slot = r.u(1), r.raw(16), r.u(8), r.u(4)
         self.slots = [read_slot(r.bytes(2)) for _ in range(r.u(1))]
         ids = [s.id for s in self.slots]
         assert len(set(ids)) == len(ids) and 0 < min(ids) and max(ids) < self.next_slot
         slot = next(s for s in self.slots if s.method == method)
         self.root = unwrap(slot_key(slot, secret), slot.wrapped, self.aad("slot") + slot.head)
-        self.kek_key = hkdf(self.root, b"sealpost-root-1 kek wrap")
+        self.base_key = self.kek_key = hkdf(self.root, b"sealpost-root-1 kek wrap")
+        if anchor:
+            self.kek_key = hkdf(self.base_key, b"sealpost-anchor-1 kek wrap" + anchor)
         self.key_key = hkdf(self.root, b"sealpost-root-1 key wrap")
         self.snapshot_key = hkdf(self.root, b"sealpost-root-1 snapshot mac")
         self.journal_key = hkdf(self.root, b"sealpost-root-1 journal mac")
+        self.tombstone_key = hkdf(self.root, b"sealpost-root-1 tombstone mac")
         assert mac(self.snapshot_key, snapshot[:-32]) == snapshot[-32:]
-        self.keks, self.deks, self.keys = {}, {}, {}
+        self.keks, self.deks, self.keys, self.starts = {}, {}, {}, []
+        self.tombs, self.backups = {}, {}
         self.kek_states, self.wrapped_by, self.identity, self.notes = {}, {}, {}, {}
         first = True
         while kind := r.u(1):
@@ -115,7 +120,7 @@ class Store:
 
     def take(self, kind, body):
         {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key, 5: self.rewrap, 6: self.kek_state,
-         12: self.note}[kind](Reader(body))
+         9: self.tombstone, 10: self.start, 11: self.backup, 12: self.note}[kind](Reader(body))
 
     @staticmethod
     def state(r, *lawful):
@@ -142,6 +147,8 @@ class Store:
         self.state(r, "active", "retired")
         wrapped = r.raw(60)
         assert r.rest() == b""
+        if customer.decode() in self.tombs:
+            return
         assert keyref not in self.deks
         self.unwrap_dek(keyref, customer, version, kek_version, generation, wrapped)
 
@@ -193,6 +200,38 @@ class Store:
         assert key.public_key().public_bytes(serialization.Encoding.DER,
                                              serialization.PublicFormat.SubjectPublicKeyInfo) == spki
         self.keys[label.decode()] = key
+
+    def start(self, r):
+        sequence, branch, when, accepted = r.u(8), r.u(8), r.u(8), r.u(8)
+        assert r.rest() == b"" and branch and when
+        assert not self.starts or self.starts[-1][0] < sequence
+        self.starts.append((sequence, branch, accepted))
+
+    def tombstone(self, r):
+        token, state, dead, changed, since = r.bytes(1), r.u(1), r.u(8), r.u(8), r.u(8)
+        kek, backup = r.u(4), r.u(4)
+        assert r.rest() == b"" and 1 <= state <= 6
+        customer = self.token(token)
+        assert self.tombs.get(customer, (0,))[0] <= state
+        self.tombs[customer] = state, dead, changed, since, kek, backup
+        if state >= 2:
+            self.deks = {n: d for n, d in self.deks.items() if d[0] != customer}
+
+    def token(self, token):
+        r = Reader(token)
+        assert r.u(1) == 1 and r.raw(16) == self.id
+        customer, ordered, own = r.bytes(1), r.raw(8), r.raw(32)
+        assert r.rest() == b""
+        assert own == mac(self.tombstone_key, b"sealpost-tombstone-1", self.id, bytes([len(customer)]), customer,
+                          ordered)
+        return customer.decode()
+
+    def backup(self, r):
+        number, state, created, _, _, generation, wrapped = (r.u(4), r.u(1), r.u(8), r.u(8), r.u(8), r.u(8),
+                                                             r.bytes(1))
+        assert r.rest() == b"" and 1 <= state <= 3 and (state == 1) == bool(wrapped)
+        aad = self.aad("backup") + struct.pack(">IQQ", number, generation, created)
+        self.backups[number] = state, unwrap(self.kek_key, wrapped, aad) if wrapped else None
 
     def read_journal(self, data, snapshot_tag):
         r = Reader(data)

@@ -10,6 +10,7 @@
 #include "keyproto/keyproto_msg.h"
 #include "keyproto/keyproto_rotate.h"
 #include "keyproto/keyproto_slot.h"
+#include "keyproto/keyproto_witness.h"
 
 /* 0: out holds the body again. ERR_FORMAT: _get refused. Anything else: _put failed on what _get gave. */
 typedef int (*keyproto_roundtrip_fn)(struct span body, struct buf *out);
@@ -55,6 +56,7 @@ KEYPROTO_ROUNDTRIP_STRUCT(schedule, keyproto_schedule)
 KEYPROTO_ROUNDTRIP_STRUCT(slot_add, keyproto_slot_add)
 KEYPROTO_ROUNDTRIP_STRUCT(slot_made, keyproto_slot_made)
 KEYPROTO_ROUNDTRIP_STRUCT(slot_test, keyproto_slot_test)
+KEYPROTO_ROUNDTRIP_STRUCT(witness, keyproto_witness)
 
 static int roundtrip_event(struct span body, struct buf *out)
 {
@@ -99,6 +101,7 @@ static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_key_add,	       roundtrip_event,	      roundtrip_bytes,
     roundtrip_rotate,	       roundtrip_schedule,    roundtrip_rotation,
     roundtrip_slot_add,	       roundtrip_slot_made,   roundtrip_slot_test,  roundtrip_slot_remove,
+    roundtrip_witness,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 

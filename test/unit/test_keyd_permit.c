@@ -17,6 +17,7 @@
 #include "keyd/keyd_crypto.h"
 #include "keyproto/keyproto_rotate.h"
 #include "test/unit/keyd_play.h"
+#include "test/unit/keyd_requests.h"
 
 /* "role socket op subject". subject: "-" for none, a purpose, a label, or the beginning of one and a "*" for
  * whatever stands behind it. Written from the manual, not from keyd_permit.c. */
@@ -32,6 +33,7 @@ static const char *const allowed[] = {
     "relay use blind-index index",
     "relay use sign tls/*",
     "relay use public-key *",
+    "relay use witness -",
     "milter use hello -",
     "milter use status -",
     "milter use verify-mac campaign/*",
@@ -46,6 +48,7 @@ static const char *const allowed[] = {
     "officer admin public-key *",
     "officer admin sign tls/*",
     "officer admin mac campaign/*",
+    "officer admin accept -",
     "officer admin rotate -",
     "officer admin rotation -",
     "officer admin schedule -",
@@ -176,158 +179,6 @@ static void a_prefix_needs_something_behind_it_and_is_not_found_elsewhere(void *
 
 /* --- The same, played through sessions: what is denied has no effect. */
 
-static void put_derive_new(struct buf *b, const char *subject, unsigned purpose)
-{
-	struct keyproto_derive_new m = {.customer = SPAN_LIT("default"),
-					.purpose = (uint8_t)purpose,
-					.count = 1,
-					.contexts = {SPAN_LIT("context")}};
-	(void)subject;
-	keyproto_derive_new_put(b, &m);
-}
-
-static void put_derive_existing(struct buf *b, const char *subject, unsigned purpose)
-{
-	static const uint8_t salt[KEYPROTO_SALT];
-	struct keyproto_derive_existing m = {
-	    .count = 1,
-	    .items = {{SPAN_LIT("default"), (uint8_t)purpose, 1, salt, SPAN_LIT("context")}}};
-	(void)subject;
-	keyproto_derive_existing_put(b, &m);
-}
-
-static void put_fields(struct buf *b, const char *subject, unsigned purpose)
-{
-	struct keyproto_fields m = {.customer = SPAN_LIT("default"),
-				    .purpose = (uint8_t)purpose,
-				    .count = 1,
-				    .items = {{SPAN_LIT("aad"), SPAN_LIT("data")}}};
-	(void)subject;
-	keyproto_fields_put(b, &m);
-}
-
-static void put_mac(struct buf *b, const char *subject, unsigned purpose)
-{
-	static const uint8_t mac[32];
-	struct keyproto_mac m = {.customer = SPAN_LIT("default"),
-				 .label = span_str(subject),
-				 .data = SPAN_LIT("data"),
-				 .mac = span_of(mac, purpose ? 32 : 0)};
-	keyproto_mac_put(b, &m);
-}
-
-static void put_mac_to_verify(struct buf *b, const char *subject, unsigned purpose)
-{
-	(void)purpose;
-	put_mac(b, subject, 1);
-}
-
-static void put_sign(struct buf *b, const char *subject, unsigned purpose)
-{
-	struct keyproto_sign m = {span_str(subject), KEYPROTO_ALG_ES256, SPAN_LIT("some text")};
-	(void)purpose;
-	keyproto_sign_put(b, &m);
-}
-
-static void put_name(struct buf *b, const char *subject, unsigned purpose)
-{
-	(void)purpose;
-	keyproto_bytes_put(b, span_str(subject));
-}
-
-static void put_customer(struct buf *b, const char *subject, unsigned purpose)
-{
-	(void)subject;
-	(void)purpose;
-	keyproto_bytes_put(b, SPAN_LIT("somebody"));
-}
-
-static void put_key_add(struct buf *b, const char *subject, unsigned purpose)
-{
-	struct keyproto_key_add m = {span_str(subject), KEYPROTO_KEY_EC_P256};
-	(void)purpose;
-	keyproto_key_add_put(b, &m);
-}
-
-static void put_init(struct buf *b, const char *subject, unsigned purpose)
-{
-	struct keyproto_init m = {.count = 1, .slots = {{.method = KEYPROTO_SLOT_FILE}}};
-	(void)subject;
-	(void)purpose;
-	keyproto_init_put(b, &m);
-}
-
-static void put_slot(struct buf *b, const char *subject, unsigned purpose)
-{
-	struct keyproto_slot m = {.method = KEYPROTO_SLOT_FILE};
-	(void)subject;
-	(void)purpose;
-	keyproto_slot_put(b, &m);
-}
-
-static void put_rotate(struct buf *b, const char *subject, unsigned purpose)
-{
-	struct keyproto_rotate m = {KEYPROTO_ROTATE_KEK, SPAN_LIT("all"), 0};
-	(void)subject;
-	(void)purpose;
-	keyproto_rotate_put(b, &m);
-}
-
-static void put_rotation(struct buf *b, const char *subject, unsigned purpose)
-{
-	(void)subject;
-	(void)purpose;
-	keyproto_rotation_put(b, KEYPROTO_ROTATION_PAUSE);
-}
-
-static void put_schedule(struct buf *b, const char *subject, unsigned purpose)
-{
-	struct keyproto_schedule m = {KEYPROTO_SCHEDULE_KEKS, 0};
-	(void)subject;
-	(void)purpose;
-	keyproto_schedule_put(b, &m);
-}
-
-enum about { NOTHING, PURPOSE, LABEL };
-
-/* Each request as somebody would make it who means it. result: what a READY keyd with customer
- * default and key tls/relay answers to who may; 1: anything but a denial. An operation that is
- * not here has no body. */
-static const struct request {
-	unsigned op;
-	enum about about;
-	void (*put)(struct buf *b, const char *subject, unsigned purpose);
-	int result;
-} requests[] = {
-    {KEYPROTO_DERIVE_NEW, PURPOSE, put_derive_new, 0},
-    {KEYPROTO_DERIVE_EXISTING, PURPOSE, put_derive_existing, 0},
-    {KEYPROTO_SEAL_FIELDS, PURPOSE, put_fields, 0},
-    {KEYPROTO_OPEN_FIELDS, PURPOSE, put_fields, 0},
-    {KEYPROTO_BLIND_INDEX, PURPOSE, put_fields, 0},
-    {KEYPROTO_MAC, LABEL, put_mac, 0},
-    {KEYPROTO_VERIFY_MAC, LABEL, put_mac_to_verify, ERR_AUTH},
-    {KEYPROTO_SIGN, LABEL, put_sign, 1},
-    {KEYPROTO_PUBLIC_KEY, LABEL, put_name, 1},
-    {KEYPROTO_INIT, NOTHING, put_init, ERR_BADSTATE},
-    {KEYPROTO_UNSEAL, NOTHING, put_slot, ERR_BADSTATE},
-    {KEYPROTO_CUSTOMER_ADD, NOTHING, put_customer, 0},
-    {KEYPROTO_KEY_ADD, LABEL, put_key_add, 1},
-    {KEYPROTO_ROTATE, NOTHING, put_rotate, 0},
-    {KEYPROTO_ROTATION, NOTHING, put_rotation, 0},
-    {KEYPROTO_SCHEDULE, NOTHING, put_schedule, 0},
-};
-
-static const struct request *request_of(unsigned op)
-{
-	static struct request none;
-
-	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
-		if (requests[i].op == op)
-			return &requests[i];
-	none = (struct request){op, NOTHING, NULL, 1};
-	return &none;
-}
-
 /* All that a request could change, and that others could see of it. */
 struct world {
 	unsigned state, sessions;
@@ -384,17 +235,11 @@ static void join(struct keyd_play_client *c, struct keyd_play *p, unsigned role,
 
 static int send_request(struct keyd_play_client *c, unsigned op, const char *subject)
 {
-	const struct request *r = request_of(op);
 	struct buf *body = keyd_play_begin(c);
-	unsigned purpose = 0;
 
-	for (unsigned i = 1; i <= KEYPROTO_FOR_HMAC; i++)
-		if (!strcmp(subject, keyproto_purpose_name(i)))
-			purpose = i;
-	if (r->put)
-		r->put(body, subject, purpose);
+	keyd_request_put(body, op, subject);
 	if (buf_failed(body)) /* a label that no request can carry */
-		return 1;
+		return KEYD_REQUEST_ANY;
 	return keyd_play_call(c, op);
 }
 
@@ -405,17 +250,18 @@ typedef void visit(struct keyd_play *p, unsigned role, unsigned socket, unsigned
 static void each_request(struct keyd_play *p, visit *fn)
 {
 	for (unsigned op = 1; op < KEYPROTO_EVENT; op++) {
-		enum about about = request_of(op)->about;
+		enum keyd_request_about about = keyd_request_of(op)->about;
 		/* What is in no line is no operation: a test of its own below. */
 		if (!has_a_line(op) || op == KEYPROTO_HELLO)
 			continue;
 		for (unsigned i = 0; i < 2 * KEYPROTO_ROLE_AUDITOR; i++) {
 			unsigned role = 1 + i / 2, socket = 1 + i % 2;
-			if (about == NOTHING)
+			if (about == KEYD_REQUEST_NOTHING)
 				fn(p, role, socket, op, "-");
-			for (unsigned k = 1; about == PURPOSE && k <= KEYPROTO_FOR_HMAC; k++)
+			for (unsigned k = 1;
+			     about == KEYD_REQUEST_PURPOSE && k <= KEYPROTO_FOR_HMAC; k++)
 				fn(p, role, socket, op, keyproto_purpose_name(k));
-			for (size_t k = 0; about == LABEL && k < LABELS; k++)
+			for (size_t k = 0; about == KEYD_REQUEST_LABEL && k < LABELS; k++)
 				fn(p, role, socket, op, labels[k]);
 		}
 	}
@@ -437,7 +283,8 @@ static void denied_without_effect(struct keyd_play *p, unsigned role, unsigned s
 	join(&c, p, role, socket);
 	rc = send_request(&c, op, subject);
 	/* Who may do it with another subject is told first that keyd is not ready. */
-	if (rc != 1 && !(p->keyd->state != KEYPROTO_READY && expected_any(role, socket, op))) {
+	if (rc != KEYD_REQUEST_ANY &&
+	    !(p->keyd->state != KEYPROTO_READY && expected_any(role, socket, op))) {
 		if (rc != ERR_DENIED)
 			fail_msg("%s on socket %u: %s %s answered %s", keyproto_role_name(role),
 				 socket, keyproto_op_name(op), subject, err_text(rc));
@@ -454,7 +301,7 @@ static void served(struct keyd_play *p, unsigned role, unsigned socket, unsigned
 		   const char *subject)
 {
 	struct keyd_play_client officer, c;
-	int want = request_of(op)->result, rc;
+	int want = keyd_request_of(op)->result, rc;
 
 	if (!expected(role, socket, op, subject))
 		return;
@@ -464,7 +311,7 @@ static void served(struct keyd_play *p, unsigned role, unsigned socket, unsigned
 	keyd_play_leave(&officer);
 	join(&c, p, role, socket);
 	rc = send_request(&c, op, subject);
-	if (want == 1 ? rc == ERR_DENIED : rc != want)
+	if (want == KEYD_REQUEST_ANY ? rc == ERR_DENIED : rc != want)
 		fail_msg("%s: %s %s answered %s", keyproto_role_name(role), keyproto_op_name(op),
 			 subject, err_text(rc));
 	assert_int_equal(p->keyd->counts.denied, 0);

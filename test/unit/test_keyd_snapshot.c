@@ -28,6 +28,9 @@ static void head(struct buf *b, uint32_t format, uint32_t next, unsigned count, 
 	wire_put_raw(b, "0123456789abcdef", 16);
 	wire_put_u64(b, 5);
 	wire_put_u64(b, 1000);
+	wire_put_u8(b, 1);
+	wire_put_raw(b, "an anchor's id..", 16);
+	wire_put_u64(b, 900);
 	wire_put_u32(b, next);
 	wire_put_u8(b, (uint8_t)count);
 	buf_init(&slot, 2048);
@@ -70,6 +73,9 @@ static void a_head_says_which_slots_there_are(void **state)
 	assert_true(parsed(2, 10, 3, ids, &h) > 0);
 	assert_int_equal(h.generation, 5);
 	assert_int_equal(h.made, 1000);
+	assert_int_equal(h.restored, 1);
+	assert_memory_equal(h.anchor, "an anchor's id..", 16);
+	assert_int_equal(h.anchored, 900);
 	assert_int_equal(h.next_slot, 10);
 	assert_int_equal(h.slot_count, 3);
 	for (unsigned i = 0; i < 3; i++)

@@ -480,6 +480,26 @@ static void a_second_call_is_told_that_the_token_is_busy(void **state)
 	keyd_token_stop(s.t);
 }
 
+static void a_call_ends_when_keyd_stops(void **state)
+{
+	struct second s;
+	uint8_t in[KEYD_TOKEN_MSG_MAX];
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	s.t = keyd_token_attach(pair[0], 600 * CLOCK_SEC);
+	pthread_create(&s.thread, NULL, ask_second, &s);
+	assert_true(recv(pair[1], in, sizeof(in), 0) > 0);
+	keyd_token_quit(s.t);
+	pthread_join(s.thread, NULL);
+	assert_int_equal(s.rc, ERR_AWAY);
+	assert_false(keyd_token_alive(s.t));
+	assert_int_equal(recv(pair[1], in, sizeof(in), 0), 0); /* so the helper ends */
+	keyd_token_stop(s.t);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -495,6 +515,7 @@ int main(void)
 	    cmocka_unit_test(only_listed_modules_are_loaded_by_path),
 	    cmocka_unit_test(a_module_that_hangs_costs_its_request_alone),
 	    cmocka_unit_test(a_second_call_is_told_that_the_token_is_busy),
+	    cmocka_unit_test(a_call_ends_when_keyd_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

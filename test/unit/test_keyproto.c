@@ -64,6 +64,8 @@ static const struct {
     {"slot-remove", KEYPROTO_SLOT_REMOVE, 0, 0, roundtrip_slot_remove},
     {"slot-test", KEYPROTO_SLOT_TEST, 0, 0, roundtrip_slot_test},
     {"unseal-cancel", KEYPROTO_UNSEAL_CANCEL, 0, 0, NULL},
+    {"witness", KEYPROTO_WITNESS, 0, 0, roundtrip_witness},
+    {"witness-reply", KEYPROTO_WITNESS, 0, 1, roundtrip_witness},
 };
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
 

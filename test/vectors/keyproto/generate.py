@@ -28,6 +28,7 @@ SPKI = run(0x30, 91)
 STATUS = (b'{"state":"ready","store":"00112233445566778899aabbccddeeff","generation":12,"uptime_s":5}')
 SCHEDULE = (b'{"shards":[{"shard":128,"version":2,"created":1795341600000000,"due":1803117600000000,"deks":3906,"left":0,'
             b'"older":[{"version":1,"state":"retired","until":1797933600000000}]}]}')
+MARK = u64(12) + u64(3456) + run(0x70, 8)
 SLOT_FILE = u8(1) + s16(b"")
 SLOT_PASS = u8(2) + s16(b"correct horse battery staple")
 SHARE = (b"sealpost-share-1-2-1-6i4awa-33dxha-g7e3yx-ipgbxs-sdnhet-46ebtp-rlkzzz-zf2n6n-juw4fq-xislh6-vxe6hv-wl2ssb")
@@ -84,6 +85,8 @@ EXAMPLES = [
     ("slot-remove", 21, frame(39, 19, u32(3))),
     ("slot-test", 20, frame(40, 20, u32(2) + s16(b"correct horse battery staple"))),
     ("unseal-cancel", None, frame(41, 21)),
+    ("witness", 22, frame(25, 17, run(0x50, 16) + MARK + u32(2) + u16(0))),
+    ("witness-reply", 22, frame(25, 17, run(0x50, 16) + MARK + u32(3) + u16(1) + s16(run(0x60, 45)), epoch=8)),
 ]
 
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* WITNESS and ACCEPT: what others remember of the store, and an officer's word that it stands all
+ * the same. */
+#include "keyd/keyd_op.h"
+
+#include "core/err.h"
+#include "core/log.h"
+#include "keyd/keyd_ring_start.h"
+
+/* For when keyd opens. */
+static int keep(struct keyd *k, const struct keyproto_witness *m)
+{
+	int rc = 0;
+
+	if (memcmp(m->store, keyd_store_id(k), 16))
+		return ERR_LOCKED;
+	keyd_witness_heard(k, KEYD_WITNESS_RELAY, &m->mark);
+	for (unsigned i = 0; rc == 0 && i < m->count; i++)
+		rc = keyd_witness_pend(k, m->tombs[i]);
+	return rc == 0 ? ERR_LOCKED : rc;
+}
+
+int keyd_op_witness(struct keyd_op_call *call)
+{
+	struct keyd *k = call->keyd;
+	struct keyproto_witness m, reply = {.count = 0};
+	int rc;
+
+	if (keyproto_witness_get(call->body, &m) < 0)
+		return KEYD_OP_MALFORMED;
+	if (k->state != KEYPROTO_READY)
+		return keep(k, &m);
+	reply.store = keyd_store_id(k);
+	rc = memcmp(m.store, reply.store, 16) ? 0
+					      : keyd_witness_heard(k, KEYD_WITNESS_RELAY, &m.mark);
+	if (rc < 0)
+		return rc;
+	keyd_ring_mark(k->ring, keyd_generation(k), &reply.mark);
+	return keyproto_witness_put(call->reply, &reply);
+}
+
+int keyd_op_accept(struct keyd_op_call *call)
+{
+	struct keyd *k = call->keyd;
+	int rc;
+
+	if (call->body.n)
+		return KEYD_OP_MALFORMED;
+	if (k->opening)
+		return ERR_BUSY;
+	if (!k->witness.why)
+		return ERR_BADSTATE;
+	k->witness.accepted = 1;
+	log_event(LOG_LEVEL_WARN, call->session->name, "rollback-accepted", "uid=%u",
+		  (unsigned)call->session->uid);
+	rc = keyd_open_slots(k, 0);
+	return rc == ERR_AUTH ? ERR_LOCKED : rc;
+}

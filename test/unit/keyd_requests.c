@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test/unit/keyd_requests.h"
+
+#include <string.h>
+
+#include "core/err.h"
+#include "keyproto/keyproto_rotate.h"
+
+static void put_derive_new(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_derive_new m = {.customer = SPAN_LIT("default"),
+					.purpose = (uint8_t)purpose,
+					.count = 1,
+					.contexts = {SPAN_LIT("context")}};
+	(void)subject;
+	keyproto_derive_new_put(b, &m);
+}
+
+static void put_derive_existing(struct buf *b, const char *subject, unsigned purpose)
+{
+	static const uint8_t salt[KEYPROTO_SALT];
+	struct keyproto_derive_existing m = {
+	    .count = 1,
+	    .items = {{SPAN_LIT("default"), (uint8_t)purpose, 1, salt, SPAN_LIT("context")}}};
+	(void)subject;
+	keyproto_derive_existing_put(b, &m);
+}
+
+static void put_fields(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_fields m = {.customer = SPAN_LIT("default"),
+				    .purpose = (uint8_t)purpose,
+				    .count = 1,
+				    .items = {{SPAN_LIT("aad"), SPAN_LIT("data")}}};
+	(void)subject;
+	keyproto_fields_put(b, &m);
+}
+
+static void put_mac(struct buf *b, const char *subject, unsigned purpose)
+{
+	static const uint8_t mac[32];
+	struct keyproto_mac m = {.customer = SPAN_LIT("default"),
+				 .label = span_str(subject),
+				 .data = SPAN_LIT("data"),
+				 .mac = span_of(mac, purpose ? 32 : 0)};
+	keyproto_mac_put(b, &m);
+}
+
+static void put_mac_to_verify(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)purpose;
+	put_mac(b, subject, 1);
+}
+
+static void put_sign(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_sign m = {span_str(subject), KEYPROTO_ALG_ES256, SPAN_LIT("some text")};
+	(void)purpose;
+	keyproto_sign_put(b, &m);
+}
+
+static void put_name(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)purpose;
+	keyproto_bytes_put(b, span_str(subject));
+}
+
+static void put_customer(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)subject;
+	(void)purpose;
+	keyproto_bytes_put(b, SPAN_LIT("somebody"));
+}
+
+static void put_key_add(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_key_add m = {span_str(subject), KEYPROTO_KEY_EC_P256};
+	(void)purpose;
+	keyproto_key_add_put(b, &m);
+}
+
+static void put_init(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_init m = {.count = 1, .slots = {{.method = KEYPROTO_SLOT_FILE}}};
+	(void)subject;
+	(void)purpose;
+	keyproto_init_put(b, &m);
+}
+
+static void put_rotate(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_rotate m = {KEYPROTO_ROTATE_KEK, SPAN_LIT("all"), 0};
+	(void)subject;
+	(void)purpose;
+	keyproto_rotate_put(b, &m);
+}
+
+static void put_rotation(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)subject;
+	(void)purpose;
+	keyproto_rotation_put(b, KEYPROTO_ROTATION_PAUSE);
+}
+
+static void put_schedule(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_schedule m = {KEYPROTO_SCHEDULE_KEKS, 0};
+	(void)subject;
+	(void)purpose;
+	keyproto_schedule_put(b, &m);
+}
+
+static void put_slot(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_slot m = {.method = KEYPROTO_SLOT_FILE};
+	(void)subject;
+	(void)purpose;
+	keyproto_slot_put(b, &m);
+}
+
+static const struct keyd_request requests[] = {
+    {KEYPROTO_DERIVE_NEW, KEYD_REQUEST_PURPOSE, put_derive_new, 0},
+    {KEYPROTO_DERIVE_EXISTING, KEYD_REQUEST_PURPOSE, put_derive_existing, 0},
+    {KEYPROTO_SEAL_FIELDS, KEYD_REQUEST_PURPOSE, put_fields, 0},
+    {KEYPROTO_OPEN_FIELDS, KEYD_REQUEST_PURPOSE, put_fields, 0},
+    {KEYPROTO_BLIND_INDEX, KEYD_REQUEST_PURPOSE, put_fields, 0},
+    {KEYPROTO_MAC, KEYD_REQUEST_LABEL, put_mac, 0},
+    {KEYPROTO_VERIFY_MAC, KEYD_REQUEST_LABEL, put_mac_to_verify, ERR_AUTH},
+    {KEYPROTO_SIGN, KEYD_REQUEST_LABEL, put_sign, KEYD_REQUEST_ANY},
+    {KEYPROTO_PUBLIC_KEY, KEYD_REQUEST_LABEL, put_name, KEYD_REQUEST_ANY},
+    {KEYPROTO_INIT, KEYD_REQUEST_NOTHING, put_init, ERR_BADSTATE},
+    {KEYPROTO_UNSEAL, KEYD_REQUEST_NOTHING, put_slot, ERR_BADSTATE},
+    {KEYPROTO_CUSTOMER_ADD, KEYD_REQUEST_NOTHING, put_customer, 0},
+    {KEYPROTO_KEY_ADD, KEYD_REQUEST_LABEL, put_key_add, KEYD_REQUEST_ANY},
+    {KEYPROTO_ROTATE, KEYD_REQUEST_NOTHING, put_rotate, 0},
+    {KEYPROTO_ROTATION, KEYD_REQUEST_NOTHING, put_rotation, 0},
+    {KEYPROTO_SCHEDULE, KEYD_REQUEST_NOTHING, put_schedule, 0},
+};
+
+const struct keyd_request *keyd_request_of(unsigned op)
+{
+	static const struct keyd_request none = {0, KEYD_REQUEST_NOTHING, NULL, KEYD_REQUEST_ANY};
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		if (requests[i].op == op)
+			return &requests[i];
+	return &none;
+}
+
+void keyd_request_put(struct buf *b, unsigned op, const char *subject)
+{
+	const struct keyd_request *r = keyd_request_of(op);
+	unsigned purpose = 0;
+
+	for (unsigned i = 1; i <= KEYPROTO_FOR_HMAC; i++)
+		if (!strcmp(subject, keyproto_purpose_name(i)))
+			purpose = i;
+	if (r->put)
+		r->put(b, subject, purpose);
+}
