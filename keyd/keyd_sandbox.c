@@ -294,7 +294,8 @@ void keyd_sandbox_calls(struct keyd_sandbox *s)
 		log_event(LOG_LEVEL_WARN, NULL, "sandbox-partial", "part=seccomp error=\"%s\"",
 			  err_text(rc));
 	if (s->seccomp && s->landlock)
-		log_event(LOG_LEVEL_INFO, NULL, "sandbox-on", "calls=%zu landlock=%d",
+		log_event(LOG_LEVEL_INFO, NULL, "sandbox-on",
+			  "calls=%zu action=kill-process landlock=%d",
 			  sizeof(calls) / sizeof(calls[0]), s->landlock);
 }
 
