@@ -9,9 +9,9 @@
 #include "core/log.h"
 #include "core/rand.h"
 #include "core/secret.h"
-#include "keyd/keyd_credential.h"
 #include "keyd/keyd_selftest.h"
 #include "keyd/keyd_session.h"
+#include "keyd/keyd_slot.h"
 
 /* The one place where the state changes. */
 static void enter(struct keyd *k, unsigned state, const char *why)
@@ -22,6 +22,7 @@ static void enter(struct keyd *k, unsigned state, const char *why)
 	k->state = state;
 	k->why = state == KEYPROTO_ERROR ? why : NULL;
 	k->epoch++;
+	keyd_unseal_drop(&k->unseal);
 	list_each(s, &k->sessions, struct keyd_session, link)
 		keyd_session_push(s);
 }
@@ -39,6 +40,7 @@ struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
 	k->scratch = secret_alloc(sizeof(*k->scratch));
 	keyd_change_init(k);
 	keyd_witness_init(&k->witness);
+	keyd_unseal_init(&k->unseal, loop);
 	if (loop) {
 		k->pool = keyd_pool_new(loop, 2, 0);
 		k->disk = keyd_pool_new(loop, 1, 0);
@@ -74,6 +76,7 @@ void keyd_free(struct keyd *k)
 	    keyd_store_snapshot(k->store, k->ring) < 0)
 		log_event(LOG_LEVEL_WARN, NULL, "snapshot-failed", "when=stop");
 	keyd_rotate_free(k->rotate);
+	keyd_unseal_clear(&k->unseal);
 	keyd_ring_free(k->ring);
 	keyd_store_close(k->store);
 	keyd_witness_clear(&k->witness);
@@ -110,7 +113,7 @@ int keyd_start(struct keyd *k)
 		return 0;
 	}
 	enter(k, KEYPROTO_LOCKED, "store found");
-	keyd_open_slots(k, 0);
+	keyd_open_slots(k);
 	return 0;
 }
 
@@ -265,61 +268,22 @@ int keyd_create(struct keyd *k, const struct keyd_snapshot_head *head, const uin
 	return 0;
 }
 
-/* Tries one configured secret on every stored slot of its method. */
-static int try_secret(const struct keyd *k, unsigned method, struct span secret, uint8_t root[32])
+int keyd_open_slots(struct keyd *k)
 {
 	const struct keyd_snapshot_head *head = keyd_store_head(k->store);
-	int rc = ERR_AUTH;
+	struct keyd_slot_vault *v = keyd_slot_vault_new();
+	struct keyd_slot_outcome outcome;
+	int rc = v ? keyd_slot_gather(k->conf, KEYPROTO_SLOT_ANY, head, NULL, v) : ERR_NOMEM;
 
-	for (unsigned i = 0; rc < 0 && i < head->slot_count; i++)
-		if (head->slots[i].method == method)
-			rc = keyd_root_slot_open(&head->slots[i], head->id, secret, root);
-	return rc;
-}
-
-static int try_slot(const struct keyd *k, const struct keyd_conf_slot *slot, uint8_t root[32])
-{
-	struct buf secret;
-	uint8_t *key;
-	int rc;
-
-	if (slot->method == KEYPROTO_SLOT_FILE) {
-		key = secret_alloc(32);
-		rc = key ? keyd_root_file_read(slot->path, key) : ERR_NOMEM;
-		if (rc == 0)
-			rc = try_secret(k, KEYPROTO_SLOT_FILE, span_of(key, 32), root);
-		secret_free(key, 32);
-		return rc;
-	}
-	buf_init_wiped(&secret, KEYD_ROOT_SECRET_MAX);
-	rc = keyd_credential_read(slot->name, &secret);
-	if (rc == 0)
-		rc = try_secret(k, KEYPROTO_SLOT_CREDENTIAL, buf_span(&secret), root);
-	buf_clear(&secret);
-	return rc;
-}
-
-int keyd_open_slots(struct keyd *k, unsigned method)
-{
-	uint8_t *root = secret_alloc(32);
-	int rc = root ? ERR_AUTH : ERR_NOMEM;
-
-	for (size_t i = 0; root && rc < 0 && i < k->conf->slots.count; i++) {
-		const struct keyd_conf_slot *slot = keyd_conf_slot(k->conf, i);
-		if (slot->method == KEYPROTO_SLOT_PASSPHRASE ||
-		    (method && (unsigned)slot->method != method))
-			continue;
-		rc = try_slot(k, slot, root);
-		if (rc < 0)
-			log_event(LOG_LEVEL_WARN, NULL, "slot-failed",
-				  "slot=%zu method=%s error=\"%s\"", i,
-				  keyd_root_method_name((unsigned)slot->method), err_text(rc));
+	if (rc == 0) {
+		rc = keyd_slot_open(v, head, 0, k->token, &outcome);
+		keyd_slot_log(v, &outcome, NULL);
 	}
 	if (rc == 0)
-		rc = keyd_unlock(k, root);
+		rc = keyd_unlock(k, v->root);
 	else if (rc != ERR_NOMEM)
 		rc = ERR_AUTH;
-	secret_free(root, 32);
+	keyd_slot_vault_free(v);
 	return rc;
 }
 

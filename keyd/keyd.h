@@ -24,6 +24,8 @@
 #include "keyd/keyd_rotate.h"
 #include "keyd/keyd_sandbox.h"
 #include "keyd/keyd_store.h"
+#include "keyd/keyd_token.h"
+#include "keyd/keyd_unseal.h"
 #include "keyd/keyd_witness.h"
 
 /* What the operations of one request work in: secret memory, wiped after use. */
@@ -51,6 +53,7 @@ struct keyd {
 	struct keyd_rate *rate;
 	struct keyd_scratch *scratch;
 	struct keyd_root_delay delay;
+	struct keyd_unseal unseal; /* by shares, while it is under way */
 	struct keyd_sandbox sandbox; /* what holds; set by main */
 	struct keyd_token *token;    /* set by main; NULL: no slots on tokens here */
 	struct list sessions; /* struct keyd_session */
@@ -58,6 +61,8 @@ struct keyd {
 	unsigned state; /* enum keyproto_state */
 	uint32_t epoch;
 	int opening;	 /* an INIT or UNSEAL is with the pool */
+	int trying;	 /* a SLOT_ADD or SLOT_TEST is */
+	int host_key_plain; /* systemd's host key lies on a plain disk; set by main */
 	int tested;	 /* self-tests passed */
 	const char *why; /* what ERROR is about; static */
 	int64_t started; /* clock_mono */
@@ -83,8 +88,8 @@ void keyd_warn_peers(const struct keyd_conf *conf);
 int keyd_unlock(struct keyd *k, const uint8_t root[32]);
 /* A new store with these slots (already made for head->id and root): READY. */
 int keyd_create(struct keyd *k, const struct keyd_snapshot_head *head, const uint8_t root[32]);
-/* Tries slots of this method (0: all that need nobody) as configured. ERR_AUTH: none opened. */
-int keyd_open_slots(struct keyd *k, unsigned method);
+/* Tries the slots that open by themselves, as configured. ERR_AUTH: none opened. */
+int keyd_open_slots(struct keyd *k);
 /* Ends changes (those that are with the disk thread are waited for) and wipes the keys. why: for
  * the log; static. */
 void keyd_lock(struct keyd *k, const char *why);

@@ -14,6 +14,8 @@
 static const struct conf_choice methods[] = {{"file", KEYPROTO_SLOT_FILE},
 					     {"passphrase", KEYPROTO_SLOT_PASSPHRASE},
 					     {"credential", KEYPROTO_SLOT_CREDENTIAL},
+					     {"shares", KEYPROTO_SLOT_SHARES},
+					     {"token", KEYPROTO_SLOT_TOKEN},
 					     {NULL, 0}};
 
 static const struct conf_choice switches[] = {{"on", 1}, {"off", 0}, {NULL, 0}};
@@ -46,6 +48,11 @@ static const char *check_module(const char *value)
 	return value[0] == '/' ? NULL : "a module is named by its whole path";
 }
 
+static const char *check_uri(const char *value)
+{
+	return keyd_token_uri_check(span_str(value));
+}
+
 #define AT(member)	 offsetof(struct keyd_conf, member)
 #define LIMIT(member)	 offsetof(struct keyd_conf_limits, member)
 #define ROTATION(member) offsetof(struct keyd_conf_rotation, member)
@@ -65,7 +72,28 @@ static const struct conf_key slot_keys[] = {
      .type = CONF_STRING,
      .offset = offsetof(struct keyd_conf_slot, name),
      .check = check_name,
-     .help = "method credential: its name under $CREDENTIALS_DIRECTORY"},
+     .help = "method credential: its name under $CREDENTIALS_DIRECTORY; else a word for people"},
+    {.name = "need",
+     .type = CONF_INT,
+     .offset = offsetof(struct keyd_conf_slot, need),
+     .min = 2,
+     .max = KEYD_ROOT_SHARES_MAX,
+     .help = "method shares: how many of them open"},
+    {.name = "of",
+     .type = CONF_INT,
+     .offset = offsetof(struct keyd_conf_slot, of),
+     .min = 2,
+     .max = KEYD_ROOT_SHARES_MAX,
+     .help = "method shares: how many are made"},
+    {.name = "uri",
+     .type = CONF_STRING,
+     .offset = offsetof(struct keyd_conf_slot, uri),
+     .check = check_uri,
+     .help = "method token: PKCS#11 URI of the key, without a PIN"},
+    {.name = "pin",
+     .type = CONF_PATH,
+     .offset = offsetof(struct keyd_conf_slot, pin),
+     .help = "method token: private file with the PIN; without it whoever unseals gives it"},
     {.name = NULL}};
 
 static const struct conf_key limit_keys[] = {
@@ -198,20 +226,37 @@ static int refuse(char err[CONF_ERR_MAX], const char *file, const char *key, con
 	return ERR_CONFIG;
 }
 
+/* What an entry has that its method does not, or the reverse; NULL: it is good. */
+static const char *slot_fault(const struct keyd_conf_slot *s)
+{
+	const int shares = s->method == KEYPROTO_SLOT_SHARES;
+
+	if ((s->method == KEYPROTO_SLOT_FILE) != (s->path != NULL))
+		return "a slot of method file, and no other, has a path";
+	if (s->method == KEYPROTO_SLOT_CREDENTIAL && !s->name)
+		return "a slot of method credential has a name";
+	if (shares != (s->need != 0) || shares != (s->of != 0))
+		return "a slot of method shares, and no other, has need and of";
+	if (s->need > s->of)
+		return "more shares are needed than there are";
+	if ((s->method == KEYPROTO_SLOT_TOKEN) != (s->uri != NULL))
+		return "a slot of method token, and no other, has a uri";
+	return s->pin && !s->uri ? "only a slot of method token has a pin" : NULL;
+}
+
 static int check_slots(const struct keyd_conf *c, const char *file, char err[CONF_ERR_MAX])
 {
+	unsigned shares = 0;
+
 	if (c->slots.count < 1 || c->slots.count > KEYPROTO_SLOTS_MAX)
 		return refuse(err, file, "slots", "between 1 and 8 are needed");
 	for (size_t i = 0; i < c->slots.count; i++) {
-		const struct keyd_conf_slot *s = keyd_conf_slot(c, i);
-		if (s->method == KEYPROTO_SLOT_FILE ? !s->path : s->path != NULL)
-			return refuse(err, file, "slots",
-				      "a slot of method file, and no other, has a path");
-		if (s->method == KEYPROTO_SLOT_CREDENTIAL ? !s->name : s->name != NULL)
-			return refuse(err, file, "slots",
-				      "a slot of method credential, and no other, has a name");
+		const char *what = slot_fault(keyd_conf_slot(c, i));
+		if (what)
+			return refuse(err, file, "slots", what);
+		shares += keyd_conf_slot(c, i)->method == KEYPROTO_SLOT_SHARES;
 	}
-	return 0;
+	return shares > 1 ? refuse(err, file, "slots", "at most one of method shares") : 0;
 }
 
 static int refuse_peer(char err[CONF_ERR_MAX], const char *file, const struct conf_pair *p,

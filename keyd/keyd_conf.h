@@ -16,9 +16,12 @@
 #include "conf/conf_schema.h"
 
 struct keyd_conf_slot {
-	int method; /* enum keyproto_slot_method */
-	char *path; /* file */
-	char *name; /* credential */
+	int method;	  /* enum keyproto_slot_method */
+	char *path;	  /* file */
+	char *name;	  /* of the credential; of others: a word for people, or NULL */
+	int64_t need, of; /* shares */
+	char *uri;	  /* token */
+	char *pin;	  /* token: file of the PIN, or NULL */
 };
 
 struct keyd_conf_peer {

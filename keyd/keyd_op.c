@@ -27,7 +27,7 @@ static const struct row {
     [KEYPROTO_SIGN] = {keyd_op_sign, IN(READY), NAMED},
     [KEYPROTO_PUBLIC_KEY] = {keyd_op_key_public, IN(READY), NAMED},
     [KEYPROTO_INIT] = {keyd_op_admin_init, IN(EMPTY), PLAIN},
-    [KEYPROTO_UNSEAL] = {keyd_op_admin_unseal, IN(LOCKED), PLAIN},
+    [KEYPROTO_UNSEAL] = {keyd_op_unseal, IN(LOCKED), PLAIN},
     [KEYPROTO_LOCK] = {keyd_op_admin_lock, IN(READY) | IN(LOCKED), PLAIN},
     [KEYPROTO_CUSTOMER_ADD] = {keyd_op_admin_customer, IN(READY), PLAIN},
     [KEYPROTO_KEY_ADD] = {keyd_op_key_add, IN(READY), NAMED},
@@ -37,6 +37,10 @@ static const struct row {
     [KEYPROTO_ROTATE] = {keyd_op_rotate, IN(READY), PLAIN},
     [KEYPROTO_ROTATION] = {keyd_op_rotation, IN(READY), PLAIN},
     [KEYPROTO_SCHEDULE] = {keyd_op_schedule, IN(READY), PLAIN},
+    [KEYPROTO_SLOT_ADD] = {keyd_op_slot_add, IN(READY), PLAIN},
+    [KEYPROTO_SLOT_REMOVE] = {keyd_op_slot_remove, IN(READY), PLAIN},
+    [KEYPROTO_SLOT_TEST] = {keyd_op_slot_test, IN(READY), PLAIN},
+    [KEYPROTO_UNSEAL_CANCEL] = {keyd_op_unseal_cancel, IN(LOCKED), PLAIN},
 };
 
 /* What an operation that cannot be served in this state is told. */

@@ -84,7 +84,6 @@ int keyd_op_key_list(struct keyd_op_call *call);
 /* "keys":[...] for KEY_LIST and STATUS; cut at 60 KiB. ring may be NULL. */
 void keyd_op_key_json(const struct keyd_ring *ring, struct buf *out);
 int keyd_op_admin_init(struct keyd_op_call *call);
-int keyd_op_admin_unseal(struct keyd_op_call *call);
 int keyd_op_admin_lock(struct keyd_op_call *call);
 int keyd_op_admin_customer(struct keyd_op_call *call);
 int keyd_op_witness(struct keyd_op_call *call);
@@ -92,5 +91,10 @@ int keyd_op_accept(struct keyd_op_call *call);
 int keyd_op_rotate(struct keyd_op_call *call);
 int keyd_op_rotation(struct keyd_op_call *call);
 int keyd_op_schedule(struct keyd_op_call *call);
+int keyd_op_unseal(struct keyd_op_call *call);
+int keyd_op_unseal_cancel(struct keyd_op_call *call);
+int keyd_op_slot_add(struct keyd_op_call *call);
+int keyd_op_slot_remove(struct keyd_op_call *call);
+int keyd_op_slot_test(struct keyd_op_call *call);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* INIT, UNSEAL, LOCK and CUSTOMER_ADD. What needs Argon2 is computed in the pool, in secret
- * memory. */
+/* INIT, LOCK and CUSTOMER_ADD. What needs Argon2 or a token is done in the pool, in secret memory. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -8,111 +8,127 @@
 #include "core/log.h"
 #include "core/rand.h"
 #include "core/secret.h"
-#include "keyd/keyd_credential.h"
 #include "keyd/keyd_op.h"
+#include "keyd/keyd_slot.h"
 
-/* Secrets of one job. */
-struct vault {
-	uint8_t root[32];
-	size_t sizes[KEYD_ROOT_SLOTS_MAX];
-	uint8_t secrets[KEYD_ROOT_SLOTS_MAX][KEYD_ROOT_SECRET_MAX];
-};
+#define REPLY_MAX 8192
 
-struct open_job {
-	struct keyd_op_job job;
+/* A root and the slots that are made for it. */
+struct init {
+	struct keyd_op_job op;
 	struct keyd_snapshot_head head;
-	struct vault *vault;
+	struct keyd_slot_vault *vault; /* secret i belongs to slot i */
+	struct keyd_slot_shares *shares;
+	struct keyd_token *token;
+	const char *why;
 	int result;
 };
 
-static struct open_job *job_new(void (*work)(struct keyd_pool_job *),
-				void (*done)(struct keyd_pool_job *))
+static void init_free(struct init *n)
 {
-	struct open_job *j = calloc(1, sizeof(*j));
-
-	if (!j)
-		return NULL;
-	j->vault = secret_alloc(sizeof(*j->vault));
-	if (!j->vault) {
-		free(j);
-		return NULL;
-	}
-	j->job.pool.work = work;
-	j->job.pool.done = done;
-	j->job.pool.heavy = 1;
-	return j;
-}
-
-static void job_free(struct open_job *j)
-{
-	secret_free(j->vault, sizeof(*j->vault));
-	free(j);
-}
-
-static int keep_secret(struct vault *v, unsigned i, struct span secret)
-{
-	if (secret.n > KEYD_ROOT_SECRET_MAX)
-		return ERR_LIMIT;
-	if (secret.n)
-		memcpy(v->secrets[i], secret.p, secret.n);
-	v->sizes[i] = secret.n;
-	return 0;
-}
-
-/* The secret of slot i: from its file or credential, or as it came in the request. */
-static int fetch_secret(const struct keyd_conf_slot *conf, const struct keyproto_slot *given,
-			struct vault *v, unsigned i)
-{
-	struct buf b;
-	int rc;
-
-	if (conf->method != given->method)
-		return ERR_FORMAT;
-	if (given->method == KEYPROTO_SLOT_PASSPHRASE)
-		return given->secret.n < KEYD_ROOT_PASSPHRASE_MIN
-			   ? ERR_FORMAT
-			   : keep_secret(v, i, given->secret);
-	if (given->method == KEYPROTO_SLOT_FILE) {
-		rc = keyd_root_file_make(conf->path);
-		v->sizes[i] = 32;
-		return rc == 0 ? keyd_root_file_read(conf->path, v->secrets[i]) : rc;
-	}
-	buf_init_wiped(&b, KEYD_ROOT_SECRET_MAX);
-	rc = keyd_credential_read(conf->name, &b);
-	if (rc == 0)
-		rc = keep_secret(v, i, buf_span(&b));
-	buf_clear(&b);
-	return rc;
+	keyd_slot_vault_free(n->vault);
+	secret_free(n->shares, sizeof(*n->shares));
+	free(n);
 }
 
 static void init_work(struct keyd_pool_job *job)
 {
-	struct open_job *j = (struct open_job *)job;
+	struct init *n = (struct init *)job;
 
-	for (unsigned i = 0; j->result == 0 && i < j->head.slot_count; i++)
-		j->result = keyd_root_slot_make(&j->head.slots[i], j->head.id,
-						span_of(j->vault->secrets[i], j->vault->sizes[i]),
-						j->vault->root);
+	for (unsigned i = 0; n->result == 0 && i < n->head.slot_count; i++)
+		n->result = keyd_slot_make(&n->head.slots[i], n->head.id, n->vault,
+					   &n->vault->secrets[i], n->token, n->shares, &n->why);
+}
+
+static int answer_made(const struct init *n, struct buf *body)
+{
+	struct keyproto_slot_made m = {.count = (uint8_t)n->shares->count};
+
+	for (unsigned i = 0; i < n->shares->count; i++)
+		m.shares[i] = span_str(n->shares->texts[i]);
+	for (unsigned i = 0; i < n->head.slot_count; i++)
+		if (n->head.slots[i].method == KEYPROTO_SLOT_SHARES)
+			m.id = n->head.slots[i].id;
+	return keyproto_slot_made_put(body, &m);
 }
 
 static void init_done(struct keyd_pool_job *job)
 {
-	struct open_job *j = (struct open_job *)job;
-	struct keyd *k = j->job.late.keyd;
+	struct init *n = (struct init *)job;
+	struct keyd *k = n->op.late.keyd;
+	struct buf body;
 
 	k->opening = 0;
-	if (j->result == 0)
-		j->result = keyd_create(k, &j->head, j->vault->root);
-	keyd_op_late_answer(&j->job.late, j->result, span_of(NULL, 0));
-	job_free(j);
+	buf_init_wiped(&body, REPLY_MAX);
+	if (n->result < 0)
+		log_event(LOG_LEVEL_ERROR, n->op.late.session->name, "init-failed",
+			  "error=\"%s\" why=\"%s\"", err_text(n->result), n->why ? n->why : "");
+	else
+		n->result = keyd_create(k, &n->head, n->vault->root);
+	if (n->result == 0)
+		n->result = answer_made(n, &body);
+	keyd_op_late_answer(&n->op.late, n->result, buf_span(&body));
+	buf_clear(&body);
+	init_free(n);
+}
+
+/* Slot i as entry i of keyd.yaml says; its secret is gathered. */
+static int init_slot(struct init *n, const struct keyd_conf *conf, unsigned i,
+		     const struct keyproto_slot *given)
+{
+	const struct keyd_conf_slot *entry = keyd_conf_slot(conf, i);
+	struct keyd_root_slot *s = &n->head.slots[i];
+
+	if (entry->method != given->method)
+		return ERR_FORMAT;
+	s->id = i + 1;
+	s->method = given->method;
+	s->created = clock_wall();
+	if (entry->name)
+		snprintf(s->name, sizeof(s->name), "%s", entry->name);
+	if (s->method == KEYPROTO_SLOT_SHARES) {
+		s->shares.need = (uint8_t)entry->need;
+		s->shares.of = (uint8_t)entry->of;
+		if (given->secret.n)
+			return ERR_FORMAT;
+	}
+	if (s->method == KEYPROTO_SLOT_TOKEN)
+		snprintf(s->token.uri, sizeof(s->token.uri), "%s", entry->uri);
+	return keyd_slot_gather_new(conf, i, given->secret, n->vault);
+}
+
+static int init_new(struct keyd_op_call *call, const struct keyproto_init *m, struct init **out)
+{
+	struct init *n = calloc(1, sizeof(*n));
+	int rc = 0;
+
+	if (!n)
+		return ERR_NOMEM;
+	n->vault = keyd_slot_vault_new();
+	n->shares = secret_alloc(sizeof(*n->shares));
+	n->token = call->keyd->token;
+	if (!n->vault || !n->shares)
+		rc = ERR_NOMEM;
+	for (unsigned i = 0; rc == 0 && i < m->count; i++) {
+		rc = init_slot(n, call->keyd->conf, i, &m->slots[i]);
+		if (rc < 0)
+			log_event(LOG_LEVEL_WARN, call->session->name, "slot-failed",
+				  "entry=%u method=%s error=\"%s\" why=\"\"", i,
+				  keyd_root_method_name(m->slots[i].method), err_text(rc));
+	}
+	if (rc < 0)
+		init_free(n);
+	else
+		*out = n;
+	return rc;
 }
 
 int keyd_op_admin_init(struct keyd_op_call *call)
 {
 	struct keyd *k = call->keyd;
 	struct keyproto_init m;
-	struct open_job *j;
-	int rc = 0;
+	struct init *n;
+	int rc;
 
 	if (keyproto_init_get(call->body, &m) < 0)
 		return KEYD_OP_MALFORMED;
@@ -120,90 +136,18 @@ int keyd_op_admin_init(struct keyd_op_call *call)
 		return ERR_BUSY;
 	if (m.count > k->conf->slots.count)
 		return ERR_FORMAT;
-	j = job_new(init_work, init_done);
-	if (!j)
-		return ERR_NOMEM;
-	for (unsigned i = 0; rc == 0 && i < m.count; i++) {
-		const struct keyd_conf_slot *conf = keyd_conf_slot(k->conf, i);
-		j->head.slots[i].id = i + 1;
-		j->head.slots[i].method = m.slots[i].method;
-		j->head.slots[i].created = clock_wall();
-		if (conf->name)
-			rc = span_copy_str(j->head.slots[i].name, sizeof(j->head.slots[i].name),
-					   span_str(conf->name));
-		if (rc == 0)
-			rc = fetch_secret(conf, &m.slots[i], j->vault, i);
-		if (rc < 0)
-			log_event(LOG_LEVEL_WARN, call->session->name, "slot-failed",
-				  "slot=%u method=%s error=\"%s\"", i,
-				  keyd_root_method_name(m.slots[i].method), err_text(rc));
-	}
-	if (rc < 0) {
-		job_free(j);
+	rc = init_new(call, &m, &n);
+	if (rc < 0)
 		return rc;
-	}
-	j->head.slot_count = m.count;
-	j->head.next_slot = m.count + 1u;
-	rand_bytes(j->head.id, sizeof(j->head.id));
-	rand_bytes(j->vault->root, sizeof(j->vault->root));
+	n->head.slot_count = m.count;
+	n->head.next_slot = m.count + 1u;
+	rand_bytes(n->head.id, sizeof(n->head.id));
+	rand_bytes(n->vault->root, sizeof(n->vault->root));
+	n->op.pool.work = init_work;
+	n->op.pool.done = init_done;
+	n->op.pool.heavy = 1;
 	k->opening = 1;
-	return keyd_op_job_start(&j->job, call);
-}
-
-static void unseal_work(struct keyd_pool_job *job)
-{
-	struct open_job *j = (struct open_job *)job;
-
-	j->result = ERR_AUTH;
-	for (unsigned i = 0; j->result == ERR_AUTH && i < j->head.slot_count; i++)
-		if (j->head.slots[i].method == KEYPROTO_SLOT_PASSPHRASE)
-			j->result = keyd_root_slot_open(
-			    &j->head.slots[i], j->head.id,
-			    span_of(j->vault->secrets[0], j->vault->sizes[0]), j->vault->root);
-}
-
-static void unseal_done(struct keyd_pool_job *job)
-{
-	struct open_job *j = (struct open_job *)job;
-	struct keyd *k = j->job.late.keyd;
-
-	k->opening = 0;
-	if (j->result == ERR_AUTH) {
-		keyd_root_delay_failed(&k->delay, clock_mono());
-		log_event(LOG_LEVEL_WARN, j->job.late.session->name, "unseal-failed",
-			  "uid=%u failures=%u", (unsigned)j->job.late.session->uid,
-			  k->delay.failures);
-	} else if (j->result == 0) {
-		keyd_root_delay_passed(&k->delay);
-		j->result = keyd_unlock(k, j->vault->root);
-	}
-	keyd_op_late_answer(&j->job.late, j->result, span_of(NULL, 0));
-	job_free(j);
-}
-
-int keyd_op_admin_unseal(struct keyd_op_call *call)
-{
-	struct keyd *k = call->keyd;
-	struct keyproto_slot m;
-	struct open_job *j;
-
-	if (keyproto_slot_get(call->body, &m) < 0)
-		return KEYD_OP_MALFORMED;
-	if (k->opening)
-		return ERR_BUSY;
-	if (!k->store)
-		return ERR_BADSTATE; /* a ring that was never more than memory */
-	if (m.method != KEYPROTO_SLOT_PASSPHRASE)
-		return keyd_open_slots(k, m.method);
-	if (keyd_root_delay_check(&k->delay, clock_mono()) < 0)
-		return ERR_BUSY;
-	j = job_new(unseal_work, unseal_done);
-	if (!j)
-		return ERR_NOMEM;
-	j->head = *keyd_store_head(k->store);
-	keep_secret(j->vault, 0, m.secret);
-	k->opening = 1;
-	return keyd_op_job_start(&j->job, call);
+	return keyd_op_job_start(&n->op, call);
 }
 
 int keyd_op_admin_lock(struct keyd_op_call *call)

@@ -12,10 +12,29 @@
 
 static void put_slots(const struct keyd_snapshot_head *head, struct buf *out)
 {
-	for (unsigned i = 0; head && i < head->slot_count; i++)
-		buf_putf(out, "%s{\"method\":\"%s\",\"safe\":%s}", i ? "," : "",
-			 keyd_root_method_name(head->slots[i].method),
-			 keyd_root_method(head->slots[i].method)->safe ? "true" : "false");
+	for (unsigned i = 0; head && i < head->slot_count; i++) {
+		const struct keyd_root_slot *s = &head->slots[i];
+		const struct keyd_root_method *m = keyd_root_method(s->method);
+		char created[21];
+		clock_format_iso(created, s->created);
+		buf_putf(out,
+			 "%s{\"id\":%" PRIu32
+			 ",\"method\":\"%s\",\"name\":\"%s\",\"created\":\"%s\","
+			 "\"safe\":%s,\"offline\":%s",
+			 i ? "," : "", s->id, m->name, s->name, created, m->safe ? "true" : "false",
+			 m->offline ? "true" : "false");
+		if (s->method == KEYPROTO_SLOT_SHARES)
+			buf_putf(out, ",\"need\":%u,\"of\":%u", s->shares.need, s->shares.of);
+		buf_put_str(out, "}");
+	}
+}
+
+static int has_credential(const struct keyd_snapshot_head *head)
+{
+	for (unsigned i = 0; i < head->slot_count; i++)
+		if (head->slots[i].method == KEYPROTO_SLOT_CREDENTIAL)
+			return 1;
+	return 0;
 }
 
 static void put_warning(void *arg, const char *text)
@@ -34,6 +53,9 @@ static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *
 		put_warning(out, k->witness.why);
 	if (head)
 		keyd_root_warnings(head->slots, head->slot_count, put_warning, out);
+	if (head && k->host_key_plain && has_credential(head))
+		put_warning(out, "the host key of systemd's credentials lies on a disk that is not "
+				 "encrypted");
 	keyd_sandbox_warnings(&k->sandbox, put_warning, out);
 	if (k->token && !keyd_token_alive(k->token))
 		put_warning(out, "the token helper has died: slots on tokens need a restart");
@@ -81,7 +103,9 @@ int keyd_op_status(struct keyd_op_call *call)
 	keyd_op_key_json(k->ring, &out);
 	buf_put_str(&out, ",\"slots\":[");
 	put_slots(head, &out);
-	buf_put_str(&out, "],\"warnings\":[");
+	buf_put_str(&out, "],\"unseal\":");
+	keyd_unseal_json(&k->unseal, clock_mono(), &out);
+	buf_put_str(&out, ",\"warnings\":[");
 	put_warnings(k, head, &out);
 	buf_put_str(&out, "],");
 	keyd_rotate_json(k->rotate, &out);

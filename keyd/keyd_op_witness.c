@@ -53,6 +53,6 @@ int keyd_op_accept(struct keyd_op_call *call)
 	k->witness.accepted = 1;
 	log_event(LOG_LEVEL_WARN, call->session->name, "rollback-accepted", "uid=%u",
 		  (unsigned)call->session->uid);
-	rc = keyd_open_slots(k, 0);
+	rc = keyd_open_slots(k);
 	return rc == ERR_AUTH ? ERR_LOCKED : rc;
 }

@@ -9,7 +9,7 @@
 
 #define FORMAT	 2
 #define TAG	 32
-#define SLOT_MAX 1280
+#define SLOT_MAX 1280 /* eight of them, and the rest of the head, are under 12 KiB */
 
 static const uint8_t magic[16] = "sealpost-keys-v1"; /* all 16 bytes, no NUL */
 

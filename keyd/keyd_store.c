@@ -20,6 +20,7 @@
 #include "wire/wire_put.h"
 
 #define JOURNAL_LONG (1024 * 1024)
+#define HEAD_ROOM    (12 * 1024) /* no head is longer */
 
 struct keys {
 	uint8_t snapshot[32], journal[32];
@@ -218,6 +219,21 @@ static int same_as_written(const char *path, struct span data)
 	return rc;
 }
 
+/* The file that a new snapshot has replaced may hold slots that were removed: its head is overwritten
+ * before its blocks are free. One that has another name belongs to whoever gave it: a backup. */
+static void forget(int old)
+{
+	static const uint8_t zeros[HEAD_ROOM];
+	struct stat st;
+
+	if (old < 0)
+		return;
+	if (fstat(old, &st) == 0 && st.st_nlink == 0 &&
+	    pwrite(old, zeros, sizeof(zeros), 0) == (ssize_t)sizeof(zeros))
+		fdatasync(old);
+	close(old);
+}
+
 /* Writes a snapshot with head and begins its journal. Until the rename the old one stands; from
  * then on the old journal is known for stale by its generation. */
 static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head *head,
@@ -225,7 +241,7 @@ static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head 
 {
 	struct buf b;
 	char dir[PATH_MAX];
-	int rc;
+	int old = -1, rc;
 
 	buf_init(&b, KEYD_SNAPSHOT_SIZE_MAX);
 	rc = keyd_snapshot_format(head, ring, s->keys->snapshot, cancel, &b);
@@ -235,17 +251,25 @@ static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head 
 	if (rc == 0)
 		rc = same_as_written(s->fresh, buf_span(&b));
 	keyd_fault("snapshot-rename");
+	if (rc == 0 && s->there)
+		old = open(s->snap, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (rc == 0 && rename(s->fresh, s->snap) < 0)
 		rc = err_from_errno(errno);
 	keyd_fault("snapshot-renamed");
 	if (rc < 0) {
 		unlink(s->fresh);
+		if (old >= 0)
+			close(old);
 	} else {
 		s->head = *head;
 		s->there = 1;
 		s->size = buf_size(&b);
 		*strrchr(strcpy(dir, s->snap), '/') = '\0';
 		rc = sys_file_sync_dir(dir);
+		if (rc == 0)
+			forget(old);
+		else if (old >= 0)
+			close(old);
 		if (rc == 0)
 			rc = begin_journal(s, buf_ptr(&b) + buf_size(&b) - 32);
 		if (rc < 0) /* the old journal no longer counts */

@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "keyd/keyd_credential.h"
 #include "keyd/keyd_listen.h"
 #include "sys/sys_args.h"
 #include "sys/sys_notify.h"
@@ -18,6 +19,7 @@ struct program {
 	struct keyd *keyd;
 	struct keyd_listen *listen;
 	struct keyd_sandbox sandbox;
+	int host_key_plain;
 	struct keyd_token *token;
 };
 
@@ -79,6 +81,7 @@ static void confine(struct program *p, const struct keyd_conf *conf)
 		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"memory cannot be locked: %s\"",
 			  err_text(rc));
 	p->token = start_helper(conf);
+	p->host_key_plain = keyd_credential_host_key_plain("");
 	keyd_sandbox_files(&p->sandbox, conf, p->conf_path); /* before the first thread */
 }
 
@@ -95,6 +98,7 @@ static void start(struct program *p, struct keyd_conf *conf)
 	keyd_sandbox_calls(&p->sandbox); /* all threads are there, and nothing was read yet */
 	p->keyd->sandbox = p->sandbox;
 	p->keyd->token = p->token;
+	p->keyd->host_key_plain = p->host_key_plain;
 	rc = keyd_start(p->keyd);
 	if (rc < 0)
 		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"state %s: %s\"", conf->state,

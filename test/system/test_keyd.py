@@ -123,10 +123,12 @@ def test_from_empty_to_ready(keyd):
             o.init(("file",))
         status = o.status()
         assert set(status) == {"state", "store", "generation", "uptime_s", "customers", "deks", "keks", "keys", "slots",
-                               "warnings", "rotation", "requests", "sandbox", "token_helper", "denied", "bad_frames", "locked_bytes",
-                               "selftest"}
+                               "warnings", "rotation", "requests", "sandbox", "token_helper", "denied", "bad_frames",
+                               "locked_bytes", "selftest", "unseal"}
         assert status["state"] == "ready" and status["keks"] == 256 and status["customers"] == 0
-        assert status["slots"] == [{"method": "file", "safe": False}, {"method": "passphrase", "safe": True}]
+        slots = [(s["id"], s["method"], s["name"], s["safe"], s["offline"]) for s in status["slots"]]
+        assert slots == [(1, "file", "", False, False), (2, "passphrase", "", True, True)]
+        assert status["unseal"] is None
         assert any("file slot" in w for w in status["warnings"])
         assert status["selftest"] == "passed" and status["locked_bytes"] > 0
     with keyd.officer() as o:
@@ -315,7 +317,7 @@ def test_passphrase_only_starts_locked(place, parts):
     k.start()
     with k.officer() as o:
         assert o.state == "locked"
-        with refused(wire.E_AUTH):
+        with refused(wire.E_NOTFOUND):
             o.unseal("file")
         o.unseal("passphrase", PHRASE)
         assert o.status()["customers"] == 1

@@ -570,8 +570,10 @@ static void an_empty_keyd_serves_nothing_until_init(void **state)
 	assert_int_equal(status_of(&s->officer), 0);
 	assert_true(reply_has(&s->officer, "\"keks\":256"));
 	assert_true(reply_has(&s->officer, "\"customers\":1,\"deks\":1"));
-	assert_true(reply_has(&s->officer, "{\"method\":\"file\",\"safe\":false},"
-					   "{\"method\":\"passphrase\",\"safe\":true}"));
+	assert_true(reply_has(&s->officer, "{\"id\":1,\"method\":\"file\",\"name\":\"\","));
+	assert_true(reply_has(&s->officer, "\"safe\":false,\"offline\":false},{\"id\":2,"
+					   "\"method\":\"passphrase\","));
+	assert_true(reply_has(&s->officer, "\"safe\":true,\"offline\":true}],\"unseal\":null,"));
 	assert_true(reply_has(&s->officer, "\"selftest\":\"passed\""));
 	done(s);
 }
@@ -623,7 +625,7 @@ static void locked_means_locked_until_the_right_secret(void **state)
 	    keyd_play_unseal(&s->officer, KEYPROTO_SLOT_PASSPHRASE, "correct horse battery"),
 	    ERR_BUSY); /* the wait comes first */
 	clock_advance(CLOCK_SEC);
-	assert_int_equal(keyd_play_unseal(&s->officer, KEYPROTO_SLOT_CREDENTIAL, ""), ERR_AUTH);
+	assert_int_equal(keyd_play_unseal(&s->officer, KEYPROTO_SLOT_CREDENTIAL, ""), ERR_NOTFOUND);
 	assert_int_equal(
 	    keyd_play_unseal(&s->officer, KEYPROTO_SLOT_PASSPHRASE, "correct horse battery"), 0);
 	assert_int_equal(derive_existing(&s->relay, &o, 1, out), 1);
