@@ -212,17 +212,19 @@ int keyd_unlock(struct keyd *k, const uint8_t root[32])
 		rc = keyd_store_load(k->store, keys, ring, &why);
 	secret_free(keys, sizeof(*keys));
 	if (rc == 0) {
-		rc = keyd_witness_check(k, ring, keyd_store_head(k->store)->generation, 0);
+		rc = keyd_witness_check(k, ring, keyd_store_head(k->store));
+		if (rc == 0)
+			rc = keyd_witness_prepare(k, ring);
 		if (rc == 0) {
 			become_ready(k, ring, "unsealed");
-			keyd_witness_settled(k);
+			keyd_witness_ready(k);
 			return 0;
 		}
 		keyd_store_seal(k->store);
+		keyd_ring_free(ring);
+		return rc; /* said where it was found */
 	}
 	keyd_ring_free(ring);
-	if (rc == ERR_ROLLBACK)
-		return rc; /* said where it was found */
 	log_event(LOG_LEVEL_ERROR, NULL, "store-failed", "error=\"%s\" why=\"%s\"", err_text(rc),
 		  why);
 	if (rc == ERR_DAMAGED || rc == ERR_DENIED)

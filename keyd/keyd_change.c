@@ -115,7 +115,7 @@ static int start_make(struct keyd_change *c)
 	int rc;
 
 	buf_init(&b, 256);
-	rc = keyd_ring_make_start(c->keyd->ring, c->keyd->changes.accepted, &b);
+	rc = keyd_ring_make_start(c->keyd->ring, 0, &b);
 	if (rc == 0)
 		rc = keyd_change_put(c, KEYD_RECORD_START, buf_span(&b));
 	buf_clear(&b);
@@ -128,8 +128,6 @@ static void start_done(struct keyd_change *c, int rc)
 
 	q->start_error = rc;
 	q->started = rc == 0;
-	if (rc == 0)
-		q->accepted = 0;
 }
 
 void keyd_change_init(struct keyd *k)

@@ -46,7 +46,6 @@ struct keyd_change_queue {
 	struct keyd_change snapshot; /* those that the queue makes by itself */
 	struct keyd_change start;    /* before the first change of an opened ring */
 	int started, start_error;
-	uint64_t accepted; /* for the next START: see keyd_ring_start.h */
 	int closed;	   /* started changes fail: keyd is being locked or stopped */
 	int cancel;	   /* atomic: a snapshot being written is to give up */
 };

@@ -4,10 +4,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "keyd/keyd.h"
 #include "keyd/keyd_ring_start.h"
+#include "keyd/keyd_ring_tomb.h"
+#include "wire/wire_get.h"
 #include "wire/wire_put.h"
 
 static const char *const sources[] = {
@@ -45,9 +48,6 @@ static int look(struct keyd *k, enum keyd_witness_source source, const struct ke
 
 	if (keyd_ring_follows(ring, generation, mark))
 		return 0;
-	/* Accepted, and about to be recorded. */
-	if (mark->branch && mark->branch == k->changes.accepted)
-		return 0;
 	return rolled_back(k, sources[source], "the store is an older copy of itself", generation,
 			   keyd_ring_sequence(ring), mark);
 }
@@ -75,8 +75,8 @@ int keyd_witness_pend(struct keyd *k, struct span tomb)
 	return ERR_LIMIT;
 }
 
-int keyd_witness_check(struct keyd *k, const struct keyd_ring *ring, uint64_t generation,
-		       int restored)
+int keyd_witness_check(struct keyd *k, const struct keyd_ring *ring,
+		       const struct keyd_snapshot_head *head)
 {
 	struct keyproto_mark none = {0, 0, 0};
 	int rc = 0;
@@ -85,44 +85,168 @@ int keyd_witness_check(struct keyd *k, const struct keyd_ring *ring, uint64_t ge
 		return 0;
 	k->witness.why = NULL;
 	for (unsigned i = 0; rc == 0 && i < KEYD_WITNESS_SOURCES; i++)
-		rc = look(k, i, ring, generation);
-	if (rc == 0 && restored)
-		rc = rolled_back(k, "none", "the store came out of a backup", generation,
+		rc = look(k, i, ring, head->generation);
+	if (rc == 0 && head->restored)
+		rc = rolled_back(k, "none", "the store came out of a backup", head->generation,
 				 keyd_ring_sequence(ring), &none);
 	return rc;
 }
 
-/* A change that puts nothing: before it, the queue records a START. */
-static int nothing(struct keyd_change *c)
+/* One record, at once: nothing else is under way before the ring is served. */
+static int record(struct keyd *k, struct keyd_ring *ring, unsigned type, struct buf *body)
 {
-	(void)c;
+	int rc = buf_failed(body);
+
+	if (rc == 0 && k->store)
+		rc = keyd_store_append(k->store, type, buf_span(body));
+	if (rc == 0)
+		rc = keyd_ring_apply(ring, type, buf_span(body), 1);
+	buf_reset(body);
+	return rc;
+}
+
+/* 1: token makes a record, in body. What is no token of this store is said, and passed over. */
+static int known(const struct keyd_ring *ring, struct span token, struct buf *body)
+{
+	int rc = keyd_ring_tomb_merge(ring, token, clock_wall(), body);
+
+	if (rc == ERR_AUTH || rc == ERR_FORMAT) {
+		log_event(LOG_LEVEL_WARN, NULL, "tombstone-refused", "error=\"%s\"", err_text(rc));
+		return 0;
+	}
+	return rc;
+}
+
+int keyd_witness_prepare(struct keyd *k, struct keyd_ring *ring)
+{
+	struct wire_get g;
+	struct buf body;
+	unsigned taken = 0;
+	int rc = 0;
+
+	buf_init(&body, KEYD_RECORD_BODY_MAX);
+	if (k->witness.accepted || buf_size(&k->witness.tombs))
+		rc = keyd_ring_make_start(ring, k->witness.accepted ? k->witness.branch : 0, &body);
+	if (rc == 0 && buf_size(&body))
+		rc = record(k, ring, KEYD_RECORD_START, &body);
+	wire_get_init(&g, buf_span(&k->witness.tombs));
+	while (rc == 0 && g.rest.n) {
+		rc = known(ring, wire_get_bytes16(&g), &body);
+		if (rc > 0) {
+			rc = record(k, ring, KEYD_RECORD_TOMBSTONE, &body);
+			taken++;
+		}
+	}
+	buf_clear(&body);
+	if (rc < 0) {
+		log_event(LOG_LEVEL_ERROR, NULL, "witness-not-recorded", "error=\"%s\"",
+			  err_text(rc));
+		return rc;
+	}
+	if (taken)
+		log_event(LOG_LEVEL_WARN, NULL, "tombstones-taken", "count=%u", taken);
+	buf_reset(&k->witness.tombs);
+	k->witness.why = NULL;
+	k->witness.accepted = 0;
 	return 0;
 }
 
-static void recorded(struct keyd_change *c, int rc)
+static int clear_make(struct keyd_change *c)
 {
-	if (rc < 0)
-		log_event(LOG_LEVEL_WARN, NULL, "accept-not-recorded", "error=\"%s\"",
+	struct keyd_snapshot_head head = *keyd_store_head(c->keyd->store);
+
+	head.restored = 0;
+	return keyd_change_head(c, &head);
+}
+
+static void clear_done(struct keyd_change *c, int rc)
+{
+	if (rc < 0) /* it will be asked for again at the next start */
+		log_event(LOG_LEVEL_WARN, NULL, "witness-not-recorded", "error=\"%s\"",
 			  err_text(rc));
 	free(c);
 }
 
-void keyd_witness_settled(struct keyd *k)
+void keyd_witness_ready(struct keyd *k)
 {
 	struct keyd_change *c;
 
-	if (!k->witness.accepted)
+	if (!keyd_store_head(k->store)->restored)
 		return;
-	k->changes.accepted = k->witness.branch;
-	k->witness.why = NULL;
-	k->witness.accepted = 0;
 	c = calloc(1, sizeof(*c));
 	if (!c) {
-		log_event(LOG_LEVEL_WARN, NULL, "accept-not-recorded", "error=\"%s\"",
+		log_event(LOG_LEVEL_WARN, NULL, "witness-not-recorded", "error=\"%s\"",
 			  err_text(ERR_NOMEM));
 		return;
 	}
-	c->make = nothing;
-	c->done = recorded;
+	c->make = clear_make;
+	c->done = clear_done;
 	keyd_change_start(k, c);
+}
+
+struct tomb_change {
+	struct keyd_change change;
+	unsigned taken;
+	struct buf tokens; /* each bytes16 */
+};
+
+static int tombs_make(struct keyd_change *change)
+{
+	struct tomb_change *c = (struct tomb_change *)change;
+	struct wire_get g;
+	struct buf body;
+	int rc = 0;
+
+	buf_init(&body, KEYD_RECORD_BODY_MAX);
+	wire_get_init(&g, buf_span(&c->tokens));
+	while (rc == 0 && g.rest.n) {
+		rc = known(change->keyd->ring, wire_get_bytes16(&g), &body);
+		if (rc > 0) {
+			rc = keyd_change_put(change, KEYD_RECORD_TOMBSTONE, buf_span(&body));
+			c->taken++;
+		}
+		buf_reset(&body);
+	}
+	buf_clear(&body);
+	return rc;
+}
+
+static void tombs_done(struct keyd_change *change, int rc)
+{
+	struct tomb_change *c = (struct tomb_change *)change;
+
+	if (rc < 0)
+		log_event(LOG_LEVEL_ERROR, NULL, "witness-not-recorded", "error=\"%s\"",
+			  err_text(rc));
+	else if (c->taken)
+		log_event(LOG_LEVEL_WARN, NULL, "tombstones-taken", "count=%u", c->taken);
+	buf_clear(&c->tokens);
+	free(c);
+}
+
+void keyd_witness_tombs(struct keyd *k, const struct span *tombs, unsigned count)
+{
+	struct tomb_change *c = calloc(1, sizeof(*c));
+	struct buf body;
+	int rc = 0;
+
+	if (!c)
+		return; /* relay shows them again at its next connect */
+	c->change.make = tombs_make;
+	c->change.done = tombs_done;
+	buf_init(&c->tokens, KEYPROTO_TOMBS_MAX * (KEYPROTO_TOMB_MAX + 2));
+	buf_init(&body, KEYD_RECORD_BODY_MAX);
+	for (unsigned i = 0; i < count && rc >= 0; i++) {
+		rc = known(k->ring, tombs[i], &body);
+		if (rc > 0)
+			wire_put_bytes16(&c->tokens, tombs[i]);
+		buf_reset(&body);
+	}
+	buf_clear(&body);
+	if (buf_size(&c->tokens) && !buf_failed(&c->tokens)) {
+		keyd_change_start(k, &c->change);
+		return;
+	}
+	buf_clear(&c->tokens);
+	free(c);
 }

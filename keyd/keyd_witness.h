@@ -20,6 +20,7 @@
 
 struct keyd;
 struct keyd_ring;
+struct keyd_snapshot_head;
 
 enum keyd_witness_source { KEYD_WITNESS_AUDIT, KEYD_WITNESS_RELAY, KEYD_WITNESS_SOURCES };
 
@@ -39,10 +40,15 @@ int keyd_witness_heard(struct keyd *k, enum keyd_witness_source source,
 		       const struct keyproto_mark *mark);
 /* A tombstone heard while keyd is locked. ERR_LIMIT. */
 int keyd_witness_pend(struct keyd *k, struct span tomb);
-/* The ring is loaded and not served yet. restored: it came out of a backup. 0, or ERR_ROLLBACK. */
-int keyd_witness_check(struct keyd *k, const struct keyd_ring *ring, uint64_t generation,
-		       int restored);
-/* The ring is READY: records that what stood against it was accepted. */
-void keyd_witness_settled(struct keyd *k);
+/* The ring is loaded and not served yet; head: its store's. 0, or ERR_ROLLBACK. */
+int keyd_witness_check(struct keyd *k, const struct keyd_ring *ring,
+		       const struct keyd_snapshot_head *head);
+/* Before the ring is served: records that what stood against it was accepted, and the tombstones
+ * that wait. A failure (ERR_NOSPACE, ERR_IO, ERR_NOMEM) means that it may not be served yet. */
+int keyd_witness_prepare(struct keyd *k, struct keyd_ring *ring);
+/* READY: an accepted store no longer counts as come out of a backup. */
+void keyd_witness_ready(struct keyd *k);
+/* READY: takes in tombstones, if there are any that the ring does not know. */
+void keyd_witness_tombs(struct keyd *k, const struct span *tombs, unsigned count);
 
 #endif
