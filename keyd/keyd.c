@@ -9,9 +9,17 @@
 #include "core/log.h"
 #include "core/rand.h"
 #include "core/secret.h"
+#include "keyd/keyd_rotate_key.h"
 #include "keyd/keyd_selftest.h"
 #include "keyd/keyd_session.h"
 #include "keyd/keyd_slot.h"
+
+void keyd_new_epoch(struct keyd *k)
+{
+	k->epoch++;
+	list_each(s, &k->sessions, struct keyd_session, link)
+		keyd_session_push(s);
+}
 
 /* The one place where the state changes. */
 static void enter(struct keyd *k, unsigned state, const char *why)
@@ -21,10 +29,8 @@ static void enter(struct keyd *k, unsigned state, const char *why)
 		  keyproto_state_name(state), why);
 	k->state = state;
 	k->why = state == KEYPROTO_ERROR ? why : NULL;
-	k->epoch++;
 	keyd_unseal_drop(&k->unseal);
-	list_each(s, &k->sessions, struct keyd_session, link)
-		keyd_session_push(s);
+	keyd_new_epoch(k);
 }
 
 struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
@@ -41,13 +47,15 @@ struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
 	keyd_change_init(k);
 	keyd_witness_init(&k->witness);
 	keyd_unseal_init(&k->unseal, loop);
+	k->rotate_key = keyd_rotate_key_new(k);
 	if (loop) {
 		k->pool = keyd_pool_new(loop, 2, 0);
 		k->disk = keyd_pool_new(loop, 1, 0);
 		k->idle = keyd_pool_new(loop, 1, 1);
 	}
 	k->rotate = keyd_rotate_new(k);
-	if (!k->rate || !k->scratch || !k->rotate || (loop && (!k->pool || !k->disk || !k->idle))) {
+	if (!k->rate || !k->scratch || !k->rotate || !k->rotate_key ||
+	    (loop && (!k->pool || !k->disk || !k->idle))) {
 		keyd_free(k);
 		return NULL;
 	}
@@ -72,6 +80,8 @@ void keyd_free(struct keyd *k)
 	keyd_change_close(k);
 	keyd_pool_free(k->disk);
 	k->disk = NULL;
+	keyd_rotate_key_free(k->rotate_key);
+	k->rotate_key = NULL;
 	if (k->ring && k->store && keyd_store_changed(k->store) &&
 	    keyd_store_snapshot(k->store, k->ring) < 0)
 		log_event(LOG_LEVEL_WARN, NULL, "snapshot-failed", "when=stop");
@@ -169,6 +179,7 @@ void keyd_reload(struct keyd *k, struct keyd_conf *conf)
 	k->conf = conf;
 	keyd_rate_init(k->rate, conf->limits.derive_existing, conf->limits.derive_burst);
 	keyd_rotate_look(k->rotate);
+	keyd_rotate_key_kick(k);
 	log_event(LOG_LEVEL_INFO, NULL, "reloaded", "peers=%zu", conf->peer_count);
 }
 
@@ -199,6 +210,7 @@ static void become_ready(struct keyd *k, struct keyd_ring *ring, const char *why
 		  n.customers, n.deks, n.keks, n.keys);
 	enter(k, KEYPROTO_READY, why);
 	keyd_rotate_open(k->rotate);
+	keyd_rotate_key_kick(k);
 }
 
 int keyd_unlock(struct keyd *k, const uint8_t root[32])

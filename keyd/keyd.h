@@ -34,6 +34,8 @@ struct keyd_scratch {
 	uint8_t keys[KEYPROTO_BATCH_MAX][KEYPROTO_OBJECT_KEY];
 };
 
+struct keyd_rotate_key;
+
 struct keyd_counts {
 	uint64_t requests[KEYPROTO_EVENT + 1]; /* by operation */
 	uint64_t denied, bad_frames;
@@ -50,6 +52,7 @@ struct keyd {
 	struct keyd_change_queue changes;
 	struct keyd_witness witness;
 	struct keyd_rotate *rotate;
+	struct keyd_rotate_key *rotate_key;
 	struct keyd_rate *rate;
 	struct keyd_scratch *scratch;
 	struct keyd_root_delay delay;
@@ -93,6 +96,9 @@ int keyd_open_slots(struct keyd *k);
 /* Ends changes (those that are with the disk thread are waited for) and wipes the keys. why: for
  * the log; static. */
 void keyd_lock(struct keyd *k, const char *why);
+
+/* Clients are to drop what they derived or cached: some of it is no longer good. */
+void keyd_new_epoch(struct keyd *k);
 
 /* Generation that new wraps carry. */
 uint64_t keyd_generation(const struct keyd *k);

@@ -38,6 +38,8 @@ struct keyd_conf_limits {
 struct keyd_conf_rotation {
 	int64_t kek, grace; /* microseconds; kek 0: not by itself */
 	int64_t rate;	    /* DEKs a second */
+	int64_t jwt, dkim, tls, audit; /* how long a signing key is active; 0: for ever */
+	int64_t overlap; /* how long a next one is told before, and a retired one kept */
 };
 
 struct keyd_conf {

@@ -15,6 +15,7 @@
 #include "keyd/keyd_permit.h"
 #include "keyd/keyd_pool.h"
 #include "keyd/keyd_session.h"
+#include "keyproto/keyproto_rotate.h"
 
 #define KEYD_OP_LATER	  1
 #define KEYD_OP_MALFORMED 2
@@ -75,14 +76,21 @@ int keyd_op_derive_existing(struct keyd_op_call *call);
 int keyd_op_field_seal(struct keyd_op_call *call);
 int keyd_op_field_open(struct keyd_op_call *call);
 int keyd_op_field_index(struct keyd_op_call *call);
+int keyd_op_field_reseal(struct keyd_op_call *call);
+int keyd_op_dek_list(struct keyd_op_call *call);
+int keyd_op_dek_empty(struct keyd_op_call *call);
+int keyd_op_dek_rotate(struct keyd_op_call *call, const struct keyproto_rotate *m);
+int keyd_op_rotate_key(struct keyd_op_call *call, const struct keyproto_rotate *m);
+int keyd_op_rotate(struct keyd_op_call *call);
 int keyd_op_mac(struct keyd_op_call *call);
 int keyd_op_mac_verify(struct keyd_op_call *call);
 int keyd_op_sign(struct keyd_op_call *call);
 int keyd_op_key_public(struct keyd_op_call *call);
 int keyd_op_key_add(struct keyd_op_call *call);
 int keyd_op_key_list(struct keyd_op_call *call);
-/* "keys":[...] for KEY_LIST and STATUS; cut at 60 KiB. ring may be NULL. */
-void keyd_op_key_json(const struct keyd_ring *ring, struct buf *out);
+/* "keys":[...] for KEY_LIST and STATUS: versions from number from on, and "keys_next": the one to
+ * go on with, if out grew longer than max. ring may be NULL. */
+void keyd_op_key_json(const struct keyd_ring *ring, uint32_t from, size_t max, struct buf *out);
 int keyd_op_admin_init(struct keyd_op_call *call);
 int keyd_op_admin_lock(struct keyd_op_call *call);
 int keyd_op_admin_customer(struct keyd_op_call *call);

@@ -4,6 +4,7 @@
 
 #include "core/err.h"
 #include "core/rand.h"
+#include "core/secret.h"
 #include "seal/seal_field.h"
 #include "seal/seal_index.h"
 
@@ -116,18 +117,58 @@ int keyd_op_field_open(struct keyd_op_call *call)
 	return finish(call, &b, 0);
 }
 
+/* From the DEK that the field is under to the customer's newest; the plaintext stays here. */
+static int reseal_one(struct keyd_ring *ring, const struct batch *b, const struct keyproto_field *f,
+		      const uint8_t nonce[SEAL_FIELD_NONCE], struct buf *plain, struct buf *out)
+{
+	uint32_t newest = keyd_ring_newest(ring, (uint32_t)b->customer);
+	const uint8_t *key;
+	int rc = open_one(ring, b, f, plain);
+
+	if (rc == 0)
+		rc = keyd_ring_subkey(ring, (uint32_t)b->customer, newest, b->m.purpose, &key);
+	if (rc == 0)
+		rc = seal_field_seal_drawn(key, newest, nonce, f->aad, buf_span(plain), out);
+	if (buf_size(plain))
+		secret_wipe(plain->data, plain->len);
+	buf_reset(plain);
+	return rc;
+}
+
+int keyd_op_field_reseal(struct keyd_op_call *call)
+{
+	uint8_t(*nonces)[SEAL_FIELD_NONCE] = call->keyd->scratch->salts;
+	struct buf plain;
+	struct batch b;
+	int rc = begin(call, &b);
+
+	if (rc)
+		return rc;
+	buf_init_wiped(&plain, KEYPROTO_SEALED_MAX);
+	rand_bytes(nonces, b.m.count * sizeof(nonces[0]));
+	for (unsigned i = 0; i < b.m.count; i++) {
+		size_t before = buf_size(&b.data);
+		note(&b, i,
+		     reseal_one(call->keyd->ring, &b, &b.m.items[i], nonces[i], &plain, &b.data),
+		     before);
+	}
+	buf_clear(&plain);
+	return finish(call, &b, 0);
+}
+
 int keyd_op_field_index(struct keyd_op_call *call)
 {
 	struct keyd_ring *ring = call->keyd->ring;
 	struct batch b;
 	const uint8_t *key = NULL;
 	uint8_t digest[32];
+	uint32_t keyref;
 	int rc = begin(call, &b), one;
 
 	if (rc)
 		return rc;
-	rc = keyd_ring_subkey(ring, (uint32_t)b.customer,
-			      keyd_ring_newest(ring, (uint32_t)b.customer), b.m.purpose, &key);
+	keyref = b.m.keyref ? b.m.keyref : keyd_ring_newest(ring, (uint32_t)b.customer);
+	rc = keyd_ring_subkey(ring, (uint32_t)b.customer, keyref, b.m.purpose, &key);
 	for (unsigned i = 0; i < b.m.count; i++) {
 		size_t before = buf_size(&b.data);
 		one = rc < 0 ? rc : plain_ok(&b.m.items[i]);

@@ -34,6 +34,15 @@ static int purpose_forbids(struct span label, struct span data)
 	return label.n > 4 && memcmp(label.p, "tls/", 4) == 0 && like_jwt(data);
 }
 
+/* A next TLS key signs for its own certificate, and for those who see that certificate before the
+ * key is made the active one. */
+static int state_forbids(const struct keyd_ring_info *info)
+{
+	if (info->state == KEYD_RECORD_NEXT)
+		return info->label.n <= 4 || memcmp(info->label.p, "tls/", 4) != 0;
+	return info->state != KEYD_RECORD_ACTIVE;
+}
+
 struct sign_job {
 	struct keyd_op_job job;
 	struct keyd_crypto_key *key;
@@ -94,17 +103,19 @@ int keyd_op_sign(struct keyd_op_call *call)
 	struct keyd_ring_info info;
 	struct keyproto_sign m;
 	uint8_t sig[KEYD_CRYPTO_SIG_MAX];
+	struct span label;
 	int rc;
 
-	if (keyproto_sign_get(call->body, &m) < 0)
+	if (keyproto_sign_get(call->body, &m) < 0 ||
+	    !keyproto_keyname_ok(m.label, &label, NULL))
 		return KEYD_OP_MALFORMED;
-	if (keyd_op_allow(call, m.label) < 0)
+	if (keyd_op_allow(call, label) < 0)
 		return ERR_DENIED;
 	rc = keyd_ring_key(call->keyd->ring, m.label, &info);
 	if (rc < 0)
 		return rc;
-	if (info.state == KEYD_RECORD_RETIRED || !keyd_crypto_may(info.type, m.alg) ||
-	    purpose_forbids(m.label, m.data)) {
+	if (state_forbids(&info) || !keyd_crypto_may(info.type, m.alg) ||
+	    purpose_forbids(label, m.data)) {
 		keyd_session_denied(call->session, call->op);
 		return ERR_DENIED;
 	}
@@ -128,14 +139,16 @@ static int put_public(struct buf *out, const struct keyd_ring_info *info)
 int keyd_op_key_public(struct keyd_op_call *call)
 {
 	struct keyd_ring_info info;
-	struct span label;
+	struct span name, label;
 	int rc;
 
-	if (keyproto_bytes_get(call->body, &label) < 0)
+	if (keyproto_bytes_get(call->body, &name) < 0)
 		return KEYD_OP_MALFORMED;
+	if (!keyproto_keyname_ok(name, &label, NULL))
+		return keyd_op_allow(call, name) < 0 ? ERR_DENIED : ERR_NOTFOUND;
 	if (keyd_op_allow(call, label) < 0)
 		return ERR_DENIED;
-	rc = keyd_ring_key(call->keyd->ring, label, &info);
+	rc = keyd_ring_key(call->keyd->ring, name, &info);
 	return rc < 0 ? rc : put_public(call->reply, &info);
 }
 
@@ -241,37 +254,57 @@ int keyd_op_key_add(struct keyd_op_call *call)
 	return keyd_op_job_start(&j->job, call);
 }
 
+struct listing {
+	struct buf *out;
+	size_t max;
+};
+
 static int list_one(void *arg, const struct keyd_ring_info *info)
 {
-	struct buf *out = arg;
+	const struct listing *l = arg;
 
-	if (buf_size(out) > LIST_MAX)
+	if (buf_size(l->out) > l->max)
 		return 1;
-	buf_putf(out, "%s{\"label\":\"%.*s\",\"type\":\"%s\",\"state\":\"%s\"}",
-		 buf_ptr(out)[buf_size(out) - 1] == '[' ? "" : ",", (int)info->label.n,
-		 (const char *)info->label.p, keyproto_keytype_name(info->type),
-		 keyd_record_state_name(info->state));
+	buf_putf(l->out,
+		 "%s{\"label\":\"%.*s\",\"type\":\"%s\",\"version\":%" PRIu32
+		 ",\"state\":\"%s\",\"created\":%" PRId64 "}",
+		 buf_ptr(l->out)[buf_size(l->out) - 1] == '[' ? "" : ",", (int)info->label.n,
+		 (const char *)info->label.p, keyproto_keytype_name(info->type), info->version,
+		 keyd_record_state_name(info->state), info->created);
 	return 0;
 }
 
-void keyd_op_key_json(const struct keyd_ring *ring, struct buf *out)
+void keyd_op_key_json(const struct keyd_ring *ring, uint32_t from, size_t max, struct buf *out)
 {
+	struct listing l = {out, buf_size(out) + max};
+	struct keyd_ring_counts n = {.keys = 0};
+	uint32_t at = 0;
+
 	buf_put_str(out, "\"keys\":[");
-	if (ring)
-		keyd_ring_keys(ring, list_one, out);
+	if (ring) {
+		keyd_ring_counts(ring, &n);
+		at = keyd_ring_keys(ring, from, list_one, &l);
+	}
 	buf_put_str(out, "]");
+	if (at < n.keys)
+		buf_putf(out, ",\"keys_next\":%" PRIu32, at);
 }
 
 int keyd_op_key_list(struct keyd_op_call *call)
 {
+	struct wire_get g;
 	struct buf json;
+	uint32_t from = 0;
 	int rc;
 
+	wire_get_init(&g, call->body);
 	if (call->body.n)
+		from = wire_get_u32(&g);
+	if (wire_get_end(&g) < 0)
 		return KEYD_OP_MALFORMED;
 	buf_init(&json, LIST_MAX + 4096);
 	buf_put_str(&json, "{");
-	keyd_op_key_json(call->keyd->ring, &json);
+	keyd_op_key_json(call->keyd->ring, from, LIST_MAX, &json);
 	buf_put_str(&json, "}");
 	rc = buf_failed(&json) ? buf_failed(&json) : buf_put_span(call->reply, buf_span(&json));
 	buf_clear(&json);

@@ -5,6 +5,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "keyd/keyd_op.h"
+#include "keyd/keyd_rotate_key.h"
 #include "keyd/keyd_schedule.h"
 #include "keyproto/keyproto_rotate.h"
 
@@ -115,13 +116,14 @@ int keyd_op_rotate(struct keyd_op_call *call)
 	static int (*const by_what[])(struct keyd_op_call * call,
 				      const struct keyproto_rotate *m) = {
 	    [KEYPROTO_ROTATE_KEK] = rotate_kek,
-	    [KEYPROTO_ROTATE_KEY] = NULL,
+	    [KEYPROTO_ROTATE_DEK] = keyd_op_dek_rotate,
+	    [KEYPROTO_ROTATE_KEY] = keyd_op_rotate_key,
 	};
 	struct keyproto_rotate m;
 
 	if (keyproto_rotate_get(call->body, &m) < 0)
 		return KEYD_OP_MALFORMED;
-	return by_what[m.what] ? by_what[m.what](call, &m) : ERR_BADSTATE;
+	return by_what[m.what](call, &m);
 }
 
 int keyd_op_rotation(struct keyd_op_call *call)
@@ -141,10 +143,13 @@ int keyd_op_schedule(struct keyd_op_call *call)
 
 	if (keyproto_schedule_get(call->body, &m) < 0)
 		return KEYD_OP_MALFORMED;
-	if (m.part != KEYPROTO_SCHEDULE_KEKS || m.from >= KEYD_RING_SHARDS)
+	if (m.part == KEYPROTO_SCHEDULE_KEKS && m.from >= KEYD_RING_SHARDS)
 		return ERR_NOTFOUND;
 	buf_init(&out, JSON_MAX);
-	keyd_schedule_json(call->keyd, m.from, &out);
+	if (m.part == KEYPROTO_SCHEDULE_KEKS)
+		keyd_schedule_json(call->keyd, m.from, &out);
+	else
+		keyd_rotate_key_json(call->keyd, m.from, &out);
 	rc = buf_failed(&out) ? buf_failed(&out) : buf_put_span(call->reply, buf_span(&out));
 	buf_clear(&out);
 	return rc;

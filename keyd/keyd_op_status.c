@@ -7,8 +7,10 @@
 #include "core/clock.h"
 #include "core/hex.h"
 #include "core/secret.h"
+#include "keyd/keyd_rotate_key.h"
 
 #define JSON_MAX (80 * 1024)
+#define KEYS_MAX (24 * 1024) /* of signing keys: KEY_LIST has the rest */
 
 static void put_slots(const struct keyd_snapshot_head *head, struct buf *out)
 {
@@ -56,6 +58,7 @@ static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *
 	if (head && k->host_key_plain && has_credential(head))
 		put_warning(out, "the host key of systemd's credentials lies on a disk that is not "
 				 "encrypted");
+	keyd_rotate_key_warnings(k, put_warning, out);
 	keyd_sandbox_warnings(&k->sandbox, put_warning, out);
 	if (k->token && !keyd_token_alive(k->token))
 		put_warning(out, "the token helper has died: slots on tokens need a restart");
@@ -100,7 +103,7 @@ int keyd_op_status(struct keyd_op_call *call)
 		 ",\"keks\":%" PRIu32 ",",
 		 keyproto_state_name(k->state), id, head ? head->generation : 0,
 		 (clock_mono() - k->started) / CLOCK_SEC, n.customers, n.deks, n.keks);
-	keyd_op_key_json(k->ring, &out);
+	keyd_op_key_json(k->ring, 0, KEYS_MAX, &out);
 	buf_put_str(&out, ",\"slots\":[");
 	put_slots(head, &out);
 	buf_put_str(&out, "],\"unseal\":");

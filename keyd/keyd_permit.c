@@ -19,6 +19,10 @@ static const struct keyd_permit_row rows[] = {
     ROW(RELAY, USE, OPEN_FIELDS, "field"),
     ROW(RELAY, USE, OPEN_FIELDS, "cred"),
     ROW(RELAY, USE, BLIND_INDEX, "index"),
+    ROW(RELAY, USE, RESEAL_FIELDS, "field"),
+    ROW(RELAY, USE, RESEAL_FIELDS, "cred"),
+    ROW(RELAY, USE, CUSTOMER_KEYS, NULL),
+    ROW(RELAY, USE, DEK_EMPTY, NULL),
     ROW(RELAY, USE, SIGN, "tls/*"),
     ROW(RELAY, USE, PUBLIC_KEY, "*"),
     ROW(RELAY, USE, WITNESS, NULL),
@@ -46,6 +50,7 @@ static const struct keyd_permit_row rows[] = {
     ROW(OFFICER, ADMIN, ROTATE, NULL),
     ROW(OFFICER, ADMIN, ROTATION, NULL),
     ROW(OFFICER, ADMIN, SCHEDULE, NULL),
+    ROW(OFFICER, ADMIN, CUSTOMER_KEYS, NULL),
     /* operator: keeps it running */
     ROW(OPERATOR, ADMIN, HELLO, NULL),
     ROW(OPERATOR, ADMIN, STATUS, NULL),
@@ -57,11 +62,13 @@ static const struct keyd_permit_row rows[] = {
     ROW(OPERATOR, ADMIN, SCHEDULE, NULL),
     ROW(OPERATOR, ADMIN, UNSEAL_CANCEL, NULL),
     ROW(OPERATOR, ADMIN, SLOT_TEST, NULL),
+    ROW(OPERATOR, ADMIN, CUSTOMER_KEYS, NULL),
     /* auditor: looks */
     ROW(AUDITOR, ADMIN, HELLO, NULL),
     ROW(AUDITOR, ADMIN, STATUS, NULL),
     ROW(AUDITOR, ADMIN, KEY_LIST, NULL),
     ROW(AUDITOR, ADMIN, SCHEDULE, NULL),
+    ROW(AUDITOR, ADMIN, CUSTOMER_KEYS, NULL),
 };
 
 const struct keyd_permit_row *keyd_permit_row(unsigned i)

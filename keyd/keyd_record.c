@@ -136,12 +136,58 @@ int keyd_record_key_get(struct span body, struct keyd_record_key *m)
 	m->spki = wire_get_bytes16(&g);
 	m->wrapped = wire_get_bytes16(&g);
 	if (wire_get_end(&g) < 0 || m->version == 0 || m->spki.n == 0 ||
-	    m->wrapped.n <= KEYD_WRAP_OVERHEAD || m->wrapped.n > KEYD_RECORD_BODY_MAX)
+	    m->state < KEYD_RECORD_NEXT || m->state > KEYD_RECORD_DESTROYED)
 		return ERR_FORMAT;
-	return keyproto_name_ok(m->label) && keyproto_keytype_name(m->type) &&
-		       m->state >= KEYD_RECORD_NEXT && m->state < KEYD_RECORD_DESTROYED
-		   ? 0
-		   : ERR_FORMAT;
+	if (m->state == KEYD_RECORD_DESTROYED
+		? m->wrapped.n != 0
+		: m->wrapped.n <= KEYD_WRAP_OVERHEAD || m->wrapped.n > KEYD_RECORD_BODY_MAX)
+		return ERR_FORMAT;
+	return keyproto_name_ok(m->label) && keyproto_keytype_name(m->type) ? 0 : ERR_FORMAT;
+}
+
+int keyd_record_dek_state_put(struct buf *b, const struct keyd_record_dek_state *m)
+{
+	wire_put_u32(b, m->keyref);
+	wire_put_u8(b, m->state);
+	wire_put_u64(b, (uint64_t)m->time);
+	return buf_failed(b);
+}
+
+int keyd_record_dek_state_get(struct span body, struct keyd_record_dek_state *m)
+{
+	struct wire_get g;
+
+	wire_get_init(&g, body);
+	m->keyref = wire_get_u32(&g);
+	m->state = wire_get_u8(&g);
+	m->time = (int64_t)wire_get_u64(&g);
+	if (wire_get_end(&g) < 0 || m->keyref == 0)
+		return ERR_FORMAT;
+	return m->state == KEYD_RECORD_RETIRED || m->state == KEYD_RECORD_DESTROYED ? 0
+										    : ERR_FORMAT;
+}
+
+int keyd_record_key_state_put(struct buf *b, const struct keyd_record_key_state *m)
+{
+	wire_put_bytes8(b, m->label);
+	wire_put_u32(b, m->version);
+	wire_put_u8(b, m->state);
+	wire_put_u64(b, (uint64_t)m->time);
+	return buf_failed(b);
+}
+
+int keyd_record_key_state_get(struct span body, struct keyd_record_key_state *m)
+{
+	struct wire_get g;
+
+	wire_get_init(&g, body);
+	m->label = wire_get_bytes8(&g);
+	m->version = wire_get_u32(&g);
+	m->state = wire_get_u8(&g);
+	m->time = (int64_t)wire_get_u64(&g);
+	if (wire_get_end(&g) < 0 || m->version == 0 || !keyproto_name_ok(m->label))
+		return ERR_FORMAT;
+	return m->state == KEYD_RECORD_ACTIVE || m->state == KEYD_RECORD_DESTROYED ? 0 : ERR_FORMAT;
 }
 
 int keyd_record_start_put(struct buf *b, const struct keyd_record_start *m)

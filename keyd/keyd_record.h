@@ -34,8 +34,9 @@ enum keyd_record_type {
 	KEYD_RECORD_END
 };
 
-/* States of KEKs, DEKs and signing keys, each in that order. What is destroyed is no longer there:
- * that state comes in _STATE records alone. */
+/* States of KEKs, DEKs and signing keys, each in that order. KEKs and DEKs that are destroyed are no
+ * longer there: for them that state comes in _STATE records alone. Of a signing key the public part
+ * stays, since what it signed may still have to be verified. */
 enum keyd_record_state {
 	KEYD_RECORD_NEXT = 1,	 /* signing keys alone: made, not used yet */
 	KEYD_RECORD_ACTIVE = 2,	 /* the newest: for new data */
@@ -89,7 +90,7 @@ struct keyd_record_key {
 	uint64_t generation;
 	int64_t created, changed;
 	struct span spki;    /* DER */
-	struct span wrapped; /* PKCS#8 DER, wrapped */
+	struct span wrapped; /* PKCS#8 DER, wrapped; empty if, and only if, DESTROYED */
 };
 int keyd_record_key_put(struct buf *b, const struct keyd_record_key *m);
 int keyd_record_key_get(struct span body, struct keyd_record_key *m);
@@ -138,6 +139,25 @@ struct keyd_record_note {
 };
 int keyd_record_note_put(struct buf *b, const struct keyd_record_note *m);
 int keyd_record_note_get(struct span body, struct keyd_record_note *m);
+
+/* A DEK is RETIRED: nothing that its customer's clients keep is under it any more; or DESTROYED. */
+struct keyd_record_dek_state {
+	uint32_t keyref;
+	uint8_t state;
+	int64_t time;
+};
+int keyd_record_dek_state_put(struct buf *b, const struct keyd_record_dek_state *m);
+int keyd_record_dek_state_get(struct span body, struct keyd_record_dek_state *m);
+
+/* A signing key becomes ACTIVE, and the one that was is RETIRED with it; or it is DESTROYED. */
+struct keyd_record_key_state {
+	struct span label;
+	uint32_t version;
+	uint8_t state;
+	int64_t time;
+};
+int keyd_record_key_state_put(struct buf *b, const struct keyd_record_key_state *m);
+int keyd_record_key_state_get(struct span body, struct keyd_record_key_state *m);
 
 /* AAD of the wrap in each: store, kind, identity, owner, wrapping key, generation; each part with
  * its length. What may change without a new wrap (uses, state, times) is not in it. */

@@ -13,7 +13,7 @@ static struct span customer_name(const void *arg, uint32_t number)
 
 static struct span key_label(const void *arg, uint32_t number)
 {
-	return span_str(((const struct keyd_ring *)arg)->keys[number].label);
+	return span_str(((const struct keyd_ring *)arg)->labels[number].name);
 }
 
 struct keyd_ring *keyd_ring_new(const uint8_t store[16], struct keyd_root_keys **keys)

@@ -69,6 +69,8 @@ int keyd_ring_apply(struct keyd_ring *r, unsigned type, struct span body, int fr
 	    [KEYD_RECORD_REWRAP] = keyd_ring_rewrap_apply,
 	    [KEYD_RECORD_KEK_STATE] = keyd_ring_kek_state_apply,
 	    [KEYD_RECORD_NOTE] = keyd_ring_note_apply,
+	    [KEYD_RECORD_DEK_STATE] = keyd_ring_dek_state_apply,
+	    [KEYD_RECORD_KEY_STATE] = keyd_ring_key_state_apply,
 	};
 	int rc =
 	    type < KEYD_RECORD_END && by_type[type] ? by_type[type](r, body, fresh) : ERR_DAMAGED;

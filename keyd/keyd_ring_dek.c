@@ -23,13 +23,14 @@ struct keyd_ring_dek *keyd_ring_find_dek(const struct keyd_ring *r, uint32_t key
 	return d->version ? d : NULL;
 }
 
-int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t generation,
-			    struct buf *out)
+/* The record of a fresh DEK. */
+static int make(struct keyd_ring *r, struct span name, uint32_t version, uint64_t generation,
+		struct buf *out)
 {
 	int64_t now = clock_wall();
 	struct keyd_record_dek m = {.keyref = r->next_keyref,
 				    .customer = name,
-				    .version = 1,
+				    .version = version,
 				    .generation = generation,
 				    .state = KEYD_RECORD_ACTIVE,
 				    .created = now,
@@ -43,10 +44,8 @@ int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t gene
 	if (shard < 0)
 		return shard;
 	kek = r->shards[shard];
-	if (!keyproto_name_ok(name) || !kek)
+	if (!kek)
 		return ERR_FORMAT;
-	if (keyd_ring_customer(r, name) != ERR_NOTFOUND)
-		return keyd_ring_customer(r, name) == ERR_GONE ? ERR_GONE : ERR_EXISTS;
 	if (kek->uses >= KEYD_WRAP_USES_MAX || r->next_keyref >= KEYD_RING_KEYREFS)
 		return ERR_LIMIT;
 	key = secret_alloc(32);
@@ -64,6 +63,31 @@ int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t gene
 	buf_clear(&aad);
 	secret_free(key, 32);
 	return rc;
+}
+
+int keyd_ring_make_customer(struct keyd_ring *r, struct span name, uint64_t generation,
+			    struct buf *out)
+{
+	if (!keyproto_name_ok(name))
+		return ERR_FORMAT;
+	if (keyd_ring_customer(r, name) != ERR_NOTFOUND)
+		return keyd_ring_customer(r, name) == ERR_GONE ? ERR_GONE : ERR_EXISTS;
+	return make(r, name, 1, generation, out);
+}
+
+int keyd_ring_make_dek(struct keyd_ring *r, uint32_t customer, uint64_t generation, struct buf *out)
+{
+	const struct keyd_ring_customer *c = &r->customers[customer];
+	const struct keyd_ring_dek *newest = keyd_ring_find_dek(r, c->newest);
+	unsigned living = 0;
+
+	if (!newest)
+		return ERR_NOTFOUND;
+	for (const struct keyd_ring_dek *d = newest; d; d = keyd_ring_find_dek(r, d->older))
+		living++;
+	if (living >= KEYD_RING_DEKS || newest->version == UINT32_MAX)
+		return ERR_LIMIT;
+	return make(r, span_str(c->name), newest->version + 1, generation, out);
 }
 
 int64_t keyd_ring_take_customer(struct keyd_ring *r, struct span name)
@@ -140,7 +164,8 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 			return ERR_DAMAGED;
 	}
 	d = place_dek(r, m.keyref);
-	if (!d)
+	if (!d || keyd_ring_grow((void **)&r->old_deks, &r->old_room, r->old_count,
+				 sizeof(r->old_deks[0])) < 0)
 		return ERR_NOMEM;
 	customer = keyd_ring_take_customer(r, m.customer);
 	if (customer < 0)
@@ -155,6 +180,10 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 	d->changed = m.changed;
 	memcpy(d->wrapped, m.wrapped, sizeof(d->wrapped));
 	d->older = r->customers[customer].newest;
+	if (d->older) {
+		keyd_ring_find_dek(r, d->older)->old_at = r->old_count;
+		r->old_deks[r->old_count++] = d->older;
+	}
 	r->customers[customer].newest = m.keyref;
 	d->sibling = r->shard_deks[shard];
 	r->shard_deks[shard] = m.keyref;
@@ -253,20 +282,46 @@ static void unchain(struct keyd_ring *r, unsigned shard, uint32_t keyref)
 		*at = keyd_ring_find_dek(r, keyref)->sibling;
 }
 
+static void leave_old(struct keyd_ring *r, const struct keyd_ring_dek *d)
+{
+	uint32_t last = r->old_deks[--r->old_count];
+
+	r->old_deks[d->old_at] = last;
+	keyd_ring_find_dek(r, last)->old_at = d->old_at;
+}
+
+/* Out of all but its customer's chain. */
+static void drop(struct keyd_ring *r, uint32_t keyref, struct keyd_ring_dek *d)
+{
+	if (r->customers[d->customer].newest != keyref)
+		leave_old(r, d);
+	unchain(r, d->shard, keyref);
+	keyd_ring_find_kek(r, d->shard, d->kek_version)->deks--;
+	keyd_cache_drop(r->cache, keyref);
+	secret_wipe(d, sizeof(*d));
+	r->dek_count--;
+}
+
+void keyd_ring_dek_drop_one(struct keyd_ring *r, uint32_t keyref)
+{
+	struct keyd_ring_dek *d = keyd_ring_find_dek(r, keyref);
+	struct keyd_ring_dek *newer = keyd_ring_find_dek(r, r->customers[d->customer].newest);
+
+	while (newer->older != keyref)
+		newer = keyd_ring_find_dek(r, newer->older);
+	newer->older = d->older;
+	drop(r, keyref, d);
+}
+
 void keyd_ring_dek_drop(struct keyd_ring *r, uint32_t customer)
 {
 	struct keyd_ring_customer *c = &r->customers[customer];
-	unsigned shard = r->tombs[c->tomb - 1].shard;
 	uint32_t older;
 
 	for (uint32_t at = c->newest; at; at = older) {
 		struct keyd_ring_dek *d = keyd_ring_find_dek(r, at);
 		older = d->older;
-		unchain(r, shard, at);
-		keyd_ring_find_kek(r, shard, d->kek_version)->deks--;
-		keyd_cache_drop(r->cache, at);
-		secret_wipe(d, sizeof(*d));
-		r->dek_count--;
+		drop(r, at, d);
 	}
 	c->newest = 0;
 }
@@ -308,4 +363,5 @@ void keyd_ring_dek_clear(struct keyd_ring *r)
 	for (uint32_t i = 0; i < r->page_room; i++)
 		free(r->pages[i]);
 	free(r->pages);
+	free(r->old_deks);
 }

@@ -7,8 +7,9 @@
  * Story:  customers and signing keys are numbered in order of arrival and found through
  *         keyd_names. DEKs lie in pages by key reference, so a lookup is two steps and keys that
  *         are gone cost little. KEK versions hang under their shard, newest first. The DEKs of a
- *         shard, and those of a customer, are chained by key reference, the newest first. All but
- *         the keys themselves is ordinary memory: it is wrapped.
+ *         shard, and those of a customer, are chained by key reference, the newest first; versions
+ *         of a signing key by their number. All but the keys themselves is ordinary memory: it is
+ *         wrapped.
  *         Each KEK counts the DEKs of the ring that it wraps: who takes a DEK out of the ring, or
  *         wraps it anew, corrects the count. So a KEK that is still needed cannot be destroyed. */
 #ifndef KEYD_KEYD_RING_IN_H
@@ -38,6 +39,7 @@ struct keyd_ring_dek {
 	uint32_t kek_version;
 	uint32_t older;	  /* the customer's DEK before this one, or 0 */
 	uint32_t sibling; /* next of the same shard, or 0 */
+	uint32_t old_at;  /* place in old_deks; the customer's newest has none */
 	uint64_t generation;
 	int64_t created, changed;
 	uint8_t state, shard;
@@ -75,13 +77,18 @@ struct keyd_ring_backup_key {
 	uint8_t *key; /* secret memory; NULL unless current */
 };
 
-struct keyd_ring_key {
-	char *label;
-	uint32_t version;
+struct keyd_ring_label {
+	char *name;
+	uint32_t newest; /* number of its last version */
+};
+
+struct keyd_ring_key { /* one version */
+	uint32_t label, version;
+	uint32_t older; /* number of the label's version before this one, or KEYD_NAMES_NONE */
 	uint8_t type, state;
 	uint64_t generation;
 	int64_t created, changed;
-	uint8_t *spki, *wrapped;
+	uint8_t *spki, *wrapped; /* wrapped: NULL once destroyed */
 	size_t spki_size, wrapped_size;
 	struct keyd_crypto_key *loaded;
 	uint64_t used; /* ring's tick of the last use */
@@ -105,8 +112,12 @@ struct keyd_ring {
 	uint32_t backup_count, backup_room;
 	uint8_t *next_kek; /* wrapping key of the next anchor, while it changes */
 	int no_anchor;	   /* KEKs cannot be opened */
+	uint32_t *old_deks; /* those with a newer one of their customer, in no order */
+	uint32_t old_count, old_room;
 	struct keyd_ring_key *keys;
 	uint32_t key_count, key_room, loaded;
+	struct keyd_ring_label *labels;
+	uint32_t label_count, label_room;
 	struct keyd_names by_label;
 	uint64_t ticks;
 	struct keyd_ring_note *notes;
@@ -125,6 +136,8 @@ int keyd_ring_key_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_start_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_tomb_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_backup_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_dek_state_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_key_state_apply(struct keyd_ring *r, struct span body, int fresh);
 
 /* Records of all there is of a kind; out is the writer's scratch. */
 struct keyd_ring_walk {
@@ -160,6 +173,8 @@ int keyd_ring_backup_rewrap(struct keyd_ring *r, const uint8_t key[32]);
 int64_t keyd_ring_take_customer(struct keyd_ring *r, struct span name);
 /* The customer's DEKs are gone from all lists, and wiped. */
 void keyd_ring_dek_drop(struct keyd_ring *r, uint32_t customer);
+/* The same for one DEK that is not its customer's newest. */
+void keyd_ring_dek_drop_one(struct keyd_ring *r, uint32_t keyref);
 
 /* The KEK of that version in the shard, or NULL. */
 struct keyd_ring_kek *keyd_ring_find_kek(const struct keyd_ring *r, unsigned shard,

@@ -38,7 +38,7 @@ struct keyd_rotate {
 	uint8_t stuck[KEYD_RING_SHARDS];
 	int64_t next;			    /* clock_mono: of the next batch */
 	struct keyd_record_kek_state state; /* what make_state puts */
-	int purge;			    /* KEKs were destroyed, the disk still has them */
+	int purge;			    /* keys were destroyed, the disk still has them */
 
 	int64_t retry_at, retry; /* clock_mono; the wait */
 	int error;		 /* why it waits; 0: it does not */

@@ -123,6 +123,27 @@ int keyproto_name_ok(struct span s)
 	return 1;
 }
 
+int keyproto_keyname_ok(struct span s, struct span *label, uint32_t *version)
+{
+	ptrdiff_t mark = span_find(s, '#');
+	struct span name = mark < 0 ? s : span_sub(s, 0, (size_t)mark);
+	uint64_t n = 0;
+
+	for (size_t i = name.n + 1; mark >= 0 && i < s.n; i++) {
+		unsigned digit = s.p[i] - '0';
+		if (digit > 9 || (n == 0 && digit == 0) || n > UINT32_MAX)
+			return 0;
+		n = n * 10 + digit;
+	}
+	if (!keyproto_name_ok(name) || (mark >= 0 && n == 0) || n > UINT32_MAX)
+		return 0;
+	if (label)
+		*label = name;
+	if (version)
+		*version = (uint32_t)n;
+	return 1;
+}
+
 static int hello_ok(const struct keyproto_hello *m)
 {
 	return m->version_min >= 1 && m->version_min <= m->version_max &&

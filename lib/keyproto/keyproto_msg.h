@@ -24,6 +24,7 @@
 #define KEYPROTO_BATCH_MAX 256
 #define KEYPROTO_CREDIT 256
 #define KEYPROTO_NAME_MAX 64
+#define KEYPROTO_KEYNAME_MAX (KEYPROTO_NAME_MAX + 11) /* a label, '#', a version */
 #define KEYPROTO_CONTEXT_MAX 255
 #define KEYPROTO_SALT 24	/* salt of an object: see seal_chunk.h */
 #define KEYPROTO_OBJECT_KEY 76	/* AEAD key 32, base nonce 12, commitment 32 */
@@ -244,6 +245,7 @@ struct keyproto_fields {
 	uint8_t purpose;
 	uint16_t count;
 	struct keyproto_field items[KEYPROTO_BATCH_MAX];
+	uint32_t keyref; /* purpose INDEX alone; 0, and not on the wire: the newest DEK */
 };
 struct keyproto_result {
 	uint32_t status;
@@ -256,7 +258,11 @@ int keyproto_results_put(struct buf *b, const struct keyproto_result *items, uns
 int keyproto_results_get(struct span body, struct keyproto_result *items);
 
 /* --- BLIND_INDEX: same body as fields, purpose INDEX; aad = column label, data = normalised value.
- * Each result is 32 bytes; the caller truncates as the column says. */
+ * Each result is 32 bytes; the caller truncates as the column says. keyref: an older DEK, whose rows
+ * are to be found. */
+
+/* --- RESEAL_FIELDS: same body as OPEN_FIELDS; each result is the field sealed under the customer's
+ * newest DEK, with the same AAD. The plaintext stays in keyd. */
 
 /* --- MAC, VERIFY_MAC: HMAC-SHA-256 under the customer's HMAC sub-key over label 0x00 data. */
 struct keyproto_mac {
@@ -271,14 +277,14 @@ int keyproto_mac_get(struct span body, struct keyproto_mac *m);
 
 /* --- SIGN: reply is one bytes16, the signature (ECDSA in DER, as TLS wants it). */
 struct keyproto_sign {
-	struct span label; /* "tls/relay" */
+	struct span label; /* "tls/relay": the active version; "tls/relay#2": that one */
 	uint8_t alg;
 	struct span data; /* the message, not a digest */
 };
 int keyproto_sign_put(struct buf *b, const struct keyproto_sign *m);
 int keyproto_sign_get(struct span body, struct keyproto_sign *m);
 
-/* --- PUBLIC_KEY: request is one bytes16, the label. Reply: */
+/* --- PUBLIC_KEY: request is one bytes16, the label, or label and version as in SIGN. Reply: */
 struct keyproto_public {
 	uint8_t type;	  /* enum keyproto_keytype */
 	struct span spki; /* DER SubjectPublicKeyInfo */
@@ -332,5 +338,8 @@ int keyproto_bytes_get(struct span body, struct span *s);
 
 /* 1 if s is a name as keyd takes them for customers and labels. */
 int keyproto_name_ok(struct span s);
+/* 1 if s names a signing key: a label, or "label#N" with N from 1 to 2^32 - 1, without zeros in
+ * front. label and version (0: none was given) may be NULL. */
+int keyproto_keyname_ok(struct span s, struct span *label, uint32_t *version);
 
 #endif

@@ -137,7 +137,7 @@ static int field_ok(const struct keyproto_field *f)
 int keyproto_fields_put(struct buf *b, const struct keyproto_fields *m)
 {
 	if (!keyproto_name_ok(m->customer) || !keyproto_codec_purpose_ok(m->purpose) ||
-	    !keyproto_codec_count_ok(m->count))
+	    !keyproto_codec_count_ok(m->count) || (m->keyref && m->purpose != KEYPROTO_FOR_INDEX))
 		return keyproto_codec_refuse(b);
 	wire_put_bytes8(b, m->customer);
 	wire_put_u8(b, m->purpose);
@@ -148,6 +148,8 @@ int keyproto_fields_put(struct buf *b, const struct keyproto_fields *m)
 		wire_put_bytes16(b, m->items[i].aad);
 		wire_put_bytes16(b, m->items[i].data);
 	}
+	if (m->keyref)
+		wire_put_u32(b, m->keyref);
 	return buf_failed(b);
 }
 
@@ -165,6 +167,12 @@ int keyproto_fields_get(struct span body, struct keyproto_fields *m)
 		m->items[i].aad = wire_get_bytes16(&g);
 		m->items[i].data = wire_get_bytes16(&g);
 		if (!field_ok(&m->items[i]))
+			return ERR_FORMAT;
+	}
+	m->keyref = 0;
+	if (m->purpose == KEYPROTO_FOR_INDEX && !g.failed && g.rest.n) {
+		m->keyref = wire_get_u32(&g);
+		if (m->keyref == 0)
 			return ERR_FORMAT;
 	}
 	return wire_get_end(&g);

@@ -111,7 +111,7 @@ static void use(struct keyd_ring *r)
 	keyd_ring_counts(r, &a);
 	for (uint32_t i = 0; i < a.customers; i++)
 		keyd_ring_subkey(r, i, keyd_ring_newest(r, i), KEYPROTO_FOR_SPOOL, &key);
-	keyd_ring_keys(r, use_key, r);
+	keyd_ring_keys(r, 0, use_key, r);
 	check(keyd_ring_each(r, copy_record, copy) == 0);
 	buf_init(&in, 1 << 24);
 	buf_init(&out, 1 << 24);

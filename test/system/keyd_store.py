@@ -104,7 +104,9 @@ class Store:
         self.journal_key = hkdf(self.root, b"sealpost-root-1 journal mac")
         self.tombstone_key = hkdf(self.root, b"sealpost-root-1 tombstone mac")
         assert mac(self.snapshot_key, snapshot[:-32]) == snapshot[-32:]
-        self.keks, self.deks, self.keys, self.starts = {}, {}, {}, []
+        self.keks, self.deks, self.starts = {}, {}, []
+        self.versions = {}  # of signing keys: {(label, version): (state, private key or None)}
+        self.dek_states, self.newest = {}, {}
         self.tombs, self.backups = {}, {}
         self.kek_states, self.wrapped_by, self.identity, self.notes = {}, {}, {}, {}
         first = True
@@ -120,7 +122,7 @@ class Store:
 
     def take(self, kind, body):
         {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key, 5: self.rewrap, 6: self.kek_state,
-         9: self.tombstone, 10: self.start, 11: self.backup, 12: self.note}[kind](Reader(body))
+         7: self.dek_state, 8: self.key_state, 9: self.tombstone, 10: self.start, 11: self.backup, 12: self.note}[kind](Reader(body))
 
     @staticmethod
     def state(r, *lawful):
@@ -144,12 +146,14 @@ class Store:
 
     def dek(self, r):
         keyref, customer, version, kek_version, generation = r.u(4), r.bytes(1), r.u(4), r.u(4), r.u(8)
+        state = STATES[r.data[r.at]]
         self.state(r, "active", "retired")
         wrapped = r.raw(60)
         assert r.rest() == b""
         if customer.decode() in self.tombs:
             return
-        assert keyref not in self.deks
+        assert keyref > self.newest.get(customer.decode(), 0)
+        self.newest[customer.decode()], self.dek_states[keyref] = keyref, state
         self.unwrap_dek(keyref, customer, version, kek_version, generation, wrapped)
 
     def unwrap_dek(self, keyref, customer, version, kek_version, generation, wrapped):
@@ -188,18 +192,53 @@ class Store:
         if value:
             self.notes[name] = value
 
+    def dek_state(self, r):
+        keyref, state, _ = r.u(4), STATES[r.u(1)], r.u(8)
+        assert r.rest() == b""
+        if keyref not in self.deks:
+            assert self.tombs
+            return
+        assert keyref != self.newest[self.deks[keyref][0]]
+        assert (self.dek_states[keyref], state) in (("active", "retired"), ("retired", "destroyed"))
+        self.dek_states[keyref] = state
+        if state == "destroyed":
+            del self.deks[keyref]
+
+    def key_state(self, r):
+        label, version, state, _ = r.bytes(1).decode(), r.u(4), STATES[r.u(1)], r.u(8)
+        assert r.rest() == b""
+        before, key = self.versions[label, version]
+        assert (before, state) in (("next", "active"), ("next", "destroyed"), ("retired", "destroyed"))
+        if state == "active":
+            for other in [n for n, v in self.versions.items() if n[0] == label and v[0] == "active"]:
+                self.versions[other] = "retired", self.versions[other][1]
+        self.versions[label, version] = state, None if state == "destroyed" else key
+
+    @property
+    def keys(self):
+        """The active ones."""
+        return {label: key for (label, _), (state, key) in self.versions.items() if state == "active"}
+
     def key(self, r):
         label, version, kind = r.bytes(1), r.u(4), r.u(1)
-        made = self.state(r, "next", "active", "retired")
+        state = STATES[r.data[r.at]]
+        made = self.state(r, "next", "active", "retired", "destroyed")
         generation = r.u(8)
         spki, wrapped = r.bytes(2), r.bytes(2)
         assert r.rest() == b""
+        assert version > max((v for l, v in self.versions if l == label.decode()), default=0)
+        assert state not in ("next", "active") or state not in [s for (l, _), (s, _) in self.versions.items()
+                                                                if l == label.decode()]
+        assert (state == "destroyed") == (wrapped == b"")
+        if state == "destroyed":
+            self.versions[label.decode(), version] = state, None
+            return
         aad = (self.aad("key") + b16(label) + struct.pack(">IBQQ", version, kind, generation, made) + b16(spki))
         der = unwrap(self.key_key, wrapped, aad)
         key = serialization.load_der_private_key(der, None)
         assert key.public_key().public_bytes(serialization.Encoding.DER,
                                              serialization.PublicFormat.SubjectPublicKeyInfo) == spki
-        self.keys[label.decode()] = key
+        self.versions[label.decode(), version] = state, key
 
     def start(self, r):
         sequence, branch, when, accepted = r.u(8), r.u(8), r.u(8), r.u(8)
@@ -274,7 +313,9 @@ class Store:
             found.update({f"DEK {n}": k for n, (_, k) in self.deks.items()})
         if "subkey" in kinds:
             found.update({f"sub-key {n} {p}": self.subkey(n, p) for n in self.deks for p in range(1, 9)})
-        for label, key in self.keys.items() if "private" in kinds else ():
+        living = {label if state == "active" else f"{label}#{n}": key
+                  for (label, n), (state, key) in self.versions.items() if key}
+        for label, key in living.items() if "private" in kinds else ():
             for name, value in numbers(key):
                 found[f"{label} {name}"] = value
                 found[f"{label} {name}, as OpenSSL holds it"] = value[::-1]

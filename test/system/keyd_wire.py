@@ -7,8 +7,8 @@ import struct
 from collections import namedtuple
 
 OPS = {"hello": 1, "status": 2, "derive-new": 16, "derive-existing": 17, "seal-fields": 18, "open-fields": 19,
-       "blind-index": 20, "mac": 21, "verify-mac": 22, "sign": 23, "public-key": 24, "witness": 25, "init": 32,
-       "unseal": 33,
+       "blind-index": 20, "mac": 21, "verify-mac": 22, "sign": 23, "public-key": 24, "witness": 25,
+       "reseal-fields": 26, "customer-keys": 27, "dek-empty": 28, "init": 32, "unseal": 33,
        "lock": 34, "customer-add": 35, "key-add": 36, "key-list": 37, "rotate": 42, "rotation": 43, "schedule": 44,
        "accept": 53, "event": 64}
 ROLES = {"relay": 1, "milter": 2, "officer": 3, "operator": 4, "auditor": 5}
@@ -23,6 +23,7 @@ HEAD = struct.Struct(">HHIQII")
 
 Frame = namedtuple("Frame", "op request status epoch body")
 Derived = namedtuple("Derived", "status keyref salt key")
+Dek = namedtuple("Dek", "customer keyref version state created changed")
 
 
 class Refused(Exception):
@@ -144,8 +145,34 @@ class Client:
     def key_add(self, label, kind):
         return public(self.call("key-add", b8(text(label)) + bytes([TYPES[kind]])))
 
-    def key_list(self):
-        return json.loads(self.call("key-list"))["keys"]
+    def key_list(self, start=None):
+        """All pages from number start on."""
+        keys = []
+        while True:
+            page = json.loads(self.call("key-list", b"" if start is None else struct.pack(">I", start)))
+            keys += page["keys"]
+            if "keys_next" not in page:
+                return keys
+            start = page["keys_next"]
+
+    def versions(self, label):
+        """{version: state}"""
+        return {k["version"]: k["state"] for k in self.key_list() if k["label"] == label}
+
+    def customer_keys(self, customer=""):
+        """[Dek], newest first; of nobody: all older ones that are in use."""
+        reply = self.call("customer-keys", b16(text(customer)))
+        count, at, out = struct.unpack_from(">H", reply)[0], 2, []
+        for _ in range(count):
+            n = reply[at]
+            name = reply[at + 1:at + 1 + n].decode()
+            out.append(Dek(name, *struct.unpack_from(">IIBQQ", reply, at + 1 + n)))
+            at += 1 + n + 25
+        assert at == len(reply)
+        return out
+
+    def dek_empty(self, customer, keyref):
+        self.call("dek-empty", b8(text(customer)) + struct.pack(">I", keyref))
 
     def rotate(self, what, name, flags=0):
         """what: "kek", "dek" or "key"."""
@@ -180,10 +207,11 @@ class Client:
             body += b8(text(customer)) + struct.pack(">BI", PURPOSES[purpose], keyref) + salt + b8(context)
         return derived(self.call("derive-existing", body))
 
-    def fields(self, op, customer, purpose, items):
-        """items: (aad, data); returns (status, data) of each."""
+    def fields(self, op, customer, purpose, items, keyref=None):
+        """items: (aad, data); returns (status, data) of each. keyref: of blind-index, an older DEK."""
         body = b8(text(customer)) + struct.pack(">BH", PURPOSES[purpose], len(items))
-        reply = self.call(op, body + b"".join(b16(aad) + b16(data) for aad, data in items))
+        tail = b"" if keyref is None else struct.pack(">I", keyref)
+        reply = self.call(op, body + b"".join(b16(aad) + b16(data) for aad, data in items) + tail)
         count, at, out = struct.unpack_from(">H", reply)[0], 2, []
         for _ in range(count):
             status, n = struct.unpack_from(">IH", reply, at)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
 
 static void put_derive_new(struct buf *b, const char *subject, unsigned purpose)
@@ -118,12 +119,30 @@ static void put_slot(struct buf *b, const char *subject, unsigned purpose)
 	keyproto_slot_put(b, &m);
 }
 
+static void put_default(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)subject;
+	(void)purpose;
+	keyproto_bytes_put(b, SPAN_LIT("default"));
+}
+
+static void put_dek_empty(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_dek_empty m = {SPAN_LIT("default"), 1};
+	(void)subject;
+	(void)purpose;
+	keyproto_dek_empty_put(b, &m);
+}
+
 static const struct keyd_request requests[] = {
     {KEYPROTO_DERIVE_NEW, KEYD_REQUEST_PURPOSE, put_derive_new, 0},
     {KEYPROTO_DERIVE_EXISTING, KEYD_REQUEST_PURPOSE, put_derive_existing, 0},
     {KEYPROTO_SEAL_FIELDS, KEYD_REQUEST_PURPOSE, put_fields, 0},
     {KEYPROTO_OPEN_FIELDS, KEYD_REQUEST_PURPOSE, put_fields, 0},
     {KEYPROTO_BLIND_INDEX, KEYD_REQUEST_PURPOSE, put_fields, 0},
+    {KEYPROTO_RESEAL_FIELDS, KEYD_REQUEST_PURPOSE, put_fields, 0},
+    {KEYPROTO_CUSTOMER_KEYS, KEYD_REQUEST_NOTHING, put_default, 0},
+    {KEYPROTO_DEK_EMPTY, KEYD_REQUEST_NOTHING, put_dek_empty, ERR_BADSTATE},
     {KEYPROTO_MAC, KEYD_REQUEST_LABEL, put_mac, 0},
     {KEYPROTO_VERIFY_MAC, KEYD_REQUEST_LABEL, put_mac_to_verify, ERR_AUTH},
     {KEYPROTO_SIGN, KEYD_REQUEST_LABEL, put_sign, KEYD_REQUEST_ANY},

@@ -8,6 +8,7 @@
 
 #include "core/err.h"
 #include "keyproto/keyproto_msg.h"
+#include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
 #include "keyproto/keyproto_slot.h"
 #include "keyproto/keyproto_witness.h"
@@ -94,6 +95,18 @@ static int roundtrip_rotation(struct span body, struct buf *out)
 	return keyproto_rotation_put(out, order) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
 }
 
+static int roundtrip_deks(struct span body, struct buf *out)
+{
+	static struct keyproto_dek items[KEYPROTO_BATCH_MAX];
+	int n = keyproto_deks_get(body, items);
+
+	if (n < 0)
+		return n;
+	return keyproto_deks_put(out, items, (unsigned)n) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
+KEYPROTO_ROUNDTRIP_STRUCT(dek_empty, keyproto_dek_empty)
+
 static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_hello,	       roundtrip_hello_reply, roundtrip_derive_new, roundtrip_derived,
     roundtrip_derive_existing, roundtrip_fields,      roundtrip_results,    roundtrip_mac,
@@ -102,6 +115,7 @@ static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_rotate,	       roundtrip_schedule,    roundtrip_rotation,
     roundtrip_slot_add,	       roundtrip_slot_made,   roundtrip_slot_test,  roundtrip_slot_remove,
     roundtrip_witness,
+    roundtrip_deks,	       roundtrip_dek_empty,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 

@@ -31,6 +31,10 @@ static const char *const allowed[] = {
     "relay use open-fields field",
     "relay use open-fields cred",
     "relay use blind-index index",
+    "relay use reseal-fields field",
+    "relay use reseal-fields cred",
+    "relay use customer-keys -",
+    "relay use dek-empty -",
     "relay use sign tls/*",
     "relay use public-key *",
     "relay use witness -",
@@ -52,6 +56,7 @@ static const char *const allowed[] = {
     "officer admin public-key *",
     "officer admin sign tls/*",
     "officer admin mac campaign/*",
+    "officer admin customer-keys -",
     "officer admin accept -",
     "officer admin rotate -",
     "officer admin rotation -",
@@ -63,6 +68,7 @@ static const char *const allowed[] = {
     "operator admin slot-test -",
     "operator admin lock -",
     "operator admin key-list -",
+    "operator admin customer-keys -",
     "operator admin public-key *",
     "operator admin rotation -",
     "operator admin schedule -",
@@ -70,6 +76,7 @@ static const char *const allowed[] = {
     "auditor admin status -",
     "auditor admin key-list -",
     "auditor admin schedule -",
+    "auditor admin customer-keys -",
 };
 
 /* What a label may look like: those that a pattern above covers, and those that only seem so. */

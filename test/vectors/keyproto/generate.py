@@ -87,6 +87,21 @@ EXAMPLES = [
     ("unseal-cancel", None, frame(41, 21)),
     ("witness", 22, frame(25, 17, run(0x50, 16) + MARK + u32(2) + u16(0))),
     ("witness-reply", 22, frame(25, 17, run(0x50, 16) + MARK + u32(3) + u16(1) + s16(run(0x60, 45)), epoch=8)),
+    ("sign-version", 8, frame(23, 22, s8(b"tls/relay#12") + u8(1) + s16(b"to be signed"))),
+    ("blind-index-older", 5, frame(20, 23, s8(b"default") + u8(3) + u16(1) + s16(b"suppression.address")
+                                   + s16(b"ann@example.test") + u32(65537))),
+    ("reseal-fields", 5, frame(26, 24, s8(b"acme.example") + u8(2) + u16(1)
+                               + s16(b"aad one") + s16(run(1, 54)))),
+    ("reseal-fields-reply", 6, frame(26, 24, u16(2) + u32(0) + s16(run(2, 54)) + u32(3) + s16(b""), epoch=7)),
+    ("customer-keys", 14, frame(27, 25, s16(b"acme.example"))),
+    ("customer-keys-reply", 23, frame(27, 25, u16(2)
+                                      + s8(b"acme.example") + u32(65538) + u32(2) + u8(2) + run(1, 8) + run(1, 8)
+                                      + s8(b"acme.example") + u32(65537) + u32(1) + u8(3) + run(0, 8) + run(1, 8),
+                                      epoch=7)),
+    ("dek-empty", 24, frame(28, 26, s8(b"acme.example") + u32(65537))),
+    ("key-list", None, frame(37, 27, u32(900))),
+    ("key-list-reply", None, frame(37, 27, b'{"keys":[{"label":"tls/relay","type":"ec-p256","version":12,'
+                                   b'"state":"next","created":1795000000000000}]}', epoch=7)),
 ]
 
 

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Versions of customers' DEKs: made, told, and retired when their users say that they are empty. */
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "keyd/keyd_op.h"
+#include "keyd/keyd_rotate_key.h"
+#include "keyproto/keyproto_dek.h"
+
+struct dek_change {
+	struct keyd_op_change op;
+	uint32_t keyref; /* of the DEK that is retired, or was made */
+	size_t n;
+	uint8_t name[KEYPROTO_NAME_MAX];
+};
+
+static int start(struct keyd_op_call *call, struct span name, uint32_t keyref,
+		 int (*make)(struct keyd_change *), void (*done)(struct keyd_change *, int))
+{
+	struct dek_change *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return ERR_NOMEM;
+	c->op.change.make = make;
+	c->op.change.done = done;
+	c->keyref = keyref;
+	c->n = name.n;
+	memcpy(c->name, name.p, name.n);
+	return keyd_op_change_start(&c->op, call);
+}
+
+static void answer(struct dek_change *c, int rc)
+{
+	keyd_op_late_answer(&c->op.late, rc, span_of(NULL, 0));
+	free(c);
+}
+
+static int rotate_make(struct keyd_change *change)
+{
+	struct dek_change *c = (struct dek_change *)change;
+	struct keyd *k = change->keyd;
+	int64_t customer = keyd_ring_customer(k->ring, span_of(c->name, c->n));
+	struct buf record;
+	int rc;
+
+	if (customer < 0)
+		return (int)customer;
+	buf_init(&record, KEYD_RECORD_BODY_MAX);
+	rc = keyd_ring_make_dek(k->ring, (uint32_t)customer, keyd_generation(k), &record);
+	if (rc == 0)
+		rc = keyd_change_put(change, KEYD_RECORD_DEK, buf_span(&record));
+	buf_clear(&record);
+	return rc;
+}
+
+/* Clients hold keys of the DEK before this one for new objects: the epoch has them ask anew. */
+static void rotate_done(struct keyd_change *change, int rc)
+{
+	struct dek_change *c = (struct dek_change *)change;
+	struct keyd *k = change->keyd;
+	struct keyd_ring_dek_info dek;
+	int64_t customer;
+
+	if (rc == 0) {
+		customer = keyd_ring_customer(k->ring, span_of(c->name, c->n));
+		(void)keyd_ring_dek(k->ring, keyd_ring_newest(k->ring, (uint32_t)customer), &dek);
+		log_event(LOG_LEVEL_INFO, c->op.late.session->name, "dek-rotated",
+			  "customer=%.*s keyref=%u version=%u", (int)c->n, (const char *)c->name,
+			  dek.keyref, dek.version);
+		keyd_new_epoch(k);
+	}
+	answer(c, rc);
+}
+
+int keyd_op_dek_rotate(struct keyd_op_call *call, const struct keyproto_rotate *m)
+{
+	int64_t customer = keyd_op_customer(call, m->name);
+
+	return customer < 0 ? (int)customer : start(call, m->name, 0, rotate_make, rotate_done);
+}
+
+static int empty_make(struct keyd_change *change)
+{
+	struct dek_change *c = (struct dek_change *)change;
+	struct buf record;
+	int rc;
+
+	buf_init(&record, 64);
+	rc = keyd_ring_make_dek_state(change->keyd->ring, c->keyref, KEYD_RECORD_RETIRED,
+				      clock_wall(), &record);
+	if (rc == 0)
+		rc = keyd_change_put(change, KEYD_RECORD_DEK_STATE, buf_span(&record));
+	buf_clear(&record);
+	return rc;
+}
+
+static void empty_done(struct keyd_change *change, int rc)
+{
+	struct dek_change *c = (struct dek_change *)change;
+
+	if (rc == 0) {
+		log_event(LOG_LEVEL_INFO, c->op.late.session->name, "dek-retired",
+			  "customer=%.*s keyref=%u", (int)c->n, (const char *)c->name, c->keyref);
+		keyd_rotate_key_kick(change->keyd);
+	}
+	answer(c, rc);
+}
+
+int keyd_op_dek_empty(struct keyd_op_call *call)
+{
+	struct keyd_ring_dek_info dek;
+	struct keyproto_dek_empty m;
+	int64_t customer;
+
+	if (keyproto_dek_empty_get(call->body, &m) < 0)
+		return KEYD_OP_MALFORMED;
+	customer = keyd_op_customer(call, m.customer);
+	if (customer < 0)
+		return (int)customer;
+	if (keyd_ring_dek(call->keyd->ring, m.keyref, &dek) < 0 ||
+	    !span_equal(dek.customer, m.customer))
+		return ERR_NOTFOUND;
+	if (dek.state == KEYD_RECORD_RETIRED)
+		return 0; /* said before: after a lost answer, or by another worker */
+	return start(call, m.customer, m.keyref, empty_make, empty_done);
+}
+
+static void tell(struct keyproto_dek *out, const struct keyd_ring_dek_info *dek)
+{
+	out->customer = dek->customer;
+	out->keyref = dek->keyref;
+	out->version = dek->version;
+	out->state = (uint8_t)dek->state;
+	out->created = (uint64_t)dek->created;
+	out->changed = (uint64_t)dek->changed;
+}
+
+static unsigned tell_all(const struct keyd_ring *ring, uint32_t keyref, struct keyproto_dek *out)
+{
+	struct keyd_ring_dek_info dek;
+	unsigned n = 0;
+
+	while (n < KEYD_RING_DEKS && keyd_ring_dek(ring, keyref, &dek) == 0) {
+		tell(&out[n++], &dek);
+		keyref = dek.older;
+	}
+	return n;
+}
+
+static unsigned tell_old(const struct keyd_ring *ring, struct keyproto_dek *out)
+{
+	struct keyd_ring_dek_info dek;
+	uint32_t keyref;
+	unsigned n = 0;
+
+	for (uint32_t i = 0; n < KEYPROTO_BATCH_MAX && (keyref = keyd_ring_old_dek(ring, i)); i++)
+		if (keyd_ring_dek(ring, keyref, &dek) == 0 && dek.state == KEYD_RECORD_ACTIVE)
+			tell(&out[n++], &dek);
+	return n;
+}
+
+int keyd_op_dek_list(struct keyd_op_call *call)
+{
+	const struct keyd_ring *ring = call->keyd->ring;
+	struct keyproto_dek out[KEYPROTO_BATCH_MAX];
+	struct span name;
+	int64_t customer;
+	unsigned n;
+
+	if (keyproto_bytes_get(call->body, &name) < 0)
+		return KEYD_OP_MALFORMED;
+	if (name.n == 0) {
+		n = tell_old(ring, out);
+	} else {
+		customer = keyd_op_customer(call, name);
+		if (customer < 0)
+			return (int)customer;
+		n = tell_all(ring, keyd_ring_newest(ring, (uint32_t)customer), out);
+	}
+	return keyproto_deks_put(call->reply, out, n);
+}
