@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test/unit/keyd_requests.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
+#include "core/hex.h"
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
 
@@ -166,6 +169,31 @@ const struct keyd_request *keyd_request_of(unsigned op)
 	return &none;
 }
 
+/* The body of a frame written in hexadecimal, its head in the first line. */
+static void put_example(struct buf *b, unsigned op)
+{
+	const char *top = getenv("srcdir");
+	char path[512], line[512];
+	uint8_t bytes[256];
+	unsigned lines = 0;
+	FILE *f;
+	int n;
+
+	snprintf(path, sizeof(path), "%s/test/vectors/keyproto/%s.hex", top ? top : ".",
+		 keyproto_op_name(op));
+	f = keyproto_op_name(op) ? fopen(path, "r") : NULL;
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		n = line[0] == '#' ? 0 : hex_decode(bytes, sizeof(bytes), span_str(line));
+		if (n < 0)
+			abort();
+		if (n && lines++)
+			buf_put(b, bytes, (size_t)n);
+	}
+	if (f)
+		fclose(f);
+}
+
 void keyd_request_put(struct buf *b, unsigned op, const char *subject)
 {
 	const struct keyd_request *r = keyd_request_of(op);
@@ -176,4 +204,6 @@ void keyd_request_put(struct buf *b, unsigned op, const char *subject)
 			purpose = i;
 	if (r->put)
 		r->put(b, subject, purpose);
+	else
+		put_example(b, op);
 }

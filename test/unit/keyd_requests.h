@@ -2,8 +2,9 @@
 /* keyd_requests - one good request of each operation of keyd, as somebody makes it who means it.
  *
  * Story: the play of permissions sends them in every role, and the fuzzers' corpus is made of them. They
- *        speak of customer "default" and, where they need one that exists, key "tls/relay". An operation
- *        that is not in the table has no body. */
+ *        speak of customer "default" and, where they need one that exists, key "tls/relay". The body of an
+ *        operation that is not in the table is its example in test/vectors/keyproto (below $srcdir), if it
+ *        has one, and else empty. */
 #ifndef TEST_UNIT_KEYD_REQUESTS_H
 #define TEST_UNIT_KEYD_REQUESTS_H
 
