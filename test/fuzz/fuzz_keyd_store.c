@@ -70,9 +70,14 @@ static struct keyd_ring *ring_with_keks(void)
 	return r;
 }
 
-static int take(void *arg, unsigned type, struct span body)
+static int take_old(void *arg, unsigned type, struct span body)
 {
-	return keyd_ring_apply(arg, type, body, type != KEYD_RECORD_COUNTERS);
+	return keyd_ring_apply(arg, type, body, 0);
+}
+
+static int take_new(void *arg, unsigned type, struct span body)
+{
+	return keyd_ring_apply(arg, type, body, 1);
 }
 
 static int use_key(void *arg, const struct keyd_ring_info *info)
@@ -148,7 +153,7 @@ static void snapshot(struct span records, struct keyd_ring *r)
 	all = buf_span(&b);
 	check(seal_kdf_hmac(keys->snapshot, 32, &all, 1, tag) == 0);
 	check(buf_put(&b, tag, sizeof(tag)) == 0);
-	if (keyd_snapshot_parse(buf_span(&b), keys->snapshot, take, r, &at) == 0)
+	if (keyd_snapshot_parse(buf_span(&b), keys->snapshot, take_old, r, &at) == 0)
 		use(r);
 	buf_clear(&b);
 	keyd_ring_free(none);
@@ -171,11 +176,16 @@ static void journal(struct span records, int sealed, struct keyd_ring *r)
 		buf_put_span(&b, records);
 	while (sealed && records.n >= 3) {
 		struct span body = span_sub(records, 3, num_get_u16(records.p + 1));
+		if (records.p[0] & KEYD_FUZZ_OLD && count == 0) {
+			take_old(r, records.p[0] & (KEYD_FUZZ_OLD - 1), body);
+			records = span_sub(records, 3 + body.n, records.n);
+			continue;
+		}
 		check(keyd_journal_record(keys->journal, count++, records.p[0], body, tag, &b) ==
 		      0);
 		records = span_sub(records, 3 + body.n, records.n);
 	}
-	if (keyd_journal_replay(buf_span(&b), &base, take, r, &at) == 0) {
+	if (keyd_journal_replay(buf_span(&b), &base, take_new, r, &at) == 0) {
 		check(!sealed || (at.number == count && at.end == buf_size(&b)));
 		use(r);
 	}

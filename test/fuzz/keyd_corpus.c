@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/num.h"
@@ -19,7 +20,9 @@
 #include "keyd/keyd_crypto.h"
 #include "keyd/keyd_journal.h"
 #include "keyd/keyd_record.h"
+#include "keyd/keyd_rotate.h"
 #include "keyd/keyd_snapshot.h"
+#include "keyproto/keyproto_rotate.h"
 #include "test/fuzz/keyd_fuzz.h"
 #include "test/unit/keyd_play.h"
 #include "test/unit/keyd_requests.h"
@@ -131,11 +134,13 @@ static struct span read_file(const char *name)
 	return span_of(p, (size_t)st.st_size);
 }
 
+/* Of the 256 shards only those that somebody lives in, or inputs would be long. */
 static int unused_kek(unsigned type, struct span body)
 {
-	struct keyd_record_kek kek;
-
-	return type == KEYD_RECORD_KEK && keyd_record_kek_get(body, &kek) == 0 && !used[kek.shard];
+	type &= KEYD_FUZZ_OLD - 1;
+	return (type == KEYD_RECORD_KEK || type == KEYD_RECORD_KEK_STATE ||
+		type == KEYD_RECORD_REWRAP) &&
+	       body.n && !used[body.p[0]];
 }
 
 /* As a snapshot has it. */
@@ -163,9 +168,9 @@ static int put_short(void *arg, unsigned type, struct span body)
 	return buf_put_span(arg, body);
 }
 
-static int put_kek(void *arg, unsigned type, struct span body)
+static int put_old(void *arg, unsigned type, struct span body)
 {
-	return type == KEYD_RECORD_KEK ? put_short(arg, type, body) : 0;
+	return put_short(arg, type | KEYD_FUZZ_OLD, body);
 }
 
 /* The snapshot that the store began with holds the KEKs, the journal all that came then. */
@@ -181,7 +186,7 @@ static void write_journal(const char *folder)
 	buf_init(&out, 1 << 22);
 	buf_put(&out, &first, 1);
 	must(keyd_snapshot_head_parse(snap, &head) > 0, "head");
-	must(keyd_snapshot_parse(snap, keys->snapshot, put_kek, &out, &base.snapshot) == 0,
+	must(keyd_snapshot_parse(snap, keys->snapshot, put_old, &out, &base.snapshot) == 0,
 	     "snapshot");
 	base.generation = head.generation;
 	must(keyd_journal_replay(journal, &base, put_short, &out, &end) == 0, "journal");
@@ -221,6 +226,22 @@ static void be_quiet(void *arg, const char *line)
 	(void)line;
 }
 
+/* One shard gets a new KEK. To rotate all of them would fill the input with notes. */
+static void rotate(struct keyd_play_client *officer, int shard)
+{
+	struct keyproto_rotate m = {.what = KEYPROTO_ROTATE_KEK};
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", shard);
+	m.name = span_str(name);
+	keyproto_rotate_put(keyd_play_begin(officer), &m);
+	must(keyd_play_call(officer, KEYPROTO_ROTATE) == 0, "rotation");
+	for (unsigned i = 0; i < 60; i++) {
+		clock_advance(CLOCK_SEC);
+		keyd_rotate_tick(play.keyd->rotate);
+	}
+}
+
 static void begin(void)
 {
 	static const char *const customers[] = {"default", "other", "somebody"};
@@ -244,6 +265,8 @@ static void begin(void)
 		used[shard] = 1;
 		if (i < 2)
 			must(keyd_play_customer(&c, customers[i]) == 0, "customer");
+		if (i == 0)
+			rotate(&c, shard);
 	}
 	must(keyd_play_key(&c, "tls/relay", KEYPROTO_KEY_EC_P256) == 0 &&
 		 keyd_play_key(&c, "tls/ed", KEYPROTO_KEY_ED25519) == 0 &&
@@ -259,6 +282,7 @@ int main(int argc, char **argv)
 	must(argc == 2, "usage: keyd_corpus FOLDER");
 	must(keyd_crypto_init() == 0, "locked memory");
 	log_capture(be_quiet, NULL);
+	clock_set(1000 * CLOCK_SEC, 1800000000 * CLOCK_SEC);
 	remove_old(argv[1], "keyd_frame");
 	remove_old(argv[1], "keyd_store");
 	begin();

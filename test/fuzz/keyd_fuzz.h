@@ -15,5 +15,7 @@
 #define KEYD_FUZZ_JOURNAL  2 /* records of a journal, each: type, length u16, body */
 #define KEYD_FUZZ_RAW	   3 /* a journal, as it is */
 #define KEYD_FUZZ_EMPTY	   4 /* flag: the ring has no KEKs but those that come with the records */
+/* In a type of KEYD_FUZZ_JOURNAL's first records: one that the snapshot before the journal had. */
+#define KEYD_FUZZ_OLD 0x80
 
 #endif
