@@ -9,6 +9,8 @@
 #include "core/log.h"
 #include "core/rand.h"
 #include "core/secret.h"
+#include "keyd/keyd_anchor.h"
+#include "keyd/keyd_ring_anchor.h"
 #include "keyd/keyd_rotate_key.h"
 #include "keyd/keyd_selftest.h"
 #include "keyd/keyd_session.h"
@@ -54,7 +56,8 @@ struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
 		k->idle = keyd_pool_new(loop, 1, 1);
 	}
 	k->rotate = keyd_rotate_new(k);
-	if (!k->rate || !k->scratch || !k->rotate || !k->rotate_key ||
+	k->shred = keyd_shred_new(k);
+	if (!k->rate || !k->scratch || !k->rotate || !k->rotate_key || !k->shred ||
 	    (loop && (!k->pool || !k->disk || !k->idle))) {
 		keyd_free(k);
 		return NULL;
@@ -68,6 +71,8 @@ void keyd_free(struct keyd *k)
 {
 	if (!k)
 		return;
+	if (k->shred)
+		keyd_shred_close(k->shred);
 	if (k->rotate)
 		keyd_rotate_close(k->rotate);
 	/* Jobs end first: they may still change the state. The disk thread last: others' done may
@@ -85,6 +90,7 @@ void keyd_free(struct keyd *k)
 	if (k->ring && k->store && keyd_store_changed(k->store) &&
 	    keyd_store_snapshot(k->store, k->ring) < 0)
 		log_event(LOG_LEVEL_WARN, NULL, "snapshot-failed", "when=stop");
+	keyd_shred_free(k->shred);
 	keyd_rotate_free(k->rotate);
 	keyd_unseal_clear(&k->unseal);
 	keyd_ring_free(k->ring);
@@ -163,6 +169,8 @@ static const char *changed_key(const struct keyd_conf *a, const struct keyd_conf
 		return "socket_mode";
 	if (slot_elsewhere(a, b))
 		return "slots";
+	if (!a->anchor != !b->anchor || (a->anchor && strcmp(a->anchor, b->anchor)))
+		return "anchor";
 	if (a->sandbox != b->sandbox)
 		return "sandbox";
 	return keyd_conf_token_changed(a, b);
@@ -180,6 +188,7 @@ void keyd_reload(struct keyd *k, struct keyd_conf *conf)
 	keyd_rate_init(k->rate, conf->limits.derive_existing, conf->limits.derive_burst);
 	keyd_rotate_look(k->rotate);
 	keyd_rotate_key_kick(k);
+	keyd_shred_look(k->shred);
 	log_event(LOG_LEVEL_INFO, NULL, "reloaded", "peers=%zu", conf->peer_count);
 }
 
@@ -197,6 +206,54 @@ static struct keyd_ring *empty_ring(const uint8_t id[16], const uint8_t root[32]
 	return keyd_ring_new(id, &keys);
 }
 
+/* The ring of a store that has an anchor is told it, or that it is not there. */
+static int use_anchor(struct keyd *k, struct keyd_ring *ring)
+{
+	const struct keyd_snapshot_head *head = keyd_store_head(k->store);
+	uint8_t *anchor;
+	int rc;
+
+	k->anchor_why = NULL;
+	if (keyd_anchor_none(head->anchor))
+		return 0;
+	anchor = secret_alloc(32);
+	if (!anchor)
+		return ERR_NOMEM;
+	rc = k->conf->anchor ? keyd_anchor_read(k->conf->anchor, head->id, head->anchor, anchor)
+			     : ERR_NOTFOUND;
+	if (rc == 0)
+		rc = keyd_ring_anchor_use(ring, anchor);
+	else
+		keyd_ring_anchor_missing(ring);
+	secret_free(anchor, 32);
+	if (rc == ERR_NOTFOUND)
+		k->anchor_why =
+		    k->conf->anchor
+			? "the anchor of this store is not in the file that anchor: names"
+			: "the store has an anchor, and keyd.yaml names none";
+	else if (rc < 0)
+		k->anchor_why = "the file that anchor: names cannot be read, or is not private";
+	return rc == ERR_NOMEM ? rc : 0;
+}
+
+/* A new store is born under an anchor if one is configured. */
+static int make_anchor(struct keyd *k, struct keyd_ring *ring, struct keyd_snapshot_head *head)
+{
+	uint8_t *anchor;
+	int rc;
+
+	if (!k->store || !k->conf->anchor)
+		return 0;
+	anchor = secret_alloc(32);
+	rc = anchor ? keyd_anchor_add(k->conf->anchor, head->id, head->anchor, head->anchor, anchor)
+		    : ERR_NOMEM;
+	if (rc == 0)
+		rc = keyd_ring_anchor_use(ring, anchor);
+	secret_free(anchor, 32);
+	head->anchored = clock_wall();
+	return rc;
+}
+
 static void become_ready(struct keyd *k, struct keyd_ring *ring, const char *why)
 {
 	struct keyd_ring_counts n;
@@ -211,6 +268,7 @@ static void become_ready(struct keyd *k, struct keyd_ring *ring, const char *why
 	enter(k, KEYPROTO_READY, why);
 	keyd_rotate_open(k->rotate);
 	keyd_rotate_key_kick(k);
+	keyd_shred_open(k->shred);
 }
 
 int keyd_unlock(struct keyd *k, const uint8_t root[32])
@@ -221,8 +279,15 @@ int keyd_unlock(struct keyd *k, const uint8_t root[32])
 	int rc = ring ? keyd_root_derive(root, keys) : ERR_NOMEM;
 
 	if (rc == 0)
+		rc = use_anchor(k, ring);
+	if (rc == 0)
 		rc = keyd_store_load(k->store, keys, ring, &why);
 	secret_free(keys, sizeof(*keys));
+	if (rc == ERR_NOTFOUND && k->anchor_why) {
+		keyd_ring_free(ring);
+		log_event(LOG_LEVEL_ERROR, NULL, "anchor-missing", "why=\"%s\"", k->anchor_why);
+		return ERR_BADSTATE;
+	}
 	if (rc == 0) {
 		rc = keyd_witness_check(k, ring, keyd_store_head(k->store));
 		if (rc == 0)
@@ -265,12 +330,15 @@ int keyd_create(struct keyd *k, const struct keyd_snapshot_head *head, const uin
 {
 	struct keyd_root_keys *keys = secret_alloc(sizeof(*keys));
 	struct keyd_ring *ring = keys ? empty_ring(head->id, root) : NULL;
+	struct keyd_snapshot_head h = *head;
 	int rc = ring ? keyd_root_derive(root, keys) : ERR_NOMEM;
 
 	if (rc == 0)
+		rc = make_anchor(k, ring, &h);
+	if (rc == 0)
 		rc = make_keks(ring);
 	if (rc == 0 && k->store)
-		rc = keyd_store_create(k->store, head, keys, ring);
+		rc = keyd_store_create(k->store, &h, keys, ring);
 	secret_free(keys, sizeof(*keys));
 	if (rc < 0) {
 		keyd_ring_free(ring);
@@ -303,6 +371,7 @@ int keyd_open_slots(struct keyd *k)
 
 void keyd_lock(struct keyd *k, const char *why)
 {
+	keyd_shred_close(k->shred);
 	keyd_rotate_close(k->rotate);
 	keyd_change_close(k);
 	keyd_ring_free(k->ring);

@@ -23,6 +23,7 @@
 #include "keyd/keyd_ring.h"
 #include "keyd/keyd_rotate.h"
 #include "keyd/keyd_sandbox.h"
+#include "keyd/keyd_shred.h"
 #include "keyd/keyd_store.h"
 #include "keyd/keyd_token.h"
 #include "keyd/keyd_unseal.h"
@@ -53,6 +54,8 @@ struct keyd {
 	struct keyd_witness witness;
 	struct keyd_rotate *rotate;
 	struct keyd_rotate_key *rotate_key;
+	struct keyd_shred *shred;
+	const char *anchor_why; /* why the store could not be opened; static, or NULL */
 	struct keyd_rate *rate;
 	struct keyd_scratch *scratch;
 	struct keyd_root_delay delay;

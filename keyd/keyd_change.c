@@ -23,13 +23,15 @@ static void work(struct keyd_pool_job *job)
 	struct keyd_change *c = (struct keyd_change *)job;
 	struct keyd *k = c->keyd;
 
-	if (c->result < 0 || !k->store)
+	if (c->result < 0)
 		return;
-	if (c->head)
+	if (c->head && k->store)
 		c->result =
 		    keyd_store_work_snapshot(k->store, c->head, k->ring, &k->changes.cancel);
-	else if (buf_size(&c->records))
+	else if (buf_size(&c->records) && k->store)
 		c->result = keyd_store_work_append(k->store, buf_span(&c->records));
+	if (c->result == 0 && c->work)
+		c->result = c->work(c);
 }
 
 /* Takes the records into the ring. The ring would have made these; one that it now refuses is on

@@ -8,7 +8,8 @@
  * Story:     whoever wants to change something embeds a keyd_change and starts it. When its turn
  *            comes, make looks at the ring as it is then and puts records, which are written and
  *            synced together; or it puts a head, and the store is written anew with it (slots).
- *            done always comes, once. So what is in memory is always what a restart would find,
+ *            work, if there is one, runs on the disk thread behind that: it may read the ring, which
+ *            holds still meanwhile. done always comes, once. So what is in memory is always what a restart would find,
  *            and the loop never waits for a disk. When the journal has grown long, a snapshot is
  *            taken between two changes, by itself; before the first of all a START is recorded, so
  *            that an older copy that was changed is told from this one. Records are whole only each
@@ -31,6 +32,7 @@ struct keyd_change {
 	struct keyd_pool_job job;
 	struct keyd *keyd;
 	int (*make)(struct keyd_change *c);
+	int (*work)(struct keyd_change *c); /* may be NULL */
 	void (*done)(struct keyd_change *c, int rc);
 	/* below: keyd_change's own */
 	struct keyd_change *next;

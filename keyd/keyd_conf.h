@@ -52,6 +52,9 @@ struct keyd_conf {
 	struct conf_list people; /* struct conf_pair: peers: as written */
 	struct keyd_conf_limits limits;
 	struct keyd_conf_rotation rotation;
+	char *anchor;	       /* NULL: none */
+	int64_t retention;     /* how long copies of the store and backups are kept */
+	int64_t backup_every;  /* warn when the last backup is older; 0: never */
 	/* made from the above */
 	unsigned mode;
 	struct keyd_conf_peer *peers;

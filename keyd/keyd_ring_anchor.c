@@ -5,6 +5,11 @@
 #include "core/secret.h"
 #include "keyd/keyd_ring_in.h"
 
+int keyd_ring_anchor_use(struct keyd_ring *r, const uint8_t anchor[32])
+{
+	return keyd_root_anchor(r->root, anchor, r->root->kek);
+}
+
 void keyd_ring_anchor_missing(struct keyd_ring *r)
 {
 	r->no_anchor = 1;

@@ -2,7 +2,7 @@
 /* keyd_ring_anchor - under which key the ring's KEKs are wrapped: that of the root alone, or of
  * root and anchor together.
  *
- * Story:     a ring is told its anchor before it takes records in (keyd_root_anchor on its keys),
+ * Story:     a ring is told its anchor before it takes records in (_use),
  *            or that it is missing (_missing): then KEKs cannot be opened, and loading ends with
  *            ERR_NOTFOUND, once all is verified. To change the anchor, _begin wraps every KEK and
  *            the key of backups under the next one beside what is there; the snapshot written
@@ -15,6 +15,8 @@
 
 #include "keyd/keyd_ring.h"
 
+/* Before records are taken in. */
+int keyd_ring_anchor_use(struct keyd_ring *r, const uint8_t anchor[32]);
 void keyd_ring_anchor_missing(struct keyd_ring *r);
 int keyd_ring_anchor_begin(struct keyd_ring *r, const uint8_t anchor[32]);
 void keyd_ring_anchor_commit(struct keyd_ring *r);

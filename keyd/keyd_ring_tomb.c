@@ -58,10 +58,15 @@ static int put(struct buf *out, struct keyd_record_tomb *m, const struct buf *to
 	return rc < 0 ? rc : keyd_record_tomb_put(out, m);
 }
 
-int keyd_ring_tomb_make(const struct keyd_ring *r, struct span customer, int64_t now,
-			struct buf *out)
+static uint32_t newest_kek(const struct keyd_ring *r, unsigned shard)
 {
-	struct keyd_record_tomb m = {.state = KEYD_RECORD_TOMB_REQUESTED, .changed = now};
+	return r->shards[shard] ? r->shards[shard]->version : 0;
+}
+
+int keyd_ring_tomb_make(const struct keyd_ring *r, struct span customer, unsigned state,
+			int64_t now, struct buf *out)
+{
+	struct keyd_record_tomb m = {.state = (uint8_t)state, .changed = now};
 	int64_t number = keyd_ring_customer(r, customer);
 	struct buf token;
 	int rc;
@@ -69,6 +74,13 @@ int keyd_ring_tomb_make(const struct keyd_ring *r, struct span customer, int64_t
 	if (number < 0)
 		return (int)number;
 	m.since = oldest(r, (uint32_t)number);
+	if (state >= KEYD_RECORD_TOMB_DEAD) {
+		int shard = keyd_record_shard(customer);
+		if (shard < 0)
+			return shard;
+		m.dead = now;
+		m.kek = newest_kek(r, (unsigned)shard);
+	}
 	buf_init(&token, KEYD_RECORD_TOMB_TOKEN_MAX);
 	rc = keyd_record_tomb_token_make(&token, r->root->tombstone, r->store, customer, now);
 	if (rc == 0)
@@ -77,9 +89,15 @@ int keyd_ring_tomb_make(const struct keyd_ring *r, struct span customer, int64_t
 	return rc;
 }
 
-static uint32_t newest_kek(const struct keyd_ring *r, unsigned shard)
+/* Backups of the one that is current were made when all was over. */
+static uint32_t newest_replaced(const struct keyd_ring *r)
 {
-	return r->shards[shard] ? r->shards[shard]->version : 0;
+	uint32_t id = 0;
+
+	for (uint32_t i = 0; i < r->backup_count; i++)
+		if (!r->backups[i].key)
+			id = r->backups[i].id;
+	return id;
 }
 
 int keyd_ring_tomb_step(const struct keyd_ring *r, uint32_t i, unsigned state, int64_t now,
@@ -100,7 +118,7 @@ int keyd_ring_tomb_step(const struct keyd_ring *r, uint32_t i, unsigned state, i
 		m.kek = newest_kek(r, t->shard);
 	}
 	if (state >= KEYD_RECORD_TOMB_BACKUPS && t->state < KEYD_RECORD_TOMB_BACKUPS)
-		m.backup = keyd_ring_backup_newest(r);
+		m.backup = newest_replaced(r);
 	buf_init(&token, KEYD_RECORD_TOMB_TOKEN_MAX);
 	rc = token_of(r, t, &token);
 	if (rc == 0)

@@ -16,11 +16,11 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "keyd/keyd_fault.h"
+#include "keyd/keyd_scrub.h"
 #include "sys/sys_file.h"
 #include "wire/wire_put.h"
 
 #define JOURNAL_LONG (1024 * 1024)
-#define HEAD_ROOM    (12 * 1024) /* no head is longer */
 
 struct keys {
 	uint8_t snapshot[32], journal[32];
@@ -142,7 +142,9 @@ int keyd_store_open(const char *dir, struct keyd_store **out, const char **why)
 	if (rc == 0)
 		rc = s->lock = take_lock(dir, why);
 	if (rc >= 0) {
-		unlink(s->fresh); /* left by a crash before it counted */
+		keyd_scrub_remove(s->fresh); /* left by a crash before it counted */
+		keyd_scrub_leftovers(dir, "store.snap.new");
+		keyd_scrub_leftovers(dir, "store.journal");
 		rc = peek(s, why);
 	}
 	if (rc < 0) {
@@ -219,19 +221,14 @@ static int same_as_written(const char *path, struct span data)
 	return rc;
 }
 
-/* The file that a new snapshot has replaced may hold slots that were removed: its head is overwritten
- * before its blocks are free. One that has another name belongs to whoever gave it: a backup. */
-static void forget(int old)
+/* A file whose place another one has taken, for good if rc is 0. It may hold slots that were removed
+ * and keys that were destroyed. */
+static void replaced(int fd, int rc)
 {
-	static const uint8_t zeros[HEAD_ROOM];
-	struct stat st;
-
-	if (old < 0)
-		return;
-	if (fstat(old, &st) == 0 && st.st_nlink == 0 &&
-	    pwrite(old, zeros, sizeof(zeros), 0) == (ssize_t)sizeof(zeros))
-		fdatasync(old);
-	close(old);
+	if (rc == 0)
+		keyd_scrub_close(fd);
+	else
+		keyd_scrub_keep(fd);
 }
 
 /* Writes a snapshot with head and begins its journal. Until the rename the old one stands; from
@@ -239,9 +236,10 @@ static void forget(int old)
 static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head *head,
 			  const struct keyd_ring *ring, const int *cancel)
 {
+	int old_snap = keyd_scrub_open(s->snap), old_journal = keyd_scrub_open(s->journal);
 	struct buf b;
 	char dir[PATH_MAX];
-	int old = -1, rc;
+	int rc;
 
 	buf_init(&b, KEYD_SNAPSHOT_SIZE_MAX);
 	rc = keyd_snapshot_format(head, ring, s->keys->snapshot, cancel, &b);
@@ -251,15 +249,11 @@ static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head 
 	if (rc == 0)
 		rc = same_as_written(s->fresh, buf_span(&b));
 	keyd_fault("snapshot-rename");
-	if (rc == 0 && s->there)
-		old = open(s->snap, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (rc == 0 && rename(s->fresh, s->snap) < 0)
 		rc = err_from_errno(errno);
 	keyd_fault("snapshot-renamed");
 	if (rc < 0) {
-		unlink(s->fresh);
-		if (old >= 0)
-			close(old);
+		keyd_scrub_remove(s->fresh);
 	} else {
 		s->head = *head;
 		s->there = 1;
@@ -267,15 +261,13 @@ static int write_snapshot(struct keyd_store *s, const struct keyd_snapshot_head 
 		*strrchr(strcpy(dir, s->snap), '/') = '\0';
 		rc = sys_file_sync_dir(dir);
 		if (rc == 0)
-			forget(old);
-		else if (old >= 0)
-			close(old);
-		if (rc == 0)
 			rc = begin_journal(s, buf_ptr(&b) + buf_size(&b) - 32);
 		if (rc < 0) /* the old journal no longer counts */
 			keyd_journal_close(&s->log);
 		keyd_fault("snapshot-done");
 	}
+	replaced(old_snap, rc);
+	replaced(old_journal, rc);
 	buf_clear(&b);
 	return rc;
 }
@@ -350,7 +342,8 @@ static int load_journal(struct keyd_store *s, struct keyd_ring *ring, const uint
 			  "bytes=%" PRIu64 " kept=%" PRIu64, buf_size(&b) - at.end, at.end);
 	if (rc == 0 && at.end)
 		rc = keyd_journal_open(&s->log, s->journal, s->keys->journal, &at);
-	else if (rc == 0 || rc == ERR_BADSTATE || (rc == ERR_NOTFOUND && s->head.generation == 1))
+	else if (rc == 0 || rc == ERR_BADSTATE ||
+		 (rc == ERR_NOTFOUND && (s->head.generation == 1 || s->head.restored)))
 		rc = begin_journal(s, tag);
 	else if (rc == ERR_DAMAGED)
 		say(why, "the journal does not verify");

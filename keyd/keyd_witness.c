@@ -211,6 +211,13 @@ static int tombs_make(struct keyd_change *change)
 	return rc;
 }
 
+static void taken(struct keyd *k, unsigned count)
+{
+	log_event(LOG_LEVEL_WARN, NULL, "tombstones-taken", "count=%u", count);
+	keyd_new_epoch(k);
+	keyd_shred_look(k->shred);
+}
+
 static void tombs_done(struct keyd_change *change, int rc)
 {
 	struct tomb_change *c = (struct tomb_change *)change;
@@ -219,7 +226,7 @@ static void tombs_done(struct keyd_change *change, int rc)
 		log_event(LOG_LEVEL_ERROR, NULL, "witness-not-recorded", "error=\"%s\"",
 			  err_text(rc));
 	else if (c->taken)
-		log_event(LOG_LEVEL_WARN, NULL, "tombstones-taken", "count=%u", c->taken);
+		taken(change->keyd, c->taken);
 	buf_clear(&c->tokens);
 	free(c);
 }

@@ -80,7 +80,8 @@ static int usable(struct keyd_ring *r, const char *name)
 
 static void bury(struct keyd_ring *r, const char *name)
 {
-	assert_int_equal(keyd_ring_tomb_make(r, span_str(name), 1000, &record), 0);
+	assert_int_equal(
+	    keyd_ring_tomb_make(r, span_str(name), KEYD_RECORD_TOMB_REQUESTED, 1000, &record), 0);
 	assert_int_equal(take(r, KEYD_RECORD_TOMBSTONE, &record), 0);
 	assert_int_equal(keyd_ring_tomb_step(r, keyd_ring_tomb_count(r) - 1, KEYD_RECORD_TOMB_DEAD,
 					     2000, &record),
@@ -127,8 +128,12 @@ static void a_dead_customer_is_gone_and_the_others_are_not(void **state)
 	assert_int_equal(n.deks, 1);
 	assert_int_equal(n.cached, 1); /* beta's; alpha's was dropped */
 	assert_int_equal(keyd_ring_make_customer(r, SPAN_LIT("alpha"), 1, &record), ERR_GONE);
-	assert_int_equal(keyd_ring_tomb_make(r, SPAN_LIT("alpha"), 1, &record), ERR_GONE);
-	assert_int_equal(keyd_ring_tomb_make(r, SPAN_LIT("gamma"), 1, &record), ERR_NOTFOUND);
+	assert_int_equal(
+	    keyd_ring_tomb_make(r, SPAN_LIT("alpha"), KEYD_RECORD_TOMB_REQUESTED, 1, &record),
+	    ERR_GONE);
+	assert_int_equal(
+	    keyd_ring_tomb_make(r, SPAN_LIT("gamma"), KEYD_RECORD_TOMB_REQUESTED, 1, &record),
+	    ERR_NOTFOUND);
 	/* and so it is after a restart */
 	assert_int_equal(keyd_ring_each(r, copy, again), 0);
 	assert_int_equal(usable(again, "alpha"), ERR_GONE);
