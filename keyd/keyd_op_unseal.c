@@ -60,6 +60,12 @@ static void done(struct keyd_pool_job *job)
 		u->result = opened(k, u->op.late.session, u->outcome.id, u->vault->root);
 	else if (u->given && u->result == ERR_AUTH)
 		failed(k, u->op.late.session, u->vault->secrets[0].method);
+	else if (u->given)
+		log_event(LOG_LEVEL_WARN, u->op.late.session->name, "unseal-not-tried",
+			  "uid=%u method=%s error=\"%s\" why=\"%s\"",
+			  (unsigned)u->op.late.session->uid,
+			  keyd_root_method_name(u->vault->secrets[0].method), err_text(u->result),
+			  u->outcome.why ? u->outcome.why : "");
 	keyd_op_late_answer(&u->op.late, u->result, span_of(NULL, 0));
 	unseal_free(u);
 }

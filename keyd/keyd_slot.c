@@ -273,19 +273,35 @@ static int open_one(const struct keyd_root_slot *s, const uint8_t store[16],
 	return keyd_root_slot_open(s, store, span_of(secret->bytes, secret->n), root);
 }
 
+/* Whether this secret is for this slot. A PIN that one slot on a token refused is not tried on the
+ * next one there: the token counts. */
+static int may_open(const struct keyd_slot_secret *secret, const struct keyd_snapshot_head *head,
+		    unsigned n, const int *refused)
+{
+	const struct keyd_root_slot *s = &head->slots[n];
+
+	if (s->method != secret->method || (secret->slot && secret->slot != s->id))
+		return 0;
+	for (unsigned i = 0; s->method == KEYPROTO_SLOT_TOKEN && i < n; i++)
+		if (refused[i] && !strcmp(head->slots[i].token.uri, s->token.uri))
+			return 0;
+	return 1;
+}
+
 int keyd_slot_open(struct keyd_slot_vault *v, const struct keyd_snapshot_head *head, uint32_t only,
 		   struct keyd_token *token, struct keyd_slot_outcome *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (unsigned i = 0; i < v->count; i++) {
+		int refused[KEYD_ROOT_SLOTS_MAX] = {0};
 		out->errors[i] = ERR_AUTH;
 		for (unsigned n = 0; n < head->slot_count; n++) {
 			const struct keyd_root_slot *s = &head->slots[n];
-			if (s->method != v->secrets[i].method || (only && s->id != only) ||
-			    (v->secrets[i].slot && v->secrets[i].slot != s->id))
+			if ((only && s->id != only) || !may_open(&v->secrets[i], head, n, refused))
 				continue;
 			out->errors[i] =
 			    open_one(s, head->id, &v->secrets[i], token, v->root, &out->why);
+			refused[n] = s->method == KEYPROTO_SLOT_TOKEN && out->errors[i] == ERR_AUTH;
 			if (out->errors[i] == 0) {
 				out->id = s->id;
 				out->used = i;

@@ -272,7 +272,7 @@ static unsigned call(struct keyd_token *t, const struct keyd_token_where *where,
 
 static int finish(unsigned result, const char **why)
 {
-	*why = keyd_token_msg_text(result);
+	*why = result == KEYD_TOKEN_OK ? NULL : keyd_token_msg_text(result);
 	return keyd_token_msg_err(result);
 }
 

@@ -27,8 +27,7 @@
  *            ERR_AWAY        no helper (NULL handle, or it died)
  *            ERR_IO          the module crashed, or says an error that is none of these
  *            ERR_NOMEM
- *            why is a static text for logs and status, more exact than the code; never NULL after a
- *            failure.
+ *            why is a static text for logs and status, more exact than the code; NULL after success.
  * Source:    PKCS#11 v2.40; RFC 7512 (URIs); sealpost-keyd-token(8); configuration keys
  *            token_helper, token_modules, token_timeout.
  * Thread:    start and stop: main. Calls: any one thread at a time (a worker's; a second one gets

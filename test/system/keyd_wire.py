@@ -9,13 +9,14 @@ from collections import namedtuple
 OPS = {"hello": 1, "status": 2, "derive-new": 16, "derive-existing": 17, "seal-fields": 18, "open-fields": 19,
        "blind-index": 20, "mac": 21, "verify-mac": 22, "sign": 23, "public-key": 24, "witness": 25,
        "reseal-fields": 26, "customer-keys": 27, "dek-empty": 28, "init": 32, "unseal": 33,
-       "lock": 34, "customer-add": 35, "key-add": 36, "key-list": 37, "rotate": 42, "rotation": 43, "schedule": 44,
+       "lock": 34, "customer-add": 35, "key-add": 36, "key-list": 37, "slot-add": 38, "slot-remove": 39,
+       "slot-test": 40, "unseal-cancel": 41, "rotate": 42, "rotation": 43, "schedule": 44,
        "accept": 53, "event": 64}
 ROLES = {"relay": 1, "milter": 2, "officer": 3, "operator": 4, "auditor": 5}
 PURPOSES = {"spool": 1, "field": 2, "index": 3, "cred": 4, "asset": 5, "export": 6, "track": 7, "hmac": 8}
 ALGS = {"ES256": 1, "RS256": 2, "RS384": 3, "RS512": 4, "PS256": 5, "PS384": 6, "PS512": 7, "Ed25519": 8}
 TYPES = {"ec-p256": 1, "rsa-2048": 2, "ed25519": 3}
-METHODS = {"file": 1, "passphrase": 2, "credential": 3}
+METHODS = {"any": 0, "file": 1, "passphrase": 2, "credential": 3, "shares": 4, "token": 5}
 STATES = {1: "empty", 2: "locked", 3: "ready", 4: "error"}
 (OK, E_DENIED, E_NOTFOUND, E_AUTH, E_LOCKED, E_BUSY, E_LIMIT, E_EXISTS, E_STATE, E_ARGUMENT, E_INTERNAL,
  E_MORE, E_QUORUM, E_GONE, E_ROLLBACK) = range(15)
@@ -131,7 +132,18 @@ class Client:
         return json.loads(self.call("status"))
 
     def init(self, *slots):
-        self.call("init", struct.pack(">H", len(slots)) + b"".join(slot(*s) for s in slots))
+        """(id of the shares slot, [its shares])."""
+        return made(self.call("init", struct.pack(">H", len(slots)) + b"".join(slot(*s) for s in slots)))
+
+    def slot_add(self, new, opener=("any",), name="", need=0, of=0):
+        """(id of the new slot, [its shares])."""
+        return made(self.call("slot-add", slot(*opener) + slot(*new) + b8(text(name)) + bytes([need, of])))
+
+    def slot_remove(self, number):
+        self.call("slot-remove", struct.pack(">I", number))
+
+    def slot_test(self, number, secret=b""):
+        self.call("slot-test", struct.pack(">I", number) + b16(text(secret)))
 
     def unseal(self, method, secret=b""):
         self.call("unseal", slot(method, secret))
@@ -229,6 +241,16 @@ class Client:
 
 def slot(method, secret=b""):
     return bytes([METHODS[method]]) + b16(text(secret))
+
+
+def made(body):
+    number, count = struct.unpack_from(">IB", body)
+    rest, shares = body[5:], []
+    for _ in range(count):
+        shares.append(rest[1:1 + rest[0]].decode())
+        rest = rest[1 + rest[0]:]
+    assert rest == b""
+    return number, shares
 
 
 def bytes16(body):
