@@ -50,8 +50,11 @@ void cli_program(const struct cli *c, const char *name, char *out, size_t size);
 /* Runs a program and waits. Its exit code, or EXIT_ENVIRONMENT. */
 int cli_run(const char *path, char *const argv[]);
 
-/* Connected client of keyd's admin socket, or NULL (said why). */
+/* Connected client of keyd's admin socket, or NULL (said why). Who is behind the socket is keyd's user, root, or
+ * ourselves: nobody else is sent anything. */
 struct keyproto_client_sync *cli_keyd(const struct cli *c, unsigned role);
+/* The same for what two roles may do: in the first of them that we have. */
+struct keyproto_client_sync *cli_keyd_either(const struct cli *c, unsigned role, unsigned other);
 /* Says what went wrong with keyd; returns an exit code. */
 int cli_keyd_failed(int err);
 /* A request whose body is one name; reply as in keyproto_client_sync_call. */

@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "conf/conf_peek.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "sys/sys_file.h"
+#include "sys/sys_priv.h"
 
 int cli_fail(int code, const char *fmt, ...)
 {
@@ -64,24 +67,61 @@ int cli_run(const char *path, char *const argv[])
 	return WEXITSTATUS(status);
 }
 
-struct keyproto_client_sync *cli_keyd(const struct cli *c, unsigned role)
+/* Who may be keyd: its user in keyd.yaml, root, and we ourselves. Nobody else gets a secret from us. */
+static unsigned keyd_users(const struct cli *c, uid_t uids[3])
 {
+	char path[4200], user[64] = "sealpost-keyd";
+	struct buf text;
+
+	snprintf(path, sizeof(path), "%s/keyd.yaml", c->conf_dir);
+	buf_init(&text, 1024 * 1024);
+	if (sys_file_read(path, &text, 0) == 0)
+		conf_peek(buf_span(&text), "user", user, sizeof(user));
+	buf_clear(&text);
+	uids[0] = 0;
+	uids[1] = getuid();
+	return sys_priv_uid(user, &uids[2]) == 0 ? 3 : 2;
+}
+
+static int connect_keyd(const struct cli *c, const char *path, unsigned role, struct keyproto_client_sync **out)
+{
+	struct keyproto_client_sync *k = keyproto_client_sync_new(path, role, "sealpost", 30 * CLOCK_SEC);
+	uid_t uids[3];
+	int rc;
+
+	if (!k)
+		return ERR_NOMEM;
+	keyproto_client_sync_trust(k, uids, keyd_users(c, uids));
+	rc = keyproto_client_sync_open(k, NULL);
+	if (rc == 0)
+		*out = k;
+	else
+		keyproto_client_sync_free(k);
+	return rc;
+}
+
+struct keyproto_client_sync *cli_keyd_either(const struct cli *c, unsigned role, unsigned other)
+{
+	struct keyproto_client_sync *k = NULL;
 	char path[4200];
-	struct keyproto_client_sync *k;
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/keyd-admin.sock", c->run_dir);
-	k = keyproto_client_sync_new(path, role, "sealpost", 30 * CLOCK_SEC);
-	rc = k ? keyproto_client_sync_open(k, NULL) : ERR_NOMEM;
-	if (rc == 0)
-		return k;
-	keyproto_client_sync_free(k);
+	rc = connect_keyd(c, path, role, &k);
+	if (rc == ERR_DENIED && other != role)
+		rc = connect_keyd(c, path, other, &k);
 	if (rc == ERR_DENIED)
-		cli_fail(0, "keyd does not let you act as %s: see peers: in keyd.yaml",
-			 keyproto_role_name(role));
-	else
+		cli_fail(0, "keyd does not let you act as %s: see peers: in keyd.yaml", keyproto_role_name(role));
+	else if (rc == ERR_AUTH)
+		cli_fail(0, "%s belongs to neither keyd's user, nor root, nor you: nothing was sent", path);
+	else if (rc < 0)
 		cli_fail(0, "keyd does not answer at %s: %s", path, err_text(rc));
-	return NULL;
+	return k;
+}
+
+struct keyproto_client_sync *cli_keyd(const struct cli *c, unsigned role)
+{
+	return cli_keyd_either(c, role, role);
 }
 
 int cli_keyd_failed(int err)
@@ -92,7 +132,7 @@ int cli_keyd_failed(int err)
 	case ERR_LOCKED:
 		return cli_fail(EXIT_ENVIRONMENT, "keyd is locked: \"sealpost key unseal\" opens it");
 	case ERR_AUTH:
-		return cli_fail(CLI_NOT_THERE, "keyd refuses: wrong passphrase");
+		return cli_fail(CLI_NOT_THERE, "keyd refuses: what was given opens nothing");
 	case ERR_BUSY:
 		return cli_fail(EXIT_ENVIRONMENT, "keyd makes you wait after a failed try: again in a while");
 	default:

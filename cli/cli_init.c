@@ -18,6 +18,7 @@
 #include "cli/cli.h"
 #include "cli/cli_cert.h"
 #include "cli/cli_secret.h"
+#include "cli/cli_shares.h"
 #include "core/err.h"
 #include "core/secret.h"
 #include "sys/sys_file.h"
@@ -30,6 +31,8 @@ struct init {
 	char hostname[256];
 	const char *passphrase_file;
 	int with_passphrase;
+	uint8_t need, of; /* shares; 0: none */
+	const char *shares_out;
 	const char *user; /* NULL: whoever starts the daemons; under a prefix as root: whom they become */
 	uid_t uid;	  /* of the daemons */
 	pid_t keyd; /* started by us; 0: it ran already */
@@ -46,6 +49,7 @@ static const char keyd_prefix[] =
     "slots:\n"
     "  - {method: file, path: root.key}   # for tests and demos: status calls it unsafe\n"
     "@PASSPHRASE_SLOT@"
+    "@SHARES_SLOT@"
     "@USER@"
     "peers:\n"
     "  \"@UID@\": [relay, milter, officer, operator, auditor]\n"
@@ -78,6 +82,7 @@ static const char keyd_system[] = "# Every key, with its meaning: sealpost-keyd.
 				  "state: " SP_STATEDIR "/keyd\n"
 				  "slots:\n"
 				  "@PASSPHRASE_SLOT@"
+				  "@SHARES_SLOT@"
 				  "peers:\n"
 				  "  sealpost-relay: relay\n"
 				  "  sealpost-milter: milter\n"
@@ -99,7 +104,7 @@ static const char milter_system[] = "# Every key, with its meaning: sealpost-mil
 static void expand(const struct init *in, const char *template, struct buf *out)
 {
 	static const char root[] = "  root: [officer, operator, auditor]\n";
-	char uid[16], user[300] = "";
+	char uid[16], user[300] = "", shares[64] = "";
 	const struct {
 		const char *word, *value;
 	} words[] = {{"@PREFIX@", in->c->prefix ? in->c->prefix : ""},
@@ -107,11 +112,14 @@ static void expand(const struct init *in, const char *template, struct buf *out)
 		     {"@UID@", uid},
 		     {"@USER@", user},
 		     {"@ROOT@", in->user ? root : ""},
-		     {"@PASSPHRASE_SLOT@", in->with_passphrase ? "  - {method: passphrase}\n" : ""}};
+		     {"@PASSPHRASE_SLOT@", in->with_passphrase ? "  - {method: passphrase}\n" : ""},
+		     {"@SHARES_SLOT@", shares}};
 	const size_t count = sizeof(words) / sizeof(words[0]);
 	size_t i;
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned)in->uid);
+	if (in->of)
+		snprintf(shares, sizeof(shares), "  - {method: shares, need: %u, of: %u}\n", in->need, in->of);
 	if (in->user)
 		snprintf(user, sizeof(user), "user: %s\n", in->user);
 	while (*template) {
@@ -283,26 +291,34 @@ static int make_store(const struct init *in, struct keyproto_client_sync *k)
 {
 	char *pass = secret_alloc(CLI_SECRET_MAX);
 	struct keyproto_init m = {0};
+	struct keyproto_slot_made made;
 	struct span reply;
 	int rc = 0, n = 0;
 
 	if (!pass)
-		return ERR_NOMEM;
+		return cli_keyd_failed(ERR_NOMEM);
 	if (in->c->prefix)
 		m.slots[m.count++].method = 1;
 	if (in->with_passphrase) {
-		n = cli_secret_read(in->passphrase_file, "New passphrase for keyd: ", pass);
+		n = cli_secret_read(in->passphrase_file, "New passphrase for keyd: ", CLI_SECRET_MAX, pass);
 		if (n <= 0)
 			rc = n < 0 ? n : ERR_FORMAT;
 		m.slots[m.count].method = 2;
 		m.slots[m.count++].secret = span_of(pass, n > 0 ? (size_t)n : 0);
 	}
+	if (in->of)
+		m.slots[m.count++].method = KEYPROTO_SLOT_SHARES;
 	if (rc == 0)
 		rc = keyproto_init_put(keyproto_client_sync_begin(k), &m);
 	if (rc == 0)
 		rc = keyproto_client_sync_call(k, KEYPROTO_INIT, &reply);
 	secret_free(pass, CLI_SECRET_MAX);
-	return rc;
+	if (rc == 0)
+		rc = keyproto_slot_made_get(reply, &made);
+	if (rc < 0)
+		return cli_keyd_failed(rc);
+	puts("Keys        root, 256 key-encryption keys");
+	return made.count ? cli_shares_deliver(in->shares_out, &made, in->need) : 0;
 }
 
 static int make_keys(const struct init *in, struct keyproto_client_sync *k)
@@ -312,9 +328,8 @@ static int make_keys(const struct init *in, struct keyproto_client_sync *k)
 	struct span reply;
 	int rc = make_store(in, k);
 
-	if (rc < 0)
-		return cli_keyd_failed(rc);
-	puts("Keys        root, 256 key-encryption keys");
+	if (rc)
+		return rc;
 	rc = cli_keyd_name(k, KEYPROTO_CUSTOMER_ADD, "default", &reply);
 	if (rc < 0)
 		return cli_keyd_failed(rc);
@@ -406,10 +421,12 @@ int cli_init(struct cli *c, int argc, char **argv)
 	static const struct option options[] = {{"hostname", required_argument, NULL, 'h'},
 						{"passphrase-file", required_argument, NULL, 'f'},
 						{"prefix", required_argument, NULL, 'p'},
+						{"shares", required_argument, NULL, 's'},
+						{"shares-out", required_argument, NULL, 'o'},
 						{"user", required_argument, NULL, 'u'},
 						{NULL, 0, NULL, 0}};
 	struct init in = {.c = c};
-	const char *hostname = NULL;
+	const char *hostname = NULL, *shares = NULL;
 	char *full = NULL;
 	int opt, rc;
 
@@ -418,6 +435,10 @@ int cli_init(struct cli *c, int argc, char **argv)
 			hostname = optarg;
 		} else if (opt == 'f') {
 			in.passphrase_file = optarg;
+		} else if (opt == 's') {
+			shares = optarg;
+		} else if (opt == 'o') {
+			in.shares_out = optarg;
 		} else if (opt == 'u') {
 			in.user = optarg;
 		} else if (opt == 'p') { /* "sealpost init --prefix DIR" reads well, too */
@@ -426,7 +447,7 @@ int cli_init(struct cli *c, int argc, char **argv)
 			return cli_usage("init");
 		}
 	}
-	if (optind != argc)
+	if (optind != argc || (in.shares_out && !shares))
 		return cli_usage("init");
 	if (c->prefix) {
 		rc = sys_file_mkdir(c->prefix, 0755);
@@ -439,7 +460,11 @@ int cli_init(struct cli *c, int argc, char **argv)
 		snprintf(c->run_dir, sizeof(c->run_dir), "%s/run", full);
 	}
 	in.with_passphrase = !c->prefix || in.passphrase_file;
-	rc = find_user(&in);
+	rc = shares ? cli_shares_parse(shares, &in.need, &in.of) : 0;
+	if (rc == 0 && in.of)
+		rc = cli_shares_check(in.shares_out, in.of);
+	if (rc == 0)
+		rc = find_user(&in);
 	if (rc == 0)
 		rc = find_hostname(&in, hostname);
 	if (rc == 0)

@@ -3,47 +3,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/cli_secret.h"
+#include "cli/cli_slot.h"
 #include "core/err.h"
-#include "core/secret.h"
-
-static int unseal_with(struct cli *c, const char *file)
-{
-	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
-	char *pass = k ? secret_alloc(CLI_SECRET_MAX) : NULL;
-	struct keyproto_slot slot = {.method = 2};
-	struct span reply;
-	int rc, n;
-
-	if (!pass) {
-		keyproto_client_sync_free(k);
-		return EXIT_ENVIRONMENT;
-	}
-	n = cli_secret_read(file, "Passphrase: ", pass);
-	if (n > 0) {
-		slot.secret = span_of(pass, (size_t)n);
-		rc = keyproto_slot_put(keyproto_client_sync_begin(k), &slot);
-		if (rc == 0)
-			rc = keyproto_client_sync_call(k, KEYPROTO_UNSEAL, &reply);
-		rc = rc < 0 ? cli_keyd_failed(rc) : 0;
-		if (rc == 0)
-			puts("keyd is open.");
-	} else {
-		rc = cli_fail(EXIT_USAGE, "no passphrase given");
-	}
-	secret_free(pass, CLI_SECRET_MAX);
-	keyproto_client_sync_free(k);
-	return rc;
-}
-
-static int unseal(struct cli *c, int argc, char **argv)
-{
-	if (argc == 1)
-		return unseal_with(c, NULL);
-	if (argc == 3 && !strcmp(argv[1], "--passphrase-file"))
-		return unseal_with(c, argv[2]);
-	return cli_usage("key");
-}
 
 static int lock(struct cli *c, int argc, char **argv)
 {
@@ -131,7 +92,8 @@ static const struct {
 	const char *name;
 	int (*run)(struct cli *c, int argc, char **argv);
 } commands[] = {
-    {"unseal", unseal},
+    {"slot", cli_slot},
+    {"unseal", cli_slot_unseal},
     {"lock", lock},
     {"list", list},
     {"accept-rollback", accept_rollback},

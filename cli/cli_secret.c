@@ -11,13 +11,13 @@
 #include "core/err.h"
 #include "sys/sys_file.h"
 
-static int from_file(const char *file, char *out)
+static int from_file(const char *file, size_t size, char *out)
 {
 	struct buf b;
 	int rc;
 	size_t n;
 
-	buf_init_wiped(&b, CLI_SECRET_MAX);
+	buf_init_wiped(&b, size);
 	rc = sys_file_read(file, &b, 1);
 	if (rc < 0) {
 		cli_fail(0, "%s: %s", file,
@@ -33,7 +33,7 @@ static int from_file(const char *file, char *out)
 	return (int)n;
 }
 
-static int from_terminal(const char *prompt, char *out)
+static int from_terminal(const char *prompt, size_t size, char *out)
 {
 	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
 	struct termios old, quiet;
@@ -42,14 +42,14 @@ static int from_terminal(const char *prompt, char *out)
 	if (fd < 0 || tcgetattr(fd, &old) < 0) {
 		if (fd >= 0)
 			close(fd);
-		cli_fail(0, "no terminal to ask on; use --passphrase-file");
+		cli_fail(0, "no terminal to ask on; name a file");
 		return ERR_IO;
 	}
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(fd, TCSAFLUSH, &quiet);
 	if (write(fd, prompt, strlen(prompt)) > 0)
-		n = read(fd, out, CLI_SECRET_MAX);
+		n = read(fd, out, size);
 	tcsetattr(fd, TCSAFLUSH, &old);
 	if (write(fd, "\n", 1) < 0)
 		n = -1;
@@ -59,7 +59,7 @@ static int from_terminal(const char *prompt, char *out)
 	return n < 0 ? ERR_IO : (int)n;
 }
 
-int cli_secret_read(const char *file, const char *prompt, char *out)
+int cli_secret_read(const char *file, const char *prompt, size_t size, char *out)
 {
-	return file ? from_file(file, out) : from_terminal(prompt, out);
+	return file ? from_file(file, size, out) : from_terminal(prompt, size, out);
 }

@@ -29,6 +29,7 @@ static json_t *ask_keyd(const struct cli *c)
 
 static void print_keyd(const json_t *k)
 {
+	const json_t *u = json_object_get(k, "unseal");
 	char up[24];
 	size_t i;
 	json_t *s;
@@ -41,6 +42,10 @@ static void print_keyd(const json_t *k)
 	json_array_foreach(json_object_get(k, "slots"), i, s)
 		printf(" %s%s", cli_text(s, "method"), json_is_false(json_object_get(s, "safe")) ? " (unsafe)" : "");
 	printf("\n");
+	if (json_is_object(u))
+		printf("        unsealing: %lld of %lld shares are there; uid %lld began %lld s ago\n",
+		       (long long)cli_number(u, "have"), (long long)cli_number(u, "need"),
+		       (long long)cli_number(u, "uid"), (long long)cli_number(u, "age_s"));
 }
 
 static void print_relay(const json_t *r)

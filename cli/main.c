@@ -12,14 +12,16 @@
 #include "core/log.h"
 
 static const struct cli_command commands[] = {
-    {"init", cli_init, "init [--hostname NAME] [--passphrase-file FILE] [--user NAME]",
+    {"init", cli_init, "init [--hostname NAME] [--passphrase-file FILE] [--shares NEED/OF] [--shares-out DIR] [--user NAME]",
      "write configuration, make keys, certificate and the first customer"},
     {"status", cli_status, "status [--json]", "what runs, what waits, what is wrong"},
     {"queue", cli_queue, "queue list [--limit N] [--json] | show ID | retry ID | retry --all | delete ID",
      "look at queued mail and act on it"},
     {"trace", cli_trace, "trace [--json] ID", "the way of one message"},
     {"config", cli_config, "config check", "check the configuration of all daemons"},
-    {"key", cli_key, "key unseal [--passphrase-file FILE] | lock | list", "open and lock keyd"},
+    {"key", cli_key,
+     "key unseal [--passphrase-file FILE | --shares [--secret-file FILE] | --token [--secret-file FILE] | --cancel] | lock | list | slot list | slot add METHOD [--name NAME] [--shares NEED/OF] [--out DIR] [--secret-file FILE] [--with METHOD] [--with-file FILE] | slot remove ID | slot test ID [--secret-file FILE]",
+     "open and lock keyd, and what opens it"},
     {"campaign", cli_campaign,
      "campaign header --customer NAME --id ID --version N --from ADDRESS --to ADDRESS --message-id ID",
      "make the header that names a message's campaign"},

@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "core/num.h"
 #include "core/secret.h"
+#include "sys/sys_peer.h"
 #include "wire/wire_frame.h"
 
 #define FRAME_MAX (WIRE_FRAME_HEAD + WIRE_FRAME_BODY_MAX)
@@ -30,6 +31,8 @@ struct keyproto_client_sync {
 	size_t at;
 	int begun;
 	struct buf in;
+	uid_t trusted[KEYPROTO_CLIENT_SYNC_TRUST]; /* whom it may be; any if there are none */
+	unsigned trusted_count;
 	size_t taken; /* bytes at the front of in that the caller's reply lives in */
 };
 
@@ -208,6 +211,27 @@ static void release_reply(struct keyproto_client_sync *c)
 	c->taken = 0;
 }
 
+void keyproto_client_sync_trust(struct keyproto_client_sync *c, const uid_t *uids, unsigned count)
+{
+	c->trusted_count = count < KEYPROTO_CLIENT_SYNC_TRUST ? count : KEYPROTO_CLIENT_SYNC_TRUST;
+	memcpy(c->trusted, uids, c->trusted_count * sizeof(uids[0]));
+}
+
+/* 1 if the server is who it ought to be. */
+static int is_trusted(const struct keyproto_client_sync *c)
+{
+	uid_t uid;
+
+	if (c->trusted_count == 0)
+		return 1;
+	if (sys_peer_uid(c->fd, &uid, NULL) < 0)
+		return 0;
+	for (unsigned i = 0; i < c->trusted_count; i++)
+		if (c->trusted[i] == uid)
+			return 1;
+	return 0;
+}
+
 static int dial(struct keyproto_client_sync *c)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -223,7 +247,7 @@ static int dial(struct keyproto_client_sync *c)
 	/* A full backlog makes connect wait; this bounds it. */
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	if (connect(c->fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0)
-		return 0;
+		return is_trusted(c) ? 0 : disconnect(c, ERR_AUTH);
 	return disconnect(c, errno == EACCES || errno == EPERM ? ERR_DENIED : ERR_AWAY);
 }
 

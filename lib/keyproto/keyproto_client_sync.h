@@ -17,6 +17,8 @@
 #ifndef KEYPROTO_KEYPROTO_CLIENT_SYNC_H
 #define KEYPROTO_KEYPROTO_CLIENT_SYNC_H
 
+#include <sys/types.h>
+
 #include "keyproto/keyproto_msg.h"
 
 struct keyproto_client_sync;
@@ -26,6 +28,12 @@ struct keyproto_client_sync;
 struct keyproto_client_sync *keyproto_client_sync_new(const char *path, unsigned role,
 						      const char *program, int64_t timeout_usec);
 void keyproto_client_sync_free(struct keyproto_client_sync *c);
+
+/* From now on a connection is made only to a server that runs as one of these users (SO_PEERCRED): for
+ * clients that send secrets. uids is copied; at most KEYPROTO_CLIENT_SYNC_TRUST of them. open and call
+ * give ERR_AUTH, before a byte is sent, if it is somebody else. */
+#define KEYPROTO_CLIENT_SYNC_TRUST 4
+void keyproto_client_sync_trust(struct keyproto_client_sync *c, const uid_t *uids, unsigned count);
 
 /* Connects if it is not connected. Fills state (enum keyproto_state, 0 on failure) if not NULL. */
 int keyproto_client_sync_open(struct keyproto_client_sync *c, uint8_t *state);

@@ -69,8 +69,10 @@ def read_slot(data):
 
 def argon2id(passphrase, passes, memory_kib, lanes, salt):
     out = ctypes.create_string_buffer(32)
-    assert ctypes.CDLL("libargon2.so.1").argon2id_hash_raw(passes, memory_kib, lanes, passphrase, len(passphrase),
-                                                           salt, len(salt), out, 32) == 0
+    function = ctypes.CDLL("libargon2.so.1").argon2id_hash_raw
+    n, data = ctypes.c_size_t, ctypes.c_char_p
+    function.argtypes = [ctypes.c_uint32] * 3 + [data, n, data, n, data, n]
+    assert function(passes, memory_kib, lanes, passphrase, len(passphrase), salt, len(salt), out, 32) == 0
     return out.raw
 
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "conf/conf_peek.h"
 #include "conf/conf_schema.h"
 #include "core/err.h"
 
@@ -188,9 +189,32 @@ static void a_secret_is_never_dumped(void **state)
 	buf_clear(&out);
 }
 
+static int peek(const char *text, char *out)
+{
+	return conf_peek(span_str(text), "user", out, 8);
+}
+
+static void one_setting_can_be_read_out_of_anothers_file(void **state)
+{
+	char out[8];
+
+	(void)state;
+	assert_int_equal(peek("# a comment\nlist: [{user: no}]\nuser: \"mail\"\nx: 1\n", out), 0);
+	assert_string_equal(out, "mail");
+	assert_int_equal(peek("user: 64219 # which\n", out), 0);
+	assert_string_equal(out, "64219");
+	assert_int_equal(peek("list: {user: no}\n", out), ERR_NOTFOUND);
+	assert_int_equal(peek("user: [a]\n", out), ERR_CONFIG);
+	assert_int_equal(peek("- user\n", out), ERR_CONFIG);
+	assert_int_equal(peek("", out), ERR_CONFIG);
+	assert_int_equal(peek("user: {a\n", out), ERR_CONFIG);
+	assert_int_equal(peek("user: too-long\n", out), ERR_LIMIT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(one_setting_can_be_read_out_of_anothers_file),
 	    cmocka_unit_test(a_full_file_fills_the_struct),
 	    cmocka_unit_test(every_mistake_names_file_line_and_key),
 	    cmocka_unit_test(the_dump_reads_back_as_the_same_configuration),

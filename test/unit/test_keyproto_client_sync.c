@@ -409,6 +409,26 @@ static void a_path_too_long_for_a_socket_is_refused(void **state)
 	keyproto_client_sync_free(NULL);
 }
 
+static void nothing_is_said_to_a_server_that_is_somebody_else(void **state)
+{
+	struct keyproto_client_sync *c = client(CLOCK_SEC);
+	const uid_t other[] = {getuid() + 1, getuid() + 2}, also[] = {getuid() + 1, getuid()};
+	struct span reply;
+
+	(void)state;
+	keyd_start(ANSWER);
+	keyproto_client_sync_trust(c, other, 2);
+	assert_int_equal(keyproto_client_sync_open(c, NULL), ERR_AUTH);
+	keyproto_client_sync_begin(c);
+	assert_int_equal(keyproto_client_sync_call(c, KEYPROTO_LOCK, &reply), ERR_AUTH);
+	keyproto_client_sync_trust(c, also, 2);
+	assert_int_equal(keyproto_client_sync_open(c, NULL), 0);
+	keyproto_client_sync_free(c);
+	keyd_stop();
+	assert_int_equal(keyd.hellos, 1);
+	assert_int_equal(keyd.requests, 0);
+}
+
 static int make_dir(void **state)
 {
 	(void)state;
@@ -437,6 +457,7 @@ int main(void)
 	    cmocka_unit_test(a_broken_answer_ends_the_connection_and_the_next_call_has_a_new_one),
 	    cmocka_unit_test(a_role_refused_or_another_version_is_no_connection),
 	    cmocka_unit_test(a_bad_argument_is_found_by_call_and_nothing_is_sent),
+	    cmocka_unit_test(nothing_is_said_to_a_server_that_is_somebody_else),
 	    cmocka_unit_test(a_path_too_long_for_a_socket_is_refused),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
