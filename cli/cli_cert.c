@@ -16,14 +16,15 @@
 
 #define LIFE_SECONDS (2L * 365 * 86400)
 
-static int sign(void *arg, const char *label, unsigned alg, struct span message, uint8_t *sig,
-		size_t room)
+static int sign(void *arg, const char *label, struct span spki, unsigned alg, struct span message,
+		uint8_t *sig, size_t room)
 {
 	struct keyproto_sign m = {.label = span_str(label), .alg = (uint8_t)alg, .data = message};
 	struct keyproto_client_sync *k = arg;
 	struct span reply, bytes;
 	int rc = keyproto_sign_put(keyproto_client_sync_begin(k), &m);
 
+	(void)spki;
 	if (rc == 0)
 		rc = keyproto_client_sync_call(k, KEYPROTO_SIGN, &reply);
 	if (rc == 0)
@@ -44,6 +45,12 @@ static EVP_PKEY *fetch_key(struct keyproto_client_sync *k, const char *label)
 	    keyproto_public_get(reply, &pub) < 0)
 		return NULL;
 	return keyprov_key(label, pub.spki);
+}
+
+/* Ed25519 hashes by itself. */
+static const EVP_MD *digest_of(EVP_PKEY *key)
+{
+	return EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256();
 }
 
 static int extend(X509 *x, int nid, const char *value)
@@ -71,19 +78,12 @@ static int fill(X509 *x, EVP_PKEY *key, const char *hostname)
 	       extend(x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0");
 }
 
-static int write_pem(X509 *x, const char *path)
+static int write_file(BIO *b, const char *path)
 {
-	BIO *b = BIO_new(BIO_s_mem());
 	char *text;
-	long n;
-	int rc = ERR_CRYPTO;
+	long n = BIO_get_mem_data(b, &text);
 
-	if (b && PEM_write_bio_X509(b, x)) {
-		n = BIO_get_mem_data(b, &text);
-		rc = sys_file_replace(path, span_of(text, (size_t)n), 0644);
-	}
-	BIO_free(b);
-	return rc;
+	return sys_file_replace(path, span_of(text, (size_t)n), 0644);
 }
 
 int cli_cert_self_signed(struct keyproto_client_sync *k, const char *label, const char *hostname,
@@ -91,11 +91,52 @@ int cli_cert_self_signed(struct keyproto_client_sync *k, const char *label, cons
 {
 	EVP_PKEY *key = keyprov_load(sign, k) == 0 ? fetch_key(k, label) : NULL;
 	X509 *x = key ? X509_new() : NULL;
+	BIO *b = BIO_new(BIO_s_mem());
 	int rc = ERR_CRYPTO;
 
-	if (x && fill(x, key, hostname) && X509_sign(x, key, EVP_sha256()) > 0)
-		rc = write_pem(x, path);
+	if (x && b && fill(x, key, hostname) && X509_sign(x, key, digest_of(key)) > 0 &&
+	    PEM_write_bio_X509(b, x))
+		rc = write_file(b, path);
+	BIO_free(b);
 	X509_free(x);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+static int fill_request(X509_REQ *r, EVP_PKEY *key, const char *hostname)
+{
+	const unsigned char *cn = (const unsigned char *)hostname;
+	STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
+	X509_EXTENSION *names;
+	char san[300];
+	int good;
+
+	snprintf(san, sizeof(san), "DNS:%s", hostname);
+	names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, san);
+	good = list && names && sk_X509_EXTENSION_push(list, names) > 0;
+	if (!good)
+		X509_EXTENSION_free(names);
+	good = good && X509_REQ_set_version(r, X509_REQ_VERSION_1) && X509_REQ_set_pubkey(r, key) &&
+	       X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(r), "CN", MBSTRING_ASC, cn, -1, -1,
+					  0) &&
+	       X509_REQ_add_extensions(r, list);
+	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+	return good;
+}
+
+int cli_cert_request(struct keyproto_client_sync *k, const char *label, const char *hostname,
+		     const char *path)
+{
+	EVP_PKEY *key = keyprov_load(sign, k) == 0 ? fetch_key(k, label) : NULL;
+	X509_REQ *r = key ? X509_REQ_new() : NULL;
+	BIO *b = BIO_new(BIO_s_mem());
+	int rc = ERR_CRYPTO;
+
+	if (r && b && fill_request(r, key, hostname) && X509_REQ_sign(r, key, digest_of(key)) > 0 &&
+	    PEM_write_bio_X509_REQ(b, r))
+		rc = write_file(b, path);
+	BIO_free(b);
+	X509_REQ_free(r);
 	EVP_PKEY_free(key);
 	return rc;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/cli_key_version.h"
 #include "cli/cli_slot.h"
 #include "core/err.h"
 
@@ -52,41 +53,6 @@ static int accept_rollback(struct cli *c, int argc, char **argv)
 	return 0;
 }
 
-static int list(struct cli *c, int argc, char **argv)
-{
-	static const char *const heads[] = {"LABEL", "TYPE", "STATE"};
-	struct keyproto_client_sync *k;
-	struct cli_table *t;
-	struct span reply;
-	json_t *j, *key;
-	size_t i;
-	int rc;
-
-	(void)argv;
-	if (argc != 1)
-		return cli_usage("key");
-	k = cli_keyd(c, KEYPROTO_ROLE_OPERATOR);
-	if (!k)
-		return EXIT_ENVIRONMENT;
-	keyproto_client_sync_begin(k);
-	rc = keyproto_client_sync_call(k, KEYPROTO_STATUS, &reply);
-	if (rc < 0) {
-		keyproto_client_sync_free(k);
-		return cli_keyd_failed(rc);
-	}
-	j = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
-	keyproto_client_sync_free(k);
-	t = cli_table_new(heads, 3, "lll");
-	json_array_foreach(json_object_get(j, "keys"), i, key)
-	    cli_table_row(t, (const char *[]){json_string_value(json_object_get(key, "label")),
-					      json_string_value(json_object_get(key, "type")),
-					      json_string_value(json_object_get(key, "state"))});
-	cli_table_print(t);
-	cli_table_free(t);
-	json_decref(j);
-	return 0;
-}
-
 /* argv[0] is the subcommand. */
 static const struct {
 	const char *name;
@@ -95,7 +61,10 @@ static const struct {
     {"slot", cli_slot},
     {"unseal", cli_slot_unseal},
     {"lock", lock},
-    {"list", list},
+    {"list", cli_key_version_list},
+    {"rotate", cli_key_version_rotate},
+    {"certify", cli_key_version_certify},
+    {"deks", cli_key_version_deks},
     {"accept-rollback", accept_rollback},
 };
 

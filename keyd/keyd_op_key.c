@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "keyd/keyd_op.h"
+#include "keyd/keyd_rotate_key.h"
 
 #define LIST_MAX (60 * 1024) /* of JSON in one reply */
 
@@ -212,6 +213,8 @@ static void add_changed(struct keyd_change *c, int rc)
 	if (rc == 0)
 		log_event(LOG_LEVEL_INFO, NULL, "key-added", "label=%.*s type=%s", (int)label.n,
 			  (const char *)label.p, keyproto_keytype_name(j->type));
+	if (rc == 0)
+		keyd_rotate_key_kick(c->keyd);
 	add_answer(j, rc, buf_span(&reply));
 	buf_clear(&reply);
 }

@@ -249,8 +249,10 @@ static int look_at_key(void *arg, const struct keyd_ring_info *info)
 	if (!d->change)
 		return 0;
 	if (action == PROMOTE) {
+		struct keyd_ring_info next = *info;
+		(void)keyd_ring_key_in(d->keyd->ring, info->label, KEYD_RECORD_NEXT, &next);
 		d->rc = keyd_rotate_key_promote(d->change, info->label);
-		note(d, "key-activated", info->version, info->label);
+		note(d, "key-activated", next.version, info->label);
 	} else {
 		d->rc = put_state(d->change, info->label, info->version, KEYD_RECORD_DESTROYED);
 		note(d, "key-destroyed", info->version, info->label);

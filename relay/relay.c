@@ -86,6 +86,10 @@ static void reload(struct relay *r)
 	fresh = gone ? relay_conf_load(old->path, err) : NULL;
 	if (fresh)
 		wrong = relay_tls_make(fresh, &tls);
+	if (fresh && !wrong && relay_tls_check(r, fresh) < 0) {
+		free_tls(&tls);
+		wrong = "tls.certificate is of no version of tls.key";
+	}
 	if (!fresh || wrong) {
 		log_event(LOG_LEVEL_ERROR, NULL, "reload-refused", "why=\"%s\"",
 			  wrong ? wrong : gone ? err : "out of memory");
@@ -248,6 +252,9 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 		*why = wrong;
 		goto fail;
 	}
+	if (relay_tls_check(r, conf) < 0)
+		log_event(LOG_LEVEL_WARN, NULL, "tls-key-unknown", "key=%s certificate=%s",
+			  conf->tls.key, conf->tls.certificate);
 	r->queue = queue_new(r, out_worker_job);
 	if (!r->queue || start_control(r, why) < 0 || start_threads(r, conf, why) < 0)
 		goto fail;
@@ -312,5 +319,6 @@ void relay_free(struct relay *r)
 		free(gone);
 	}
 	relay_conf_unref(atomic_load(&r->conf));
+	relay_tls_worker_end();
 	free(r);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/relay_tls.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -17,80 +19,84 @@
 #include "keyprov/keyprov.h"
 
 #define SIGN_TIMEOUT (2 * CLOCK_SEC)
+#define REPLY_MAX    1024 /* a signature, or a public key, of RSA with 4096 bits */
+#define SERVED_MAX   16	  /* keys of certificates that were served lately */
 
 static _Thread_local struct relay_worker *this_worker;
 static _Thread_local struct keyproto_client_sync *this_client;
 static char why_text[512];
 
-/* One signature under way. It lives on the stack of the suspended job: if the handshake is torn down first, the
+/* One question under way. It lives on the stack of the suspended job: if the handshake is torn down first, the
  * reply must not touch it, hence the heap part that both sides know. */
-struct signing {
+struct asking {
 	uint64_t ticket;
 	int abandoned;
 	int done;
 	int result; /* bytes, or ERR_* */
-	uint8_t sig[1024];
+	uint8_t reply[REPLY_MAX];
 };
+
+typedef int (*fill_fn)(struct buf *body, const void *message);
 
 static int fill_sign(struct buf *body, const void *message)
 {
 	return keyproto_sign_put(body, message);
 }
 
-static void signed_reply(void *arg, int err, struct span reply)
+static int fill_name(struct buf *body, const void *message)
 {
-	struct signing *s = arg;
-	struct span sig;
-
-	if (s->abandoned) {
-		free(s);
-		return;
-	}
-	s->done = 1;
-	if (err == 0)
-		err = keyproto_bytes_get(reply, &sig);
-	if (err == 0 && sig.n > sizeof(s->sig))
-		err = ERR_LIMIT;
-	if (err == 0)
-		memcpy(s->sig, sig.p, sig.n);
-	s->result = err < 0 ? err : (int)sig.n;
-	evt_async_wake(s->ticket);
+	return keyproto_bytes_put(body, span_str(message));
 }
 
-static int sign_suspended(const struct keyproto_sign *m, uint8_t *out, size_t room)
+static void answered(void *arg, int err, struct span reply)
 {
-	struct signing *s = calloc(1, sizeof(*s));
+	struct asking *a = arg;
+
+	if (a->abandoned) {
+		free(a);
+		return;
+	}
+	a->done = 1;
+	if (err == 0 && reply.n > sizeof(a->reply))
+		err = ERR_LIMIT;
+	if (err == 0 && reply.n)
+		memcpy(a->reply, reply.p, reply.n);
+	a->result = err < 0 ? err : (int)reply.n;
+	evt_async_wake(a->ticket);
+}
+
+static int ask_suspended(uint16_t op, fill_fn fill, const void *m, uint8_t out[REPLY_MAX])
+{
+	struct asking *a = calloc(1, sizeof(*a));
 	int rc;
 
-	if (!s)
+	if (!a)
 		return ERR_NOMEM;
-	s->ticket = evt_async_ticket();
-	rc = keyproto_client_ev_call(this_worker->keyd, KEYPROTO_SIGN, SIGN_TIMEOUT, fill_sign, m,
-				     signed_reply, s);
+	a->ticket = evt_async_ticket();
+	rc = keyproto_client_ev_call(this_worker->keyd, op, SIGN_TIMEOUT, fill, m, answered, a);
 	if (rc < 0) {
-		free(s);
+		free(a);
 		return rc;
 	}
-	while (!s->done) {
-		rc = evt_async_wait(s->ticket);
+	while (!a->done) {
+		rc = evt_async_wait(a->ticket);
 		if (rc < 0) {
-			s->abandoned = 1; /* signed_reply frees it */
+			a->abandoned = 1; /* answered frees it */
 			return rc;
 		}
 	}
-	rc = s->result;
-	if (rc > 0 && (size_t)rc > room)
-		rc = ERR_LIMIT;
+	rc = a->result;
 	if (rc > 0)
-		memcpy(out, s->sig, (size_t)rc);
-	free(s);
+		memcpy(out, a->reply, (size_t)rc);
+	free(a);
 	return rc;
 }
 
-static int sign_blocking(struct relay *r, const struct keyproto_sign *m, uint8_t *out, size_t room)
+static int ask_blocking(struct relay *r, uint16_t op, fill_fn fill, const void *m,
+			uint8_t out[REPLY_MAX])
 {
 	struct relay_conf *conf;
-	struct span reply, sig;
+	struct span reply;
 	int rc;
 
 	if (!this_client) {
@@ -101,29 +107,123 @@ static int sign_blocking(struct relay *r, const struct keyproto_sign *m, uint8_t
 		if (!this_client)
 			return ERR_NOMEM;
 	}
-	rc = keyproto_sign_put(keyproto_client_sync_begin(this_client), m);
+	rc = fill(keyproto_client_sync_begin(this_client), m);
 	if (rc == 0)
-		rc = keyproto_client_sync_call(this_client, KEYPROTO_SIGN, &reply);
-	if (rc == 0)
-		rc = keyproto_bytes_get(reply, &sig);
+		rc = keyproto_client_sync_call(this_client, op, &reply);
 	if (rc < 0)
 		return rc;
+	if (reply.n > REPLY_MAX)
+		return ERR_LIMIT;
+	memcpy(out, reply.p, reply.n);
+	return (int)reply.n;
+}
+
+/* The body of keyd's answer: its length, or ERR_*. */
+static int ask(struct relay *r, uint16_t op, fill_fn fill, const void *m, uint8_t out[REPLY_MAX])
+{
+	return this_worker && evt_async_here() ? ask_suspended(op, fill, m, out)
+					       : ask_blocking(r, op, fill, m, out);
+}
+
+/* Which version of a label has a public key: found once, then known until keyd goes away. A certificate's key is not
+ * always the active one: after its change there is first a certificate of the next version, then that version is
+ * activated. */
+static struct served {
+	char label[KEYPROTO_NAME_MAX + 1];
+	uint8_t digest[32]; /* of the SubjectPublicKeyInfo */
+	uint32_t version;
+} served[SERVED_MAX];
+static unsigned served_next;
+static pthread_mutex_t served_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void relay_tls_forget(void)
+{
+	pthread_mutex_lock(&served_lock);
+	memset(served, 0, sizeof(served));
+	pthread_mutex_unlock(&served_lock);
+}
+
+static uint32_t recall(const struct served *like)
+{
+	uint32_t version = 0;
+
+	pthread_mutex_lock(&served_lock);
+	for (unsigned i = 0; i < SERVED_MAX; i++)
+		if (!strcmp(served[i].label, like->label) &&
+		    !memcmp(served[i].digest, like->digest, sizeof(like->digest)))
+			version = served[i].version;
+	pthread_mutex_unlock(&served_lock);
+	return version;
+}
+
+static void remember(const struct served *s)
+{
+	pthread_mutex_lock(&served_lock);
+	served[served_next++ % SERVED_MAX] = *s;
+	pthread_mutex_unlock(&served_lock);
+}
+
+/* Asks for one version after the other: keyd tells public keys of all that ever were, without gaps. */
+static int find_version(struct relay *r, const char *label, struct span spki, uint32_t *version)
+{
+	struct keyproto_public pub;
+	struct served s = {.version = 0};
+	uint8_t reply[REPLY_MAX];
+	char name[KEYPROTO_NAME_MAX + 16];
+	int n;
+
+	snprintf(s.label, sizeof(s.label), "%s", label);
+	if (!EVP_Q_digest(NULL, "SHA256", "provider=default", spki.p, spki.n, s.digest, NULL))
+		return ERR_CRYPTO;
+	*version = recall(&s);
+	while (!*version) {
+		snprintf(name, sizeof(name), "%s#%u", s.label, (unsigned)++s.version);
+		n = ask(r, KEYPROTO_PUBLIC_KEY, fill_name, name, reply);
+		if (n < 0)
+			return n;
+		if (keyproto_public_get(span_of(reply, (size_t)n), &pub) < 0)
+			return ERR_FORMAT;
+		if (span_equal(pub.spki, spki))
+			*version = s.version;
+	}
+	s.version = *version;
+	remember(&s);
+	return 0;
+}
+
+static int sign_with(struct relay *r, const char *name, unsigned alg, struct span message,
+		     uint8_t *out, size_t room)
+{
+	struct keyproto_sign m = {.label = span_str(name), .alg = (uint8_t)alg, .data = message};
+	uint8_t reply[REPLY_MAX];
+	struct span sig;
+	int n = ask(r, KEYPROTO_SIGN, fill_sign, &m, reply);
+
+	if (n < 0)
+		return n;
+	if (keyproto_bytes_get(span_of(reply, (size_t)n), &sig) < 0)
+		return ERR_FORMAT;
 	if (sig.n > room)
 		return ERR_LIMIT;
 	memcpy(out, sig.p, sig.n);
 	return (int)sig.n;
 }
 
-static int sign(void *arg, const char *label, unsigned alg, struct span message, uint8_t *sig,
-		size_t room)
+static int sign(void *arg, const char *label, struct span spki, unsigned alg, struct span message,
+		uint8_t *sig, size_t room)
 {
-	struct keyproto_sign m = {.label = span_str(label), .alg = (uint8_t)alg, .data = message};
-	int rc = this_worker && evt_async_here() ? sign_suspended(&m, sig, room)
-						 : sign_blocking(arg, &m, sig, room);
+	char name[KEYPROTO_NAME_MAX + 16];
+	uint32_t version = 0;
+	int rc = find_version(arg, label, spki, &version);
 
+	snprintf(name, sizeof(name), "%.*s#%u", KEYPROTO_NAME_MAX, label, (unsigned)version);
+	if (rc == 0)
+		rc = sign_with(arg, name, alg, message, sig, room);
 	if (rc < 0 && rc != ERR_CLOSED)
-		log_event(LOG_LEVEL_WARN, NULL, "sign-failed", "key=%s why=\"%s\"", label,
-			  err_text(rc));
+		log_event(LOG_LEVEL_WARN, NULL, "sign-failed", "key=%s why=\"%s\"",
+			  version ? name : label,
+			  version || rc != ERR_NOTFOUND ? err_text(rc)
+							: "the certificate is of no version of this key");
 	return rc;
 }
 
@@ -154,21 +254,42 @@ static const char *why(const char *what, const char *path)
 	return why_text;
 }
 
-static EVP_PKEY *key_in_keyd(const char *label, const char *chain_path)
+/* DER SubjectPublicKeyInfo of the first certificate in the file: its length, or -1. OPENSSL_free. */
+static int leaf_spki(const char *chain_path, uint8_t **der)
 {
 	FILE *f = fopen(chain_path, "re");
 	X509 *leaf = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
-	uint8_t *der = NULL;
-	EVP_PKEY *key = NULL;
-	int n = leaf ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &der) : -1;
+	int n = leaf ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), der) : -1;
 
-	if (n > 0)
-		key = keyprov_key(label, span_of(der, (size_t)n));
-	OPENSSL_free(der);
 	X509_free(leaf);
 	if (f)
 		fclose(f);
+	return n;
+}
+
+static EVP_PKEY *key_in_keyd(const char *label, const char *chain_path)
+{
+	uint8_t *der = NULL;
+	int n = leaf_spki(chain_path, &der);
+	EVP_PKEY *key = n > 0 ? keyprov_key(label, span_of(der, (size_t)n)) : NULL;
+
+	OPENSSL_free(der);
 	return key;
+}
+
+int relay_tls_check(struct relay *r, const struct relay_conf *conf)
+{
+	uint8_t *der = NULL;
+	uint32_t version;
+	int n, rc = 0;
+
+	if (!conf->tls.certificate || strncmp(conf->tls.key, "keyd:", 5))
+		return 0;
+	n = leaf_spki(conf->tls.certificate, &der);
+	if (n > 0)
+		rc = find_version(r, conf->tls.key + 5, span_of(der, (size_t)n), &version);
+	OPENSSL_free(der);
+	return rc == ERR_NOTFOUND ? rc : 0;
 }
 
 static EVP_PKEY *key_in_file(const char *path)

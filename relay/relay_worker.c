@@ -53,6 +53,8 @@ static void keyd_state(void *arg, unsigned state)
 	struct relay_worker *w = arg;
 
 	keys_object_state(w->keys, state);
+	if (w->index == 0 && state != KEYPROTO_READY)
+		relay_tls_forget();
 	if (w->index == 0 && !atomic_load(&w->relay->stopping))
 		report_keyd(w->relay, state);
 }

@@ -27,16 +27,17 @@
 	"ecdsa_secp256r1_sha256:ed25519:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"                  \
 	"rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
 
-/* Signs message with the key named label by alg (enum keyproto_alg). Writes at most room bytes to
- * sig, returns the length or ERR_*. arg is keyprov_load's. */
-typedef int (*keyprov_sign_fn)(void *arg, const char *label, unsigned alg, struct span message,
-			       uint8_t *sig, size_t room);
+/* Signs message with the key named label by alg (enum keyproto_alg). spki: the public key, as it was
+ * given to keyprov_key; a label may have several versions. Writes at most room bytes to sig, returns
+ * the length or ERR_*. arg is keyprov_load's. */
+typedef int (*keyprov_sign_fn)(void *arg, const char *label, struct span spki, unsigned alg,
+			       struct span message, uint8_t *sig, size_t room);
 
 /* 0 or ERR_CRYPTO; ERR_BADSTATE if it was loaded before. Also sets the default property query so
  * that everything else stays with OpenSSL's default provider. */
 int keyprov_load(keyprov_sign_fn sign, void *arg);
 
-/* Key from label (1 to KEYPROTO_NAME_MAX bytes) and DER SubjectPublicKeyInfo. Free with
+/* Key from label (1 to KEYPROTO_KEYNAME_MAX bytes) and DER SubjectPublicKeyInfo. Free with
  * EVP_PKEY_free. NULL: not a key we serve. OpenSSL's error queue stays as it was. */
 EVP_PKEY *keyprov_key(const char *label, struct span spki);
 

@@ -62,8 +62,10 @@ static void free_key(void *keydata)
 {
 	struct keyprov_key *k = keydata;
 
-	if (k)
+	if (k) {
 		EVP_PKEY_free(k->public);
+		free(k->spki);
+	}
 	free(k);
 }
 
@@ -97,8 +99,11 @@ static int import_ours(struct keyprov_key *k, const OSSL_PARAM *label, const OSS
 		return 0;
 	at = spki->data;
 	k->public = d2i_PUBKEY_ex(NULL, &at, (long)spki->data_size, NULL, "provider=default");
-	if (!k->public || keyprov_key_type_of(k->public) != (int)k->type)
+	k->spki = malloc(spki->data_size);
+	if (!k->public || !k->spki || keyprov_key_type_of(k->public) != (int)k->type)
 		return 0;
+	memcpy(k->spki, spki->data, spki->data_size);
+	k->spki_size = spki->data_size;
 	memcpy(k->label, label->data, label->data_size);
 	k->label[label->data_size] = '\0';
 	return 1;

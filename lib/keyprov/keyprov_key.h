@@ -24,7 +24,9 @@ enum keyprov_key_type { KEYPROV_KEY_EC, KEYPROV_KEY_RSA, KEYPROV_KEY_ED25519 };
 
 struct keyprov_key {
 	enum keyprov_key_type type;
-	char label[KEYPROTO_NAME_MAX + 1]; /* "": a public key from elsewhere */
+	char label[KEYPROTO_KEYNAME_MAX + 1]; /* "": a public key from elsewhere */
+	uint8_t *spki;			      /* with a label: its public key as it came */
+	size_t spki_size;
 	EVP_PKEY *public;
 };
 

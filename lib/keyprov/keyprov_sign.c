@@ -258,7 +258,8 @@ static int sign(void *ctx, uint8_t *sig, size_t *size, size_t room, const uint8_
 	else if (room < (size_t)max)
 		rc = ERR_LIMIT;
 	else
-		rc = ask(ask_arg, s->key->label, row->alg, span_of(message, n), sig, room);
+		rc = ask(ask_arg, s->key->label, span_of(s->key->spki, s->key->spki_size), row->alg,
+			 span_of(message, n), sig, room);
 	if (rc > 0 && rc <= max) {
 		*size = (size_t)rc;
 		return 1;

@@ -108,7 +108,7 @@ class Store:
         assert mac(self.snapshot_key, snapshot[:-32]) == snapshot[-32:]
         self.keks, self.deks, self.starts = {}, {}, []
         self.versions = {}  # of signing keys: {(label, version): (state, private key or None)}
-        self.dek_states, self.newest = {}, {}
+        self.dek_states, self.newest, self.wrapped = {}, {}, {}
         self.tombs, self.backups = {}, {}
         self.kek_states, self.wrapped_by, self.identity, self.notes = {}, {}, {}, {}
         first = True
@@ -236,6 +236,7 @@ class Store:
             self.versions[label.decode(), version] = state, None
             return
         aad = (self.aad("key") + b16(label) + struct.pack(">IBQQ", version, kind, generation, made) + b16(spki))
+        self.wrapped[label.decode(), version] = wrapped
         der = unwrap(self.key_key, wrapped, aad)
         key = serialization.load_der_private_key(der, None)
         assert key.public_key().public_bytes(serialization.Encoding.DER,

@@ -60,22 +60,29 @@ static int private_sign(EVP_PKEY *key, unsigned alg, struct span message, uint8_
 	return ok ? (int)room : ERR_CRYPTO;
 }
 
-static int sign(void *arg, const char *label, unsigned alg, struct span message, uint8_t *sig,
-		size_t room)
+static int sign(void *arg, const char *label, struct span spki, unsigned alg, struct span message,
+		uint8_t *sig, size_t room)
 {
+	const uint8_t *at = spki.p;
+	EVP_PKEY *public = d2i_PUBKEY(NULL, &at, (long)spki.n);
+
 	asked++;
 	last_alg = alg;
-	if (arg != keeper)
-		return ERR_NOTFOUND;
+	if (arg != keeper || answer) {
+		EVP_PKEY_free(public);
+		return arg != keeper ? ERR_NOTFOUND : answer;
+	}
 	if (pause_in_jobs && ASYNC_get_current_job()) {
 		paused++;
 		ASYNC_pause_job();
 	}
-	if (answer)
-		return answer;
 	for (int i = 0; i < KEYS; i++)
-		if (!strcmp(label, keeper[i].label))
+		if (!strcmp(label, keeper[i].label)) {
+			assert_int_equal(EVP_PKEY_eq(public, keeper[i].private), 1);
+			EVP_PKEY_free(public);
 			return private_sign(keeper[i].private, alg, message, sig, room);
+		}
+	EVP_PKEY_free(public);
 	return ERR_NOTFOUND;
 }
 
@@ -481,7 +488,7 @@ static void keys_that_keyd_cannot_have_are_not_taken(void **state)
 	EVP_PKEY *x25519 = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
 	EVP_PKEY *const keys[] = {p384, small, x25519};
 	uint8_t *spki = NULL;
-	char label[KEYPROTO_NAME_MAX + 2];
+	char label[KEYPROTO_KEYNAME_MAX + 2];
 	size_t n;
 
 	(void)state;
@@ -495,7 +502,7 @@ static void keys_that_keyd_cannot_have_are_not_taken(void **state)
 	spki = NULL;
 	n = (size_t)i2d_PUBKEY(keeper[EC].private, &spki);
 	memset(label, 'a', sizeof(label));
-	label[KEYPROTO_NAME_MAX + 1] = '\0';
+	label[KEYPROTO_KEYNAME_MAX + 1] = '\0';
 	assert_null(keyprov_key(label, span_of(spki, n)));
 	assert_null(keyprov_key("", span_of(spki, n)));
 	assert_null(keyprov_key("tls/ec", span_of(spki, n - 1)));
