@@ -6,7 +6,9 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/hex.h"
 #include "core/log.h"
+#include "core/num.h"
 #include "core/rand.h"
 #include "core/secret.h"
 #include "keyd/keyd_anchor.h"
@@ -29,6 +31,9 @@ static void enter(struct keyd *k, unsigned state, const char *why)
 	log_event(state == KEYPROTO_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, NULL, "state-changed",
 		  "from=%s to=%s why=\"%s\"", k->state ? keyproto_state_name(k->state) : "start",
 		  keyproto_state_name(state), why);
+	keyd_audit_event(k, AUDIT_STATE,
+			 AUDIT_STR(FROM, k->state ? keyproto_state_name(k->state) : "start"),
+			 AUDIT_STR(TO, keyproto_state_name(state)), AUDIT_STR(WHY, why));
 	k->state = state;
 	k->why = state == KEYPROTO_ERROR ? why : NULL;
 	keyd_unseal_drop(&k->unseal);
@@ -64,6 +69,7 @@ struct keyd *keyd_new(struct keyd_conf *conf, struct evt_loop *loop)
 	}
 	k->conf = conf;
 	keyd_rate_init(k->rate, conf->limits.derive_existing, conf->limits.derive_burst);
+	keyd_watch_init(k);
 	return k;
 }
 
@@ -71,6 +77,8 @@ void keyd_free(struct keyd *k)
 {
 	if (!k)
 		return;
+	k->stopping = 1;
+	keyd_watch_clear(k);
 	if (k->shred)
 		keyd_shred_close(k->shred);
 	if (k->rotate)
@@ -83,10 +91,12 @@ void keyd_free(struct keyd *k)
 	keyd_pool_free(k->idle);
 	k->idle = NULL;
 	keyd_change_close(k);
+	keyd_audit_close(k);
 	keyd_pool_free(k->disk);
 	k->disk = NULL;
 	keyd_rotate_key_free(k->rotate_key);
 	k->rotate_key = NULL;
+	keyd_quorum_clear(&k->quorum);
 	if (k->ring && k->store && keyd_store_changed(k->store) &&
 	    keyd_store_snapshot(k->store, k->ring) < 0)
 		log_event(LOG_LEVEL_WARN, NULL, "snapshot-failed", "when=stop");
@@ -101,6 +111,22 @@ void keyd_free(struct keyd *k)
 	free(k->rate);
 	keyd_token_stop(k->token);
 	free(k);
+}
+
+/* The end of the audit log is a witness of the store. */
+static void hear_audit(struct keyd *k)
+{
+	const struct keyd_audit_file_tail *tail = keyd_audit_tail(k);
+	struct keyproto_mark mark = {tail->generation, tail->mark, 0};
+	char id[HEX_SIZE(16)];
+	uint8_t branch[8];
+
+	hex_encode(id, keyd_store_id(k), 16);
+	if (strcmp(id, tail->store) ||
+	    hex_decode(branch, sizeof(branch), span_str(tail->branch)) != sizeof(branch))
+		return;
+	mark.branch = num_get_u64(branch);
+	keyd_witness_heard(k, KEYD_WITNESS_AUDIT, &mark);
 }
 
 int keyd_start(struct keyd *k)
@@ -124,6 +150,12 @@ int keyd_start(struct keyd *k)
 		enter(k, KEYPROTO_ERROR, why);
 		return 0;
 	}
+	rc = keyd_audit_open(k); /* the directory is ours alone now */
+	if (rc < 0)
+		return rc;
+	keyd_audit_event(k, AUDIT_START, {0});
+	keyd_watch_told(k);
+	hear_audit(k);
 	if (!keyd_store_head(k->store)) {
 		enter(k, KEYPROTO_EMPTY, "no store yet");
 		return 0;
@@ -161,6 +193,8 @@ static const char *changed_key(const struct keyd_conf *a, const struct keyd_conf
 {
 	if (strcmp(a->state, b->state))
 		return "state";
+	if (strcmp(a->audit, b->audit))
+		return "audit";
 	if (strcmp(a->socket, b->socket))
 		return "socket";
 	if (strcmp(a->admin_socket, b->admin_socket))
@@ -185,6 +219,7 @@ void keyd_reload(struct keyd *k, struct keyd_conf *conf)
 	keyd_warn_peers(conf);
 	keyd_conf_free(k->conf);
 	k->conf = conf;
+	keyd_watch_reload(k);
 	keyd_rate_init(k->rate, conf->limits.derive_existing, conf->limits.derive_burst);
 	keyd_rotate_look(k->rotate);
 	keyd_rotate_key_kick(k);
@@ -266,6 +301,7 @@ static void become_ready(struct keyd *k, struct keyd_ring *ring, const char *why
 		  "customers=%" PRIu32 " deks=%" PRIu32 " keks=%" PRIu32 " keys=%" PRIu32,
 		  n.customers, n.deks, n.keks, n.keys);
 	enter(k, KEYPROTO_READY, why);
+	keyd_audit_ready(k);
 	keyd_rotate_open(k->rotate);
 	keyd_rotate_key_kick(k);
 	keyd_shred_open(k->shred);
@@ -360,6 +396,8 @@ int keyd_open_slots(struct keyd *k)
 	if (rc == 0) {
 		rc = keyd_slot_open(v, head, 0, k->token, &outcome);
 		keyd_slot_log(v, &outcome, NULL);
+		keyd_audit_event(k, AUDIT_UNSEAL, AUDIT_NUM(SLOT, rc == 0 ? outcome.id : 0),
+				 AUDIT_STR(RESULT, rc == 0 ? "opened" : "failed"));
 	}
 	if (rc == 0)
 		rc = keyd_unlock(k, v->root);
@@ -369,7 +407,7 @@ int keyd_open_slots(struct keyd *k)
 	return rc;
 }
 
-void keyd_lock(struct keyd *k, const char *why)
+static void forget_keys(struct keyd *k)
 {
 	keyd_shred_close(k->shred);
 	keyd_rotate_close(k->rotate);
@@ -378,8 +416,36 @@ void keyd_lock(struct keyd *k, const char *why)
 	k->ring = NULL;
 	if (k->store)
 		keyd_store_seal(k->store);
+	keyd_audit_forget(k);
 	secret_wipe(k->scratch, sizeof(*k->scratch));
+}
+
+void keyd_lock(struct keyd *k, const char *why)
+{
+	forget_keys(k);
 	enter(k, KEYPROTO_LOCKED, why);
+}
+
+void keyd_fail(struct keyd *k, const char *why)
+{
+	forget_keys(k);
+	enter(k, KEYPROTO_ERROR, why);
+}
+
+void keyd_emptied(struct keyd *k)
+{
+	const char *why = "the store cannot be opened";
+	int rc;
+
+	keyd_store_close(k->store);
+	k->store = NULL;
+	rc = keyd_store_open(k->conf->state, &k->store, &why);
+	if (rc < 0)
+		enter(k, KEYPROTO_ERROR, why);
+	else if (keyd_store_head(k->store))
+		enter(k, KEYPROTO_LOCKED, "the store could not be destroyed");
+	else
+		enter(k, KEYPROTO_EMPTY, "everything was destroyed");
 }
 
 uint64_t keyd_generation(const struct keyd *k)

@@ -16,17 +16,21 @@
 #define KEYD_KEYD_H
 
 #include "core/list.h"
+#include "keyd/keyd_audit.h"
 #include "keyd/keyd_change.h"
 #include "keyd/keyd_conf.h"
 #include "keyd/keyd_pool.h"
+#include "keyd/keyd_quorum.h"
 #include "keyd/keyd_rate.h"
 #include "keyd/keyd_ring.h"
 #include "keyd/keyd_rotate.h"
 #include "keyd/keyd_sandbox.h"
 #include "keyd/keyd_shred.h"
 #include "keyd/keyd_store.h"
+#include "keyd/keyd_tamper.h"
 #include "keyd/keyd_token.h"
 #include "keyd/keyd_unseal.h"
+#include "keyd/keyd_watch.h"
 #include "keyd/keyd_witness.h"
 
 /* What the operations of one request work in: secret memory, wiped after use. */
@@ -54,6 +58,10 @@ struct keyd {
 	struct keyd_witness witness;
 	struct keyd_rotate *rotate;
 	struct keyd_rotate_key *rotate_key;
+	struct keyd_audit *audit; /* NULL: nothing is recorded (a ring in memory alone) */
+	struct keyd_quorum quorum;
+	struct keyd_tamper tamper;
+	struct keyd_watch watch;
 	struct keyd_shred *shred;
 	const char *anchor_why; /* why the store could not be opened; static, or NULL */
 	struct keyd_rate *rate;
@@ -70,6 +78,7 @@ struct keyd {
 	int trying;	 /* a SLOT_ADD or SLOT_TEST is */
 	int host_key_plain; /* systemd's host key lies on a plain disk; set by main */
 	int tested;	 /* self-tests passed */
+	int stopping;	 /* keyd_free: nothing new begins */
 	const char *why; /* what ERROR is about; static */
 	int64_t started; /* clock_mono */
 	struct keyd_counts counts;
@@ -102,6 +111,10 @@ void keyd_lock(struct keyd *k, const char *why);
 
 /* Clients are to drop what they derived or cached: some of it is no longer good. */
 void keyd_new_epoch(struct keyd *k);
+/* All files of the store were destroyed: EMPTY, or ERROR if some are still there. */
+void keyd_emptied(struct keyd *k);
+/* A fault that nothing but a restart mends: wipes the keys, ERROR. why: static. */
+void keyd_fail(struct keyd *k, const char *why);
 
 /* Generation that new wraps carry. */
 uint64_t keyd_generation(const struct keyd *k);

@@ -133,7 +133,9 @@ static void adopt(struct keyd_audit_file *f, const struct keyd_audit_scan *s)
 	f->tail.seq = s->at.seq;
 	memcpy(f->tail.hash, s->at.chain, AUDIT_HASH);
 	f->tail.mark = s->at.mark;
+	f->tail.generation = s->at.generation;
 	memcpy(f->tail.branch, s->at.branch, sizeof(f->tail.branch));
+	memcpy(f->tail.store, s->at.store, sizeof(f->tail.store));
 	f->known = 1;
 }
 
@@ -296,9 +298,15 @@ static int begin_file(struct keyd_audit_file *f, const struct keyd_audit_file_ba
 		return rc;
 	}
 	draft_init(&d, f, b->wall);
+	if (strcmp(d.tail.store, b->store)) { /* the old one's mark says nothing of this one */
+		d.tail.mark = d.tail.generation = 0;
+		d.tail.branch[0] = '\0';
+		memcpy(d.tail.store, b->store, sizeof(d.tail.store));
+	}
 	rc = ADD_LINE(&d, AUDIT_FILE, AUDIT_NUM(FILE, f->number), AUDIT_STR(PREV, prev),
-		      AUDIT_STR(STORE, b->store), AUDIT_NUM(MARK, f->tail.mark),
-		      AUDIT_STR(BRANCH, f->tail.branch));
+		      AUDIT_STR(STORE, b->store), AUDIT_NUM(MARK, d.tail.mark),
+		      AUDIT_STR(BRANCH, d.tail.branch),
+		      AUDIT_NUM(GENERATION, d.tail.generation));
 	if (rc == 0)
 		rc = commit(f, &d, b->last_words);
 	buf_clear(&d.text);

@@ -54,8 +54,9 @@ struct keyd_audit_file_tail {
 	uint64_t seq;
 	uint8_t hash[AUDIT_HASH];
 	uint32_t file;
-	uint64_t mark;
+	uint64_t mark, generation;
 	char branch[17]; /* "": no line has one */
+	char store[33];	 /* whose mark that is */
 };
 
 /* What the owner should tell; read and cleared by him. */

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "keyd/keyd_quorum.h"
 #include "keyd/keyd_root.h"
 #include "keyproto/keyproto_msg.h"
 #include "sys/sys_priv.h"
@@ -175,12 +176,69 @@ static const struct conf_key rotation_keys[] = {
      .help = "how long before its time a next version is there, and a retired one is kept"},
     {.name = NULL}};
 
+static const struct conf_key quorum_keys[] = {
+    {.name = "slot",
+     .type = CONF_INT,
+     .offset = offsetof(struct keyd_conf_quorum, slot),
+     .fallback = "1",
+     .min = 1,
+     .max = KEYD_QUORUM_NEED_MAX,
+     .help = "officers who must approve to add or remove a slot"},
+    {.name = "shred",
+     .type = CONF_INT,
+     .offset = offsetof(struct keyd_conf_quorum, shred),
+     .fallback = "1",
+     .min = 1,
+     .max = KEYD_QUORUM_NEED_MAX,
+     .help = "officers who must approve to destroy a customer's keys"},
+    {.name = "zeroize",
+     .type = CONF_INT,
+     .offset = offsetof(struct keyd_conf_quorum, zeroize),
+     .fallback = "1",
+     .min = 1,
+     .max = KEYD_QUORUM_NEED_MAX,
+     .help = "officers who must approve to destroy everything"},
+    {.name = NULL}};
+
+static const struct conf_key tamper_keys[] = {
+    {.name = "auth",
+     .type = CONF_INT,
+     .offset = offsetof(struct keyd_conf_tamper, auth),
+     .fallback = "20",
+     .max = INT32_MAX,
+     .help = "secrets that open no slot; 0: never lock because of them"},
+    {.name = "denied",
+     .type = CONF_INT,
+     .offset = offsetof(struct keyd_conf_tamper, denied),
+     .fallback = "1000",
+     .max = INT32_MAX,
+     .help = "operations that the role may not do"},
+    {.name = "mac",
+     .type = CONF_INT,
+     .offset = offsetof(struct keyd_conf_tamper, mac),
+     .fallback = "100000",
+     .max = INT32_MAX,
+     .help = "fields and MACs that do not verify"},
+    {.name = "window",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct keyd_conf_tamper, window),
+     .fallback = "1h",
+     .min = 60 * CLOCK_SEC,
+     .max = 366 * DAY,
+     .help = "how long they count"},
+    {.name = NULL}};
+
 const struct conf_key keyd_conf_table[] = {
     {.name = "state",
      .type = CONF_PATH,
      .offset = AT(state),
      .fallback = SP_STATEDIR "/keyd",
      .help = "directory of the store; private to keyd's user"},
+    {.name = "audit",
+     .type = CONF_PATH,
+     .offset = AT(audit),
+     .fallback = "audit",
+     .help = "directory of the audit log"},
     {.name = "socket",
      .type = CONF_PATH,
      .offset = AT(socket),
@@ -238,6 +296,16 @@ const struct conf_key keyd_conf_table[] = {
      .offset = AT(people),
      .required = 1,
      .help = "uid or user name: role, or list of roles"},
+    {.name = "quorum",
+     .type = CONF_MAP,
+     .offset = AT(quorum),
+     .sub = quorum_keys,
+     .help = "operations that one officer alone may not do"},
+    {.name = "tamper",
+     .type = CONF_MAP,
+     .offset = AT(tamper),
+     .sub = tamper_keys,
+     .help = "when keyd locks by itself"},
     {.name = "limits",
      .type = CONF_MAP,
      .offset = AT(limits),

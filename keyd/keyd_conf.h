@@ -42,8 +42,19 @@ struct keyd_conf_rotation {
 	int64_t overlap; /* how long a next one is told before, and a retired one kept */
 };
 
+/* How many officers must approve an operation of each class. */
+struct keyd_conf_quorum {
+	int64_t slot, shred, zeroize;
+};
+
+/* How often something may go wrong within window before keyd locks; 0: as often as it likes. */
+struct keyd_conf_tamper {
+	int64_t auth, denied, mac, window;
+};
+
 struct keyd_conf {
 	char *state, *socket, *admin_socket, *user, *socket_mode;
+	char *audit; /* directory of the audit log */
 	int sandbox;
 	char *token_helper;		/* NULL: where it was installed */
 	struct conf_list token_modules; /* char * */
@@ -52,6 +63,8 @@ struct keyd_conf {
 	struct conf_list people; /* struct conf_pair: peers: as written */
 	struct keyd_conf_limits limits;
 	struct keyd_conf_rotation rotation;
+	struct keyd_conf_quorum quorum;
+	struct keyd_conf_tamper tamper;
 	char *anchor;	       /* NULL: none */
 	int64_t retention;     /* how long copies of the store and backups are kept */
 	int64_t backup_every;  /* warn when the last backup is older; 0: never */

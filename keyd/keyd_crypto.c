@@ -442,3 +442,8 @@ int keyd_crypto_verify(struct span spki, unsigned alg, struct span data, struct 
 		ERR_clear_error();
 	return ok ? 0 : ERR_AUTH;
 }
+
+size_t keyd_crypto_in_use(void)
+{
+	return CRYPTO_secure_used();
+}

@@ -49,6 +49,9 @@ int keyd_crypto_may(unsigned type, unsigned alg);
 /* 1 if a signature takes long enough that it belongs on a worker thread. */
 int keyd_crypto_slow(unsigned type);
 
+/* Bytes of private numbers in OpenSSL's locked heap. */
+size_t keyd_crypto_in_use(void);
+
 /* Signs data (not a digest). Length of the signature, at most KEYD_CRYPTO_SIG_MAX, or ERR_*. */
 int keyd_crypto_sign(const struct keyd_crypto_key *k, unsigned alg, struct span data,
 		     uint8_t sig[KEYD_CRYPTO_SIG_MAX]);

@@ -3,6 +3,10 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "keyd/keyd_op_held.h"
+#include "keyproto/keyproto_audit.h"
+#include "keyproto/keyproto_rotate.h"
+#include "keyproto/keyproto_slot.h"
 
 /* States in which an operation is served. */
 #define IN(state) (1u << KEYPROTO_##state)
@@ -11,10 +15,19 @@
 /* Whether the operation asks keyd_permit itself, with its subject. */
 enum asks { PLAIN, NAMED };
 
+/* What the audit log says of it: by its number (see keyd_op.h), or only how often. */
+enum record { BY_NUMBER, LOOKS };
+
+static keyd_op_tell tell_slots, tell_slot, tell_slot_add, tell_slot_remove, tell_slot_test;
+static keyd_op_tell tell_customer, tell_key, tell_rotate, tell_proposal;
+
 static const struct row {
 	int (*handler)(struct keyd_op_call *call);
 	unsigned states;
 	enum asks asks;
+	enum record record;
+	keyd_op_tell *tell; /* what a recorded one is about */
+	enum keyd_quorum_class quorum;
 } rows[KEYPROTO_EVENT + 1] = {
     [KEYPROTO_STATUS] = {keyd_op_status, ALWAYS, PLAIN},
     [KEYPROTO_DERIVE_NEW] = {keyd_op_derive_new, IN(READY), NAMED},
@@ -29,30 +42,136 @@ static const struct row {
     [KEYPROTO_RESEAL_FIELDS] = {keyd_op_field_reseal, IN(READY), NAMED},
     [KEYPROTO_CUSTOMER_KEYS] = {keyd_op_dek_list, IN(READY), PLAIN},
     [KEYPROTO_DEK_EMPTY] = {keyd_op_dek_empty, IN(READY), PLAIN},
-    [KEYPROTO_INIT] = {keyd_op_admin_init, IN(EMPTY), PLAIN},
-    [KEYPROTO_UNSEAL] = {keyd_op_unseal, IN(LOCKED), PLAIN},
+    [KEYPROTO_INIT] = {keyd_op_admin_init, IN(EMPTY), PLAIN, BY_NUMBER, tell_slots},
+    [KEYPROTO_UNSEAL] = {keyd_op_unseal, IN(LOCKED), PLAIN, BY_NUMBER, tell_slot},
     [KEYPROTO_LOCK] = {keyd_op_admin_lock, IN(READY) | IN(LOCKED), PLAIN},
-    [KEYPROTO_CUSTOMER_ADD] = {keyd_op_admin_customer, IN(READY), PLAIN},
-    [KEYPROTO_KEY_ADD] = {keyd_op_key_add, IN(READY), NAMED},
-    [KEYPROTO_KEY_LIST] = {keyd_op_key_list, IN(READY), PLAIN},
+    [KEYPROTO_CUSTOMER_ADD] = {keyd_op_admin_customer, IN(READY), PLAIN, BY_NUMBER,
+			       tell_customer},
+    [KEYPROTO_KEY_ADD] = {keyd_op_key_add, IN(READY), NAMED, BY_NUMBER, tell_key},
+    [KEYPROTO_KEY_LIST] = {keyd_op_key_list, IN(READY), PLAIN, LOOKS},
     [KEYPROTO_WITNESS] = {keyd_op_witness, IN(READY) | IN(LOCKED), PLAIN},
-    [KEYPROTO_ACCEPT] = {keyd_op_accept, IN(LOCKED), PLAIN},
-    [KEYPROTO_ROTATE] = {keyd_op_rotate, IN(READY), PLAIN},
+    [KEYPROTO_ACCEPT] = {keyd_op_accept, IN(LOCKED), PLAIN, BY_NUMBER, NULL, KEYD_QUORUM_SLOT},
+    [KEYPROTO_ROTATE] = {keyd_op_rotate, IN(READY), PLAIN, BY_NUMBER, tell_rotate},
     [KEYPROTO_ROTATION] = {keyd_op_rotation, IN(READY), PLAIN},
-    [KEYPROTO_SCHEDULE] = {keyd_op_schedule, IN(READY), PLAIN},
-    [KEYPROTO_SLOT_ADD] = {keyd_op_slot_add, IN(READY), PLAIN},
-    [KEYPROTO_SLOT_REMOVE] = {keyd_op_slot_remove, IN(READY), PLAIN},
-    [KEYPROTO_SLOT_TEST] = {keyd_op_slot_test, IN(READY), PLAIN},
+    [KEYPROTO_SLOT_ADD] = {keyd_op_slot_add, IN(READY), PLAIN, BY_NUMBER, tell_slot_add,
+			   KEYD_QUORUM_SLOT},
+    [KEYPROTO_SLOT_REMOVE] = {keyd_op_slot_remove, IN(READY), PLAIN, BY_NUMBER,
+			      tell_slot_remove, KEYD_QUORUM_SLOT},
+    [KEYPROTO_SLOT_TEST] = {keyd_op_slot_test, IN(READY), PLAIN, BY_NUMBER, tell_slot_test},
     [KEYPROTO_UNSEAL_CANCEL] = {keyd_op_unseal_cancel, IN(LOCKED), PLAIN},
+    [KEYPROTO_SCHEDULE] = {keyd_op_schedule, IN(READY), PLAIN, LOOKS},
+    [KEYPROTO_SELFTEST] = {keyd_op_selftest, IN(EMPTY) | IN(LOCKED) | IN(READY), PLAIN},
+    [KEYPROTO_ZEROIZE] = {keyd_op_zeroize, ALWAYS, PLAIN, BY_NUMBER, NULL, KEYD_QUORUM_ZEROIZE},
+    [KEYPROTO_AUDIT_READ] = {keyd_op_audit_read, ALWAYS, PLAIN, LOOKS},
+    [KEYPROTO_APPROVE] = {keyd_op_quorum_approve, ALWAYS, PLAIN, BY_NUMBER, tell_proposal},
+    [KEYPROTO_PROPOSALS] = {keyd_op_quorum_list, ALWAYS, PLAIN, LOOKS},
+    [KEYPROTO_WITHDRAW] = {keyd_op_quorum_withdraw, ALWAYS, PLAIN, BY_NUMBER, tell_proposal},
 };
 
-/* What an operation that cannot be served in this state is told. */
-static int wrong_state(const struct keyd *k, const struct row *row)
+static int tell_slots(struct span body, struct audit_value *v)
+{
+	struct keyproto_init m;
+
+	if (keyproto_init_get(body, &m) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_STR(METHOD, keyd_root_method_name(m.slots[0].method));
+	return 0;
+}
+
+static int tell_slot(struct span body, struct audit_value *v)
+{
+	struct keyproto_slot m;
+
+	if (keyproto_slot_get(body, &m) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_STR(METHOD, keyd_root_method_name(m.method));
+	return 0;
+}
+
+static int tell_slot_add(struct span body, struct audit_value *v)
+{
+	struct keyproto_slot_add m;
+
+	if (keyproto_slot_add_get(body, &m) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_STR(METHOD, keyd_root_method_name(m.slot.method));
+	return 0;
+}
+
+static int tell_slot_remove(struct span body, struct audit_value *v)
+{
+	uint32_t id;
+
+	if (keyproto_slot_remove_get(body, &id) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_NUM(SLOT, id);
+	return 0;
+}
+
+static int tell_slot_test(struct span body, struct audit_value *v)
+{
+	struct keyproto_slot_test m;
+
+	if (keyproto_slot_test_get(body, &m) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_NUM(SLOT, m.id);
+	return 0;
+}
+
+/* What is no name is refused by the handler, and not written. */
+static int tell_customer(struct span body, struct audit_value *v)
+{
+	struct span name;
+
+	if (keyproto_bytes_get(body, &name) < 0)
+		return ERR_FORMAT;
+	if (keyproto_name_ok(name))
+		*v = (struct audit_value)AUDIT_SPAN(CUSTOMER, name);
+	return 0;
+}
+
+static int tell_key(struct span body, struct audit_value *v)
+{
+	struct keyproto_key_add m;
+
+	if (keyproto_key_add_get(body, &m) < 0)
+		return ERR_FORMAT;
+	v[0] = (struct audit_value)AUDIT_SPAN(LABEL, m.label);
+	v[1] = (struct audit_value)AUDIT_STR(TYPE, keyproto_keytype_name(m.type));
+	return 0;
+}
+
+static int tell_rotate(struct span body, struct audit_value *v)
+{
+	struct keyproto_rotate m;
+
+	if (keyproto_rotate_get(body, &m) < 0)
+		return ERR_FORMAT;
+	if (m.what == KEYPROTO_ROTATE_DEK)
+		*v = (struct audit_value)AUDIT_SPAN(CUSTOMER, m.name);
+	else if (m.what == KEYPROTO_ROTATE_KEY)
+		*v = (struct audit_value)AUDIT_SPAN(LABEL, m.name);
+	else
+		*v = (struct audit_value)AUDIT_SPAN(STATE, m.name); /* a shard, or "all" */
+	return 0;
+}
+
+static int tell_proposal(struct span body, struct audit_value *v)
+{
+	uint64_t number;
+
+	if (keyproto_audit_number_get(body, &number) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_NUM(PROPOSAL, number & INT64_MAX);
+	return 0;
+}
+
+int keyd_op_wrong_state(const struct keyd *k, unsigned states)
 {
 	if (k->state == KEYPROTO_ERROR)
 		return ERR_IO;
-	if (row->states == IN(READY) || k->state == KEYPROTO_EMPTY)
-		return row->states & IN(READY) ? ERR_LOCKED : ERR_BADSTATE;
+	if (states == IN(READY) || k->state == KEYPROTO_EMPTY)
+		return states & IN(READY) ? ERR_LOCKED : ERR_BADSTATE;
 	return ERR_BADSTATE;
 }
 
@@ -67,10 +186,55 @@ int keyd_op_allow(struct keyd_op_call *call, struct span subject)
 	return 0;
 }
 
+/* Approvals that an operation needs. */
+static unsigned needed(const struct keyd *k, enum keyd_quorum_class class)
+{
+	const struct keyd_conf_quorum *q = &k->conf->quorum;
+	const int64_t need[] = {[KEYD_QUORUM_NONE] = 1,
+				[KEYD_QUORUM_SLOT] = q->slot,
+				[KEYD_QUORUM_SHRED] = q->shred,
+				[KEYD_QUORUM_ZEROIZE] = q->zeroize};
+
+	return (unsigned)need[class];
+}
+
+unsigned keyd_op_needed(const struct keyd *k, unsigned op)
+{
+	return op <= KEYPROTO_EVENT ? needed(k, rows[op].quorum) : 1;
+}
+
+static int is_recorded(const struct keyd_op_call *call, const struct row *row)
+{
+	return call->op >= KEYPROTO_INIT && row->record == BY_NUMBER && call->keyd->audit;
+}
+
+/* It is done at once, and counted. */
+static int run_counted(struct keyd_op_call *call, const struct row *row)
+{
+	struct keyd_audit_use use = {.event = AUDIT_USE,
+				     .op = call->op,
+				     .role = call->session->role,
+				     .uid = call->session->uid};
+	int rc = row->handler(call);
+
+	log_assert(rc < 0 || rc == KEYD_OP_MALFORMED || call->allowed);
+	if (rc == ERR_AUTH)
+		keyd_watch_tamper(call->keyd, KEYD_TAMPER_MAC, 1);
+	/* STATUS says nothing about keys; what was denied or no request is counted elsewhere. */
+	if (call->counted || rc == ERR_DENIED || rc == KEYD_OP_MALFORMED ||
+	    call->op == KEYPROTO_STATUS)
+		return rc;
+	use.subject = call->subject;
+	use.count = call->items ? call->items : 1;
+	use.failed = rc < 0 ? use.count : call->failed;
+	keyd_audit_use(call->keyd, &use);
+	return rc;
+}
+
 int keyd_op_run(struct keyd_op_call *call)
 {
 	const struct row *row = call->op <= KEYPROTO_EVENT ? &rows[call->op] : NULL;
-	int rc;
+	struct keyd_op_plan plan;
 
 	if (!row || !row->handler)
 		return KEYD_OP_MALFORMED;
@@ -83,15 +247,37 @@ int keyd_op_run(struct keyd_op_call *call)
 	if (row->asks == PLAIN && keyd_op_allow(call, span_of(NULL, 0)) < 0)
 		return ERR_DENIED;
 	if (!(row->states & 1u << call->keyd->state))
-		return wrong_state(call->keyd, row);
-	rc = row->handler(call);
-	log_assert(rc < 0 || rc == KEYD_OP_MALFORMED || call->allowed);
-	return rc;
+		return keyd_op_wrong_state(call->keyd, row->states);
+	plan = (struct keyd_op_plan){row->handler, row->tell, row->states, NULL};
+	if (needed(call->keyd, row->quorum) > 1) {
+		plan.handler = keyd_op_quorum_propose;
+		plan.as = "proposal";
+		return keyd_op_held_start(call, &plan);
+	}
+	if (is_recorded(call, row))
+		return keyd_op_held_start(call, &plan);
+	return run_counted(call, row);
 }
 
-int64_t keyd_op_customer(const struct keyd_op_call *call, struct span name)
+int keyd_op_run_proposed(struct keyd_op_call *call, const struct keyd_quorum_proposal *p)
 {
-	return keyd_ring_customer(call->keyd->ring, name);
+	const struct row *row = &rows[p->op];
+	struct keyd_op_plan plan = {row->handler, row->tell, row->states, "approved"};
+
+	if (!keyd_permit_any(call->session->role, call->session->socket, p->op)) {
+		keyd_session_denied(call->session, p->op);
+		return ERR_DENIED;
+	}
+	return keyd_op_held_inner(call, p->op, span_of(p->body, p->n), &plan);
+}
+
+int64_t keyd_op_customer(struct keyd_op_call *call, struct span name)
+{
+	int64_t number = keyd_ring_customer(call->keyd->ring, name);
+
+	if (number >= 0)
+		call->subject = name;
+	return number;
 }
 
 int keyd_op_late_begin(struct keyd_op_late *late, struct keyd_op_call *call)
@@ -100,14 +286,19 @@ int keyd_op_late_begin(struct keyd_op_late *late, struct keyd_op_call *call)
 	late->session = call->session;
 	late->op = call->op;
 	late->request = call->request;
-	keyd_session_hold(call->session);
+	late->held = call->held;
 	call->reply->len = call->reply->off + call->at;
+	if (!late->held) /* else it is held already */
+		keyd_session_hold(call->session);
 	return KEYD_OP_LATER;
 }
 
 void keyd_op_late_answer(struct keyd_op_late *late, int rc, struct span body)
 {
-	keyd_session_answer(late->session, late->op, late->request, rc, body);
+	if (late->held)
+		keyd_op_held_end(late->held, rc, body);
+	else
+		keyd_session_answer(late->session, late->op, late->request, rc, body);
 	late->session = NULL;
 }
 

@@ -5,8 +5,13 @@
  *            operations without a subject. The others ask through keyd_op_allow as soon as they
  *            have decoded theirs; one that succeeds without having asked is a bug that stops the
  *            program. A handler writes the reply's body into call->reply and returns 0; or an
- *            error; or it hands a job to the pool (keyd_op_job_start), whose done answers with
- *            keyd_op_job_answer.
+ *            error; or it hands work on (keyd_op_job_start, keyd_op_change_start), whose done
+ *            answers with keyd_op_late_answer.
+ * Audit:     use operations (numbers below 32) are counted. The others are recorded before the
+ *            handler runs and after it (keyd_op_held), unless their row says that they only look.
+ *            Their bodies then lie elsewhere than the frame, and their answers come late.
+ * Quorum:    a row that names a class becomes a proposal if keyd.yaml asks for more than one
+ *            approval of it.
  * Errors:    ERR_* becomes the reply's status. KEYD_OP_MALFORMED ends the connection.
  * Thread:    the loop's. */
 #ifndef KEYD_KEYD_OP_H
@@ -20,6 +25,8 @@
 #define KEYD_OP_LATER	  1
 #define KEYD_OP_MALFORMED 2
 
+struct keyd_op_held;
+
 struct keyd_op_call {
 	struct keyd *keyd;
 	struct keyd_session *session;
@@ -29,6 +36,11 @@ struct keyd_op_call {
 	struct buf *reply;
 	size_t at;   /* where the reply's frame was opened in reply */
 	int allowed; /* keyd_permit said yes */
+	struct keyd_op_held *held;	  /* it stands in the audit log, and is answered through this */
+	/* Of an operation that is counted. */
+	struct span subject;	   /* customer or label, once it is known to exist */
+	unsigned items, failed;	   /* 0: one item, failed if the operation did */
+	int counted;		   /* the handler has done so itself */
 };
 
 int keyd_op_run(struct keyd_op_call *call);
@@ -37,7 +49,7 @@ int keyd_op_run(struct keyd_op_call *call);
 int keyd_op_allow(struct keyd_op_call *call, struct span subject);
 
 /* Number of the customer that a request names; ERR_NOTFOUND. */
-int64_t keyd_op_customer(const struct keyd_op_call *call, struct span name);
+int64_t keyd_op_customer(struct keyd_op_call *call, struct span name);
 
 /* An answer that comes later: who asked, and what. */
 struct keyd_op_late {
@@ -45,6 +57,7 @@ struct keyd_op_late {
 	struct keyd_session *session;
 	unsigned op;
 	uint64_t request;
+	struct keyd_op_held *held;
 };
 /* Holds the session and takes back the frame that was opened for an answer within the call; so it
  * comes before the work is started. Returns KEYD_OP_LATER. */
@@ -68,6 +81,13 @@ struct keyd_op_change {
 };
 /* change.make and change.done are set; done answers. Returns KEYD_OP_LATER. */
 int keyd_op_change_start(struct keyd_op_change *change, struct keyd_op_call *call);
+
+/* What an operation is told that is served in states (bits), of which this is none. */
+int keyd_op_wrong_state(const struct keyd *k, unsigned states);
+/* How many approvals an operation needs; 1: none but that of who asks. */
+unsigned keyd_op_needed(const struct keyd *k, unsigned op);
+/* Runs a proposal that has all its approvals, for the call that brought the last. */
+int keyd_op_run_proposed(struct keyd_op_call *call, const struct keyd_quorum_proposal *p);
 
 /* The handlers, by file. */
 int keyd_op_status(struct keyd_op_call *call);
@@ -104,5 +124,12 @@ int keyd_op_unseal_cancel(struct keyd_op_call *call);
 int keyd_op_slot_add(struct keyd_op_call *call);
 int keyd_op_slot_remove(struct keyd_op_call *call);
 int keyd_op_slot_test(struct keyd_op_call *call);
+int keyd_op_quorum_propose(struct keyd_op_call *call);
+int keyd_op_quorum_approve(struct keyd_op_call *call);
+int keyd_op_quorum_list(struct keyd_op_call *call);
+int keyd_op_quorum_withdraw(struct keyd_op_call *call);
+int keyd_op_audit_read(struct keyd_op_call *call);
+int keyd_op_selftest(struct keyd_op_call *call);
+int keyd_op_zeroize(struct keyd_op_call *call);
 
 #endif

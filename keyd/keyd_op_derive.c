@@ -71,11 +71,24 @@ static void over_rate(struct keyd_op_call *call, unsigned refused)
 		  refused);
 }
 
+/* How many objects of which customer somebody opened: the audit log has it by the minute. */
+static void count(struct keyd_op_call *call, struct keyd_audit_use *use)
+{
+	if (use->count)
+		keyd_audit_use(call->keyd, use);
+	use->count = use->failed = 0;
+	call->counted = 1;
+}
+
 int keyd_op_derive_existing(struct keyd_op_call *call)
 {
 	struct keyd *k = call->keyd;
 	struct keyproto_derive_existing m;
 	struct keyproto_derived out[KEYPROTO_BATCH_MAX];
+	struct keyd_audit_use use = {.event = AUDIT_USE,
+				     .op = call->op,
+				     .role = call->session->role,
+				     .uid = call->session->uid};
 	struct span name = span_of(NULL, 0);
 	int64_t customer = ERR_NOTFOUND, now = clock_mono();
 	unsigned purpose = 0, refused = 0;
@@ -94,8 +107,10 @@ int keyd_op_derive_existing(struct keyd_op_call *call)
 		const struct keyproto_object *o = &m.items[i];
 		/* Batches are mostly of one customer: look him up once. */
 		if (i == 0 || !span_equal(o->customer, name)) {
+			count(call, &use);
 			name = o->customer;
 			customer = keyd_op_customer(call, name);
+			use.subject = customer < 0 ? span_of(NULL, 0) : name;
 		}
 		rc = customer < 0 ? (int)customer : 0;
 		if (rc == 0 &&
@@ -105,11 +120,14 @@ int keyd_op_derive_existing(struct keyd_op_call *call)
 		}
 		if (rc == 0)
 			rc = existing(call, o, customer, k->scratch->keys[i]);
+		use.count++;
+		use.failed += rc < 0;
 		out[i].keyref = o->keyref;
 		out[i].status = keyproto_status_of_err(rc);
 		out[i].salt = rc < 0 ? NULL : o->salt;
 		out[i].key = rc < 0 ? NULL : k->scratch->keys[i];
 	}
+	count(call, &use);
 	if (refused)
 		over_rate(call, refused);
 	rc = keyproto_derived_put(call->reply, out, m.count);

@@ -17,6 +17,7 @@ struct batch {
 	size_t ends[KEYPROTO_BATCH_MAX];
 	struct buf data;
 	int64_t customer;
+	unsigned failed, forged; /* items; of them those that did not verify */
 };
 
 /* Decodes, asks, finds the customer. */
@@ -30,6 +31,7 @@ static int begin(struct keyd_op_call *call, struct batch *b)
 	if (b->customer < 0)
 		return (int)b->customer;
 	buf_init_wiped(&b->data, DATA_MAX);
+	b->failed = b->forged = 0;
 	return 0;
 }
 
@@ -39,6 +41,8 @@ static void note(struct batch *b, unsigned i, int rc, size_t before)
 	if (rc < 0) {
 		b->data.len = b->data.off + before;
 		b->data.failed = 0;
+		b->failed++;
+		b->forged += rc == ERR_AUTH;
 	}
 	b->out[i].status = keyproto_status_of_err(rc);
 	b->ends[i] = buf_size(&b->data);
@@ -52,6 +56,9 @@ static int finish(struct keyd_op_call *call, struct batch *b, int rc)
 		b->out[i].data = span_sub(buf_span(&b->data), from, b->ends[i] - from);
 		from = b->ends[i];
 	}
+	call->items = b->m.count;
+	call->failed = b->failed;
+	keyd_watch_tamper(call->keyd, KEYD_TAMPER_MAC, b->forged);
 	if (rc == 0)
 		rc = keyproto_results_put(call->reply, b->out, b->m.count);
 	buf_clear(&b->data);

@@ -115,6 +115,7 @@ int keyd_op_sign(struct keyd_op_call *call)
 	rc = keyd_ring_key(call->keyd->ring, m.label, &info);
 	if (rc < 0)
 		return rc;
+	call->subject = m.label;
 	if (state_forbids(&info) || !keyd_crypto_may(info.type, m.alg) ||
 	    purpose_forbids(label, m.data)) {
 		keyd_session_denied(call->session, call->op);
@@ -150,7 +151,10 @@ int keyd_op_key_public(struct keyd_op_call *call)
 	if (keyd_op_allow(call, label) < 0)
 		return ERR_DENIED;
 	rc = keyd_ring_key(call->keyd->ring, name, &info);
-	return rc < 0 ? rc : put_public(call->reply, &info);
+	if (rc < 0)
+		return rc;
+	call->subject = name;
+	return put_public(call->reply, &info);
 }
 
 /* A new key: made in the pool, then a change. */

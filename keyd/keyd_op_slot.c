@@ -91,10 +91,12 @@ static void settle_delay(struct slot_job *j)
 {
 	struct keyd *k = j->op.late.keyd;
 
-	if (j->given && j->outcome.id)
+	if (j->given && j->outcome.id) {
 		keyd_root_delay_passed(&k->delay);
-	else if (j->given && j->result == ERR_AUTH)
+	} else if (j->given && j->result == ERR_AUTH) {
 		keyd_root_delay_failed(&k->delay, clock_mono());
+		keyd_watch_tamper(k, KEYD_TAMPER_AUTH, 1);
+	}
 }
 
 /* --- SLOT_TEST */

@@ -65,6 +65,8 @@ static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *
 	if (k->store && k->ring && !keyd_store_writable(k->store))
 		put_warning(out,
 			    "the journal cannot be written: new customers and keys are refused");
+	if (!keyd_audit_writable(k))
+		put_warning(out, "the audit log cannot be written: administration is refused");
 }
 
 static void put_requests(const struct keyd_counts *counts, struct buf *out)
@@ -120,6 +122,10 @@ int keyd_op_status(struct keyd_op_call *call)
 		 !k->token		      ? "absent"
 		 : keyd_token_alive(k->token) ? "ready"
 					      : "dead");
+	buf_put_str(&out, ",\"audit\":");
+	keyd_audit_json(k, &out);
+	buf_put_str(&out, ",\"tamper\":");
+	keyd_watch_json(call->keyd, &out);
 	buf_putf(&out,
 		 ",\"denied\":%" PRIu64 ",\"bad_frames\":%" PRIu64
 		 ",\"locked_bytes\":%zu,\"selftest\":\"%s\"}",

@@ -37,6 +37,9 @@ static void work(struct keyd_pool_job *job)
 static void failed(struct keyd *k, const struct keyd_session *s, unsigned method)
 {
 	keyd_root_delay_failed(&k->delay, clock_mono());
+	keyd_audit_event(k, AUDIT_UNSEAL, AUDIT_STR(METHOD, keyd_root_method_name(method)),
+			 AUDIT_NUM(UID, s->uid), AUDIT_STR(RESULT, "failed"));
+	keyd_watch_tamper(k, KEYD_TAMPER_AUTH, 1);
 	log_event(LOG_LEVEL_WARN, s->name, "unseal-failed", "uid=%u method=%s failures=%u",
 		  (unsigned)s->uid, keyd_root_method_name(method), k->delay.failures);
 }
@@ -44,6 +47,8 @@ static void failed(struct keyd *k, const struct keyd_session *s, unsigned method
 static int opened(struct keyd *k, const struct keyd_session *s, uint32_t slot, const uint8_t *root)
 {
 	keyd_root_delay_passed(&k->delay);
+	keyd_audit_event(k, AUDIT_UNSEAL, AUDIT_NUM(SLOT, slot), AUDIT_NUM(UID, s->uid),
+			 AUDIT_STR(RESULT, "opened"));
 	log_event(LOG_LEVEL_INFO, s->name, "unseal-opened", "uid=%u slot=%u", (unsigned)s->uid,
 		  (unsigned)slot);
 	return keyd_unlock(k, root);

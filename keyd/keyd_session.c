@@ -65,13 +65,19 @@ static int put_frame(struct keyd_session *s, unsigned op, uint64_t request, uint
 	return wire_frame_close(&s->out, at, (uint16_t)op, request, status, s->keyd->epoch);
 }
 
+/* These say what was asked for has been taken; their body says more. */
+static int keeps_body(int rc)
+{
+	return rc >= 0 || rc == ERR_QUORUM || rc == ERR_MORE;
+}
+
 void keyd_session_answer(struct keyd_session *s, unsigned op, uint64_t request, int rc,
 			 struct span body)
 {
 	s->unanswered--;
 	if (s->wake) {
 		if (put_frame(s, op, request, keyproto_status_of_err(rc),
-			      rc < 0 ? span_of(NULL, 0) : body) < 0)
+			      keeps_body(rc) ? body : span_of(NULL, 0)) < 0)
 			s->failed = 1;
 		s->wake(s->arg);
 	}
@@ -95,11 +101,21 @@ void keyd_session_push(struct keyd_session *s)
 	s->wake(s->arg);
 }
 
+static void count(const struct keyd_session *s, unsigned event, unsigned op)
+{
+	const struct keyd_audit_use use = {
+	    .event = event, .op = op, .role = s->role, .uid = s->uid, .count = 1};
+
+	keyd_audit_use(s->keyd, &use);
+}
+
 void keyd_session_denied(struct keyd_session *s, unsigned op)
 {
 	int64_t now = clock_mono();
 
 	s->keyd->counts.denied++;
+	count(s, AUDIT_DENIED, op);
+	keyd_watch_tamper(s->keyd, KEYD_TAMPER_DENIED, 1);
 	if (s->denied_at && now - s->denied_at < CLOCK_SEC) {
 		s->denied_quietly++;
 		return;
@@ -140,6 +156,7 @@ static int hello(struct keyd_session *s, const struct wire_frame *f)
 		return ERR_DENIED;
 	}
 	s->role = m.role;
+	count(s, AUDIT_SESSIONS, KEYPROTO_HELLO);
 	log_event(LOG_LEVEL_INFO, s->name, "session-opened", "uid=%u role=%s program=%.*s",
 		  (unsigned)s->uid, keyproto_role_name(s->role), (int)m.program.n,
 		  (const char *)m.program.p);
@@ -169,7 +186,7 @@ static int answer_now(struct keyd_session *s, const struct wire_frame *f)
 		s->out.len = s->out.off + call.at;
 		return bad_frame(s, "body");
 	}
-	if (rc < 0) { /* what was written before the failure is taken back */
+	if (!keeps_body(rc)) { /* what was written before the failure is taken back */
 		s->out.len = s->out.off + body;
 		s->out.failed = 0;
 	}
@@ -212,5 +229,6 @@ int keyd_session_step(struct keyd_session *s, struct buf *in)
 	/* Passphrases and plaintext pass through here. */
 	secret_wipe((uint8_t *)buf_ptr(in) + WIRE_FRAME_HEAD, f.body.n);
 	buf_drain(in, (size_t)n);
+	keyd_watch_settle(s->keyd);
 	return rc < 0 ? rc : 1;
 }

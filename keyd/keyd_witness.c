@@ -38,6 +38,9 @@ static int rolled_back(struct keyd *k, const char *source, const char *why, uint
 		  "witness=%s generation=%" PRIu64 " sequence=%" PRIu64
 		  " witness_generation=%" PRIu64 " witness_sequence=%" PRIu64,
 		  source, generation, sequence, mark->generation, mark->sequence);
+	keyd_audit_event(k, AUDIT_ROLLBACK, AUDIT_STR(SOURCE, source),
+			 AUDIT_NUM(SEEN, mark->sequence), AUDIT_STR(STATE, "found"));
+	keyd_watch_tamper(k, KEYD_TAMPER_ROLLBACK, 1);
 	return ERR_ROLLBACK;
 }
 

@@ -4,7 +4,7 @@
 #define F(sym) (UINT64_C(1) << AUDIT_F_##sym)
 
 /* Every line may say where the store was. */
-#define ANY (F(MARK) | F(BRANCH))
+#define ANY (F(MARK) | F(BRANCH) | F(GENERATION))
 /* Who did what to what: an operation. */
 #define DEED                                                                                       \
 	(F(OP) | F(ROLE) | F(UID) | F(SESSION) | F(CUSTOMER) | F(LABEL) | F(TYPE) | F(METHOD) |    \
@@ -36,8 +36,10 @@ static const uint64_t allowed[AUDIT_EVENT_COUNT] = {
     [AUDIT_CUT] = F(BYTES),
     [AUDIT_DAMAGE] = F(FILE) | F(LINE) | F(WHY),
     [AUDIT_ROOM] = F(STATE),
+    [AUDIT_GAP] = F(WHY) | F(COUNT),
     [AUDIT_START] = F(STATE),
     [AUDIT_STOP] = F(STATE),
+    [AUDIT_CONFIG] = F(WHAT) | F(COUNT),
     [AUDIT_STATE] = F(FROM) | F(TO) | F(WHY),
     [AUDIT_INTENT] = DEED,
     [AUDIT_OUTCOME] = DEED | F(OF) | F(STATUS),
@@ -61,7 +63,7 @@ static const uint64_t allowed[AUDIT_EVENT_COUNT] = {
     [AUDIT_BACKUP] = F(BACKUP) | F(STATE) | F(BYTES),
     [AUDIT_RESTORE] = F(BACKUP) | F(STATE) | F(COUNT),
     [AUDIT_ROLLBACK] = F(SEEN) | F(SOURCE) | F(STATE) | F(COUNT),
-    [AUDIT_SELFTEST] = F(RESULT) | F(WHAT),
+    [AUDIT_SELFTEST] = F(RESULT) | F(WHY),
     [AUDIT_ZEROIZE] = F(RESULT) | F(WHAT) | F(COUNT) | F(BYTES),
 };
 

@@ -28,6 +28,7 @@ enum audit_kind {
 #define AUDIT_FIELDS(X)                                                                            \
 	X(MARK, "mark", NUM)	 /* sequence of the store when the line was made */               \
 	X(BRANCH, "branch", HEX) /* and its branch */                                              \
+	X(GENERATION, "generation", NUM) /* and its generation */                                  \
 	X(FILE, "file", NUM)                                                                       \
 	X(PREV, "prev", HEX) /* hash of the last line of the file before */                        \
 	X(STORE, "store", HEX)                                                                     \
@@ -84,8 +85,10 @@ enum audit_field {
 	X(CUT, "cut")		    /* a torn end was taken off at start */                        \
 	X(DAMAGE, "damage")	    /* the file before this one does not verify */                 \
 	X(ROOM, "room")		    /* the reserve was used up, or is there again */               \
+	X(GAP, "gap")		    /* for a while nothing could be written */                     \
 	X(START, "start")                                                                          \
 	X(STOP, "stop")                                                                            \
+	X(CONFIG, "config") /* what keyd.yaml says of quorums and limits */                        \
 	X(STATE, "state")                                                                          \
 	X(INTENT, "intent")   /* an operation that is about to be done */                          \
 	X(OUTCOME, "outcome") /* what came of it */                                                \

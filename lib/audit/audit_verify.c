@@ -193,6 +193,7 @@ static void note(struct audit_verify *v, const struct audit_line *l)
 	if (!branch || branch->text.n != sizeof(v->branch) - 1)
 		return;
 	v->mark = num_value(l, AUDIT_F_MARK);
+	v->generation = num_value(l, AUDIT_F_GENERATION);
 	span_copy_str(v->branch, sizeof(v->branch), branch->text);
 }
 

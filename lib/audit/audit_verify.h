@@ -38,7 +38,7 @@ struct audit_verify {
 	uint64_t good;	    /* bytes of the last file that are good lines */
 	uint64_t lines, checkpoints;
 	uint64_t signed_to; /* last line that a given key vouches for */
-	uint64_t mark;	    /* of the last line that has one, and its branch: 16 digits */
+	uint64_t mark, generation; /* of the last line that has a branch: 16 digits */
 	char branch[17];
 	char store[33];
 	int given;

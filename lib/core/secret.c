@@ -101,6 +101,34 @@ void secret_usage(size_t *in_use, size_t *taken)
 	pthread_mutex_unlock(&lock);
 }
 
+static int all_zero(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i])
+			return 0;
+	return 1;
+}
+
+int secret_check(size_t *checked)
+{
+	int clean = 1;
+
+	*checked = 0;
+	pthread_mutex_lock(&lock);
+	for (int c = 0; c < CLASSES; c++) {
+		size_t size = (size_t)1 << (CLASS_MIN_SHIFT + c);
+		for (const struct piece *p = free_list[c]; p; p = p->next) {
+			clean &= all_zero((const uint8_t *)(p + 1), size - sizeof(*p));
+			*checked += size;
+		}
+	}
+	if (chunk_left)
+		clean &= all_zero(chunk_at, chunk_left);
+	*checked += chunk_left;
+	pthread_mutex_unlock(&lock);
+	return clean ? 0 : -1;
+}
+
 void secret_wipe(void *p, size_t n)
 {
 	explicit_bzero(p, n);

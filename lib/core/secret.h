@@ -22,6 +22,10 @@ void secret_free(void *p, size_t n);
 /* Bytes of locked memory in use and taken from the system: status shows them. */
 void secret_usage(size_t *in_use, size_t *taken);
 
+/* Looks at all locked memory that nobody uses: 0 if it is zero (but for what links it together),
+ * -1 if anything was left in it. *checked: how many bytes that is. */
+int secret_check(size_t *checked);
+
 /* Overwrites so that the compiler cannot drop it. */
 void secret_wipe(void *p, size_t n);
 

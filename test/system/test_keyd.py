@@ -124,7 +124,7 @@ def test_from_empty_to_ready(keyd):
         status = o.status()
         assert set(status) == {"state", "store", "generation", "uptime_s", "customers", "deks", "keks", "keys", "slots",
                                "warnings", "rotation", "requests", "sandbox", "token_helper", "denied", "bad_frames",
-                               "locked_bytes", "selftest", "unseal"}
+                               "locked_bytes", "selftest", "unseal", "audit", "tamper"}
         assert status["state"] == "ready" and status["keks"] == 256 and status["customers"] == 0
         slots = [(s["id"], s["method"], s["name"], s["safe"], s["offline"]) for s in status["slots"]]
         assert slots == [(1, "file", "", False, False), (2, "passphrase", "", True, True)]
@@ -207,7 +207,7 @@ def test_ed25519(ready):
         kind, spki = o.key_add("tls/ed", "ed25519")
         key = serialization.load_der_public_key(spki)
         key.verify(o.sign("tls/ed", "Ed25519", b"message"), b"message")
-        assert [k["label"] for k in o.key_list()] == ["tls/relay", "tls/rsa", "tls/ed"]
+        assert [k["label"] for k in o.key_list()] == ["audit/keyd", "tls/relay", "tls/rsa", "tls/ed"]
 
 
 def test_macs(ready):
@@ -471,7 +471,7 @@ def test_the_store_is_as_its_manual_page_says(ready):
         if state == "stopped":
             assert ready.stop() == 0
         store = ready.read_store()
-        assert len(store.keks) == 256 and set(store.keys) == {"tls/relay", "tls/rsa"}
+        assert len(store.keks) == 256 and set(store.keys) == {"audit/keyd", "tls/relay", "tls/rsa"}
         assert [name for name, _ in store.deks.values()] == ["default"]
         assert store.object_key(one.keyref, 1, one.salt, b"context") == one.key
         assert int.from_bytes(sealed[1:5], "big") in store.deks

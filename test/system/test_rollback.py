@@ -65,6 +65,7 @@ def copy(s, name):
     os.mkdir(there)
     for f in FILES:
         shutil.copy2(s.path("keyd", f), there)
+    shutil.copytree(s.path("keyd", "audit"), os.path.join(there, "audit"))  # a witness too
     s.keyd.start()
     s.wait_keyd()
     return there
@@ -76,6 +77,10 @@ def put_back(s, there):
         shutil.copy2(os.path.join(there, f), s.path("keyd", f))
         if os.getuid() == 0:
             os.chown(s.path("keyd", f), s.uid, s.uid)
+    shutil.rmtree(s.path("keyd", "audit"))
+    shutil.copytree(os.path.join(there, "audit"), s.path("keyd", "audit"))
+    for f in ("", *os.listdir(s.path("keyd", "audit"))):
+        os.chown(s.path("keyd", "audit", f), s.uid, s.uid)
     s.keyd.start()
 
 

@@ -7,6 +7,7 @@
 
 #include "core/err.h"
 #include "core/hex.h"
+#include "keyproto/keyproto_audit.h"
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
 
@@ -137,6 +138,29 @@ static void put_dek_empty(struct buf *b, const char *subject, unsigned purpose)
 	keyproto_dek_empty_put(b, &m);
 }
 
+static void put_audit_at(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_audit_at m = {0, 0};
+	(void)subject;
+	(void)purpose;
+	keyproto_audit_at_put(b, &m);
+}
+
+static void put_number(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)subject;
+	(void)purpose;
+	keyproto_audit_number_put(b, 1);
+}
+
+static void put_store(struct buf *b, const char *subject, unsigned purpose)
+{
+	static const uint8_t store[16];
+	(void)subject;
+	(void)purpose;
+	keyproto_audit_zeroize_put(b, store);
+}
+
 static const struct keyd_request requests[] = {
     {KEYPROTO_DERIVE_NEW, KEYD_REQUEST_PURPOSE, put_derive_new, 0},
     {KEYPROTO_DERIVE_EXISTING, KEYD_REQUEST_PURPOSE, put_derive_existing, 0},
@@ -157,6 +181,12 @@ static const struct keyd_request requests[] = {
     {KEYPROTO_ROTATE, KEYD_REQUEST_NOTHING, put_rotate, 0},
     {KEYPROTO_ROTATION, KEYD_REQUEST_NOTHING, put_rotation, 0},
     {KEYPROTO_SCHEDULE, KEYD_REQUEST_NOTHING, put_schedule, 0},
+    {KEYPROTO_SELFTEST, KEYD_REQUEST_NOTHING, NULL, 0},
+    {KEYPROTO_ZEROIZE, KEYD_REQUEST_NOTHING, put_store, ERR_BADSTATE}, /* nothing is kept */
+    {KEYPROTO_AUDIT_READ, KEYD_REQUEST_NOTHING, put_audit_at, ERR_NOTFOUND},
+    {KEYPROTO_APPROVE, KEYD_REQUEST_NOTHING, put_number, ERR_NOTFOUND},
+    {KEYPROTO_PROPOSALS, KEYD_REQUEST_NOTHING, NULL, 0},
+    {KEYPROTO_WITHDRAW, KEYD_REQUEST_NOTHING, put_number, ERR_NOTFOUND},
 };
 
 const struct keyd_request *keyd_request_of(unsigned op)

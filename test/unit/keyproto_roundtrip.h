@@ -7,6 +7,7 @@
 #define TEST_UNIT_KEYPROTO_ROUNDTRIP_H
 
 #include "core/err.h"
+#include "keyproto/keyproto_audit.h"
 #include "keyproto/keyproto_msg.h"
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
@@ -58,6 +59,27 @@ KEYPROTO_ROUNDTRIP_STRUCT(slot_add, keyproto_slot_add)
 KEYPROTO_ROUNDTRIP_STRUCT(slot_made, keyproto_slot_made)
 KEYPROTO_ROUNDTRIP_STRUCT(slot_test, keyproto_slot_test)
 KEYPROTO_ROUNDTRIP_STRUCT(witness, keyproto_witness)
+
+KEYPROTO_ROUNDTRIP_STRUCT(audit_at, keyproto_audit_at)
+KEYPROTO_ROUNDTRIP_STRUCT(audit_part, keyproto_audit_part)
+
+static int roundtrip_audit_number(struct span body, struct buf *out)
+{
+	uint64_t number;
+
+	if (keyproto_audit_number_get(body, &number) != 0)
+		return ERR_FORMAT;
+	return keyproto_audit_number_put(out, number) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
+static int roundtrip_audit_zeroize(struct span body, struct buf *out)
+{
+	const uint8_t *store;
+
+	if (keyproto_audit_zeroize_get(body, &store) != 0)
+		return ERR_FORMAT;
+	return keyproto_audit_zeroize_put(out, store) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
 
 static int roundtrip_event(struct span body, struct buf *out)
 {
@@ -116,6 +138,7 @@ static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_slot_add,	       roundtrip_slot_made,   roundtrip_slot_test,  roundtrip_slot_remove,
     roundtrip_witness,
     roundtrip_deks,	       roundtrip_dek_empty,
+    roundtrip_audit_at,	       roundtrip_audit_part,  roundtrip_audit_number, roundtrip_audit_zeroize,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 

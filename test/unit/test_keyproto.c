@@ -75,6 +75,16 @@ static const struct {
     {"dek-empty", KEYPROTO_DEK_EMPTY, 0, 0, roundtrip_dek_empty},
     {"key-list", KEYPROTO_KEY_LIST, 0, 0, NULL},
     {"key-list-reply", KEYPROTO_KEY_LIST, 0, 1, NULL},
+    {"selftest", KEYPROTO_SELFTEST, 0, 0, NULL},
+    {"selftest-reply", KEYPROTO_SELFTEST, 0, 1, NULL},
+    {"zeroize", KEYPROTO_ZEROIZE, 0, 0, roundtrip_audit_zeroize},
+    {"zeroize-proposed", KEYPROTO_ZEROIZE, KEYPROTO_E_QUORUM, 1, roundtrip_audit_number},
+    {"audit-read", KEYPROTO_AUDIT_READ, 0, 0, roundtrip_audit_at},
+    {"audit-read-reply", KEYPROTO_AUDIT_READ, 0, 1, roundtrip_audit_part},
+    {"approve", KEYPROTO_APPROVE, 0, 0, roundtrip_audit_number},
+    {"proposals", KEYPROTO_PROPOSALS, 0, 0, NULL},
+    {"proposals-reply", KEYPROTO_PROPOSALS, 0, 1, NULL},
+    {"withdraw", KEYPROTO_WITHDRAW, 0, 0, roundtrip_audit_number},
 };
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
 

@@ -29,6 +29,9 @@ STATUS = (b'{"state":"ready","store":"00112233445566778899aabbccddeeff","generat
 SCHEDULE = (b'{"shards":[{"shard":128,"version":2,"created":1795341600000000,"due":1803117600000000,"deks":3906,"left":0,'
             b'"older":[{"version":1,"state":"retired","until":1797933600000000}]}]}')
 MARK = u64(12) + u64(3456) + run(0x70, 8)
+AUDIT_LINE = (b'{"seq":1,"time":"2026-11-22T06:16:18.000001Z","event":"stop","hash":"' + b"0" * 64 + b'"}\n')
+PROPOSALS = (b'{"proposals":[{"number":1,"op":"zeroize","digest":"' + b"0" * 64
+             + b'","uid":1000,"approved":[1000],"need":2,"expires_s":3590}]}')
 SLOT_FILE = u8(1) + s16(b"")
 SLOT_PASS = u8(2) + s16(b"correct horse battery staple")
 SHARE = (b"sealpost-share-1-2-1-6i4awa-33dxha-g7e3yx-ipgbxs-sdnhet-46ebtp-rlkzzz-zf2n6n-juw4fq-xislh6-vxe6hv-wl2ssb")
@@ -102,6 +105,17 @@ EXAMPLES = [
     ("key-list", None, frame(37, 27, u32(900))),
     ("key-list-reply", None, frame(37, 27, b'{"keys":[{"label":"tls/relay","type":"ec-p256","version":12,'
                                    b'"state":"next","created":1795000000000000}]}', epoch=7)),
+    ("selftest", None, frame(51, 22)),
+    ("selftest-reply", None, frame(51, 22, b'{"passed":true,"failed":null,"usec":9000}', epoch=7)),
+    ("zeroize", 28, frame(52, 23, run(0, 16))),
+    ("zeroize-proposed", 27, frame(52, 23, u64(1), status=12, epoch=7)),
+    ("audit-read", 25, frame(54, 24, u32(2) + u64(65536))),
+    ("audit-read-reply", 26, frame(54, 24, u32(2) + u64(65536) + u32(3) + u64(0) + u64(4711) + run(0x60, 32)
+                                   + s16(AUDIT_LINE), epoch=7)),
+    ("approve", 27, frame(55, 25, u64(1))),
+    ("proposals", None, frame(56, 26)),
+    ("proposals-reply", None, frame(56, 26, PROPOSALS, epoch=7)),
+    ("withdraw", 27, frame(57, 27, u64(1))),
 ]
 
 
