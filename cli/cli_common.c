@@ -14,6 +14,8 @@
 #include "sys/sys_file.h"
 #include "sys/sys_priv.h"
 
+#define CALL_MAX (120 * CLOCK_SEC) /* a token may take 30 s, and one slot is opened by another */
+
 int cli_fail(int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -85,7 +87,7 @@ static unsigned keyd_users(const struct cli *c, uid_t uids[3])
 
 static int connect_keyd(const struct cli *c, const char *path, unsigned role, struct keyproto_client_sync **out)
 {
-	struct keyproto_client_sync *k = keyproto_client_sync_new(path, role, "sealpost", 30 * CLOCK_SEC);
+	struct keyproto_client_sync *k = keyproto_client_sync_new(path, role, "sealpost", CALL_MAX);
 	uid_t uids[3];
 	int rc;
 

@@ -36,6 +36,9 @@ int cli_slot_failed(int err)
 	    {ERR_AUTH, CLI_NOT_THERE, "keyd refuses: what was given opens nothing"},
 	    {ERR_NOTFOUND, CLI_NOT_THERE, "no such slot, or keyd.yaml names no secret of that method, or it is not there"},
 	    {ERR_FORMAT, EXIT_USAGE, "keyd refuses: the passphrase is too short, a share has a typo, or a name is odd"},
+	    {ERR_BUSY, EXIT_ENVIRONMENT,
+	     "keyd makes you wait after a failed try, or the token keeps its PIN back: keyd's log says which"},
+	    {ERR_IO, EXIT_ENVIRONMENT, "keyd could not, or the token did not: keyd's log says why"},
 	    {ERR_LIMIT, EXIT_ENVIRONMENT, "there are eight slots already: remove one first"},
 	    {ERR_BADSTATE, EXIT_ENVIRONMENT, "not possible now; the last slot cannot be removed"},
 	};

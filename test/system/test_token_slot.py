@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slots on a token, through keyd: made, tested, opened by themselves and by people, and all that can go wrong with one."""
 import os
+import re
 import signal
 import struct
 import time
@@ -8,6 +9,7 @@ import time
 import harness
 import keyd_wire as wire
 import pytest
+import test_slots
 import token_hsm as hsm
 from keyd_store import Store
 from keyd_wire import Client
@@ -356,3 +358,42 @@ def test_the_helper_keeps_nothing_of_a_request(keyd, token, place, parts):
         o.slot_test(3)
         assert image_holds(keyd.helper(), {"PIN": PIN.encode(), "slot key": slot_key}) == set()
         assert image_holds(keyd.process.pid, {"PIN": PIN.encode(), "slot key": slot_key}) == set()
+
+
+def test_the_command_makes_tests_and_opens_slots_on_a_token(place, parts, token):
+    s = test_slots.Set(place)
+    parts.append(s)
+    s.keyd.env = token.env
+    s.write("keyd.yaml", s.read("keyd.yaml").replace("peers:\n", f'  - {{method: token, uri: "{token.uri("root")}"}}\n'
+                                                     "peers:\n", 1) + f"token_modules: [{hsm.softhsm_module()}]\n")
+    pin, wrong = s.secret("pin", PIN + "\n"), s.secret("wrong-pin", "00000000\n")
+    s.keyd.start()
+    run = s.key("slot", "add", "token", "--secret-file", pin)
+    assert run.returncode == 0, run.stderr
+    number, = re.findall(r"(\d+), token", run.stdout)
+    assert number == str(s.slots()["token"])
+    line, = [line for line in s.key("slot", "list").stdout.splitlines() if "token" in line]
+    assert line.split()[0] == number
+    assert s.key("slot", "test", number, "--secret-file", pin).returncode == 0
+    for method, other in s.slots().items():
+        if method != "token":
+            assert s.key("slot", "remove", str(other)).returncode == 0
+    assert s.key("lock").returncode == 0
+    assert s.key("unseal", "--token", "--secret-file", pin).stdout == "keyd is open.\n"
+    assert s.key("lock").returncode == 0
+    token.hide()
+    run = s.key("unseal", "--token", "--secret-file", pin)
+    assert run.returncode == 1 and "not there" in run.stderr
+    token.show()
+    run = s.key("unseal", "--token", "--secret-file", wrong)
+    assert run.returncode == 1 and "opens nothing" in run.stderr
+    assert s.keyd.events("unseal-failed")[-1][3]["method"] == "token"
+    run = s.key("unseal", "--token", "--secret-file", pin)
+    assert run.returncode == 75 and "wait" in run.stderr
+    harness.wait_for("the wait after a wrong PIN to end", lambda: s.key(
+        "unseal", "--token", "--secret-file", pin).returncode == 0, 10, 0.2)
+    os.kill([p for p, parent in hsm.helper_processes().items() if parent == s.keyd.pid][0], signal.SIGKILL)
+    run = s.key("slot", "test", number, "--secret-file", pin)
+    assert run.returncode == 75 and "keyd's log says why" in run.stderr
+    assert s.keyd.events("slot-tested")[-1][3]["why"] == "the token helper is not there"
+    assert PIN not in s.keyd.log_text()
