@@ -285,7 +285,7 @@ def load_average():
 def head(args):
     with open("/proc/cpuinfo") as f:
         cpu = next(line.split(":", 1)[1].strip() for line in f if line.startswith("model name"))
-    openssl = subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout.strip()
+    openssl = subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout.split(" (")[0].strip()
     print(f"{cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}, {openssl}; load before: {load_average()}")
     print(f"{args.rounds} rounds, interleaved, {args.seconds:g} s a figure\n", flush=True)
 
