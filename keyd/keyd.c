@@ -12,6 +12,7 @@
 #include "core/rand.h"
 #include "core/secret.h"
 #include "keyd/keyd_anchor.h"
+#include "keyd/keyd_op_backup.h"
 #include "keyd/keyd_ring_anchor.h"
 #include "keyd/keyd_rotate_key.h"
 #include "keyd/keyd_selftest.h"
@@ -100,6 +101,7 @@ void keyd_free(struct keyd *k)
 	if (k->ring && k->store && keyd_store_changed(k->store) &&
 	    keyd_store_snapshot(k->store, k->ring) < 0)
 		log_event(LOG_LEVEL_WARN, NULL, "snapshot-failed", "when=stop");
+	keyd_op_backup_end(k);
 	keyd_shred_free(k->shred);
 	keyd_rotate_free(k->rotate);
 	keyd_unseal_clear(&k->unseal);
@@ -408,7 +410,16 @@ int keyd_open_slots(struct keyd *k)
 }
 
 static void forget_keys(struct keyd *k)
+void keyd_restored(struct keyd *k)
 {
+	keyd_store_settle(k->store);
+	enter(k, KEYPROTO_LOCKED, "restored from a backup");
+	keyd_open_slots(k);
+}
+
+void keyd_lock(struct keyd *k, const char *why)
+{
+	keyd_op_backup_end(k);
 	keyd_shred_close(k->shred);
 	keyd_rotate_close(k->rotate);
 	keyd_change_close(k);

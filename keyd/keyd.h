@@ -63,6 +63,7 @@ struct keyd {
 	struct keyd_tamper tamper;
 	struct keyd_watch watch;
 	struct keyd_shred *shred;
+	struct keyd_op_backup *backup; /* one that is being handed out or taken in, or NULL */
 	const char *anchor_why; /* why the store could not be opened; static, or NULL */
 	struct keyd_rate *rate;
 	struct keyd_scratch *scratch;
@@ -105,6 +106,8 @@ int keyd_unlock(struct keyd *k, const uint8_t root[32]);
 int keyd_create(struct keyd *k, const struct keyd_snapshot_head *head, const uint8_t root[32]);
 /* Tries the slots that open by themselves, as configured. ERR_AUTH: none opened. */
 int keyd_open_slots(struct keyd *k);
+/* A backup was put into the place of the store: LOCKED, and what opens by itself is tried. */
+void keyd_restored(struct keyd *k);
 /* Ends changes (those that are with the disk thread are waited for) and wipes the keys. why: for
  * the log; static. */
 void keyd_lock(struct keyd *k, const char *why);

@@ -60,6 +60,7 @@ static void put_warnings(const struct keyd *k, const struct keyd_snapshot_head *
 				 "encrypted");
 	keyd_rotate_key_warnings(k, put_warning, out);
 	keyd_sandbox_warnings(&k->sandbox, put_warning, out);
+	keyd_shred_warnings(k, put_warning, out);
 	if (k->token && !keyd_token_alive(k->token))
 		put_warning(out, "the token helper has died: slots on tokens need a restart");
 	if (k->store && k->ring && !keyd_store_writable(k->store))

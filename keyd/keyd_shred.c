@@ -336,6 +336,24 @@ static int next(struct keyd_shred *s)
 	       step(s, KEYD_RECORD_TOMB_BACKUPS, KEYD_RECORD_TOMB_COMPLETE);
 }
 
+/* How long nothing can be due: until a wait is over. */
+static int64_t until_next(const struct keyd *k)
+{
+	struct keyd_shred_wait waits[KEYD_SHRED_WAITS];
+	int64_t now = clock_wall(), wait = LOOK_AGAIN;
+	struct keyd_ring_tomb t;
+
+	for (uint32_t i = 0; i < keyd_ring_tomb_count(k->ring); i++) {
+		keyd_ring_tomb_at(k->ring, i, &t);
+		if (t.state != KEYD_RECORD_TOMB_BACKUPS)
+			continue;
+		for (unsigned n = keyd_shred_waits(k, &t, now, waits); n > 0; n--)
+			if (waits[n - 1].until - now < wait)
+				wait = waits[n - 1].until - now;
+	}
+	return wait;
+}
+
 /* Without threads a step ends within the call: it then comes back here. */
 void keyd_shred_look(struct keyd_shred *s)
 {
@@ -348,8 +366,8 @@ void keyd_shred_look(struct keyd_shred *s)
 		next(s);
 	}
 	s->looking = 0;
-	if (!s->busy && !s->failed)
-		set_timer(s, LOOK_AGAIN);
+	if (!s->busy && !s->failed && s->open && s->keyd->ring)
+		set_timer(s, until_next(s->keyd));
 }
 
 int keyd_shred_order(struct keyd_change *c, struct span customer)

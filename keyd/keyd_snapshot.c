@@ -3,6 +3,7 @@
 
 #include "core/err.h"
 #include "core/secret.h"
+#include "keyd/keyd_ring_anchor.h"
 #include "seal/seal_kdf.h"
 #include "wire/wire_get.h"
 #include "wire/wire_put.h"
@@ -131,8 +132,10 @@ static int slots_put(struct buf *out, const struct keyd_snapshot_head *head)
 	return buf_failed(out);
 }
 
-int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct keyd_ring *ring,
-			 const uint8_t key[32], const int *cancel, struct buf *out)
+static int format(const struct keyd_snapshot_head *head, const struct keyd_ring *ring,
+		  int (*each)(const struct keyd_ring *r,
+			      int (*fn)(void *arg, unsigned type, struct span body), void *arg),
+		  const uint8_t key[32], const int *cancel, struct buf *out)
 {
 	struct put put = {out, cancel};
 	size_t start = buf_size(out);
@@ -150,7 +153,7 @@ int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct key
 	wire_put_u64(out, (uint64_t)head->anchored);
 	rc = slots_put(out, head);
 	if (rc == 0)
-		rc = keyd_ring_each(ring, put_record, &put);
+		rc = each(ring, put_record, &put);
 	if (rc < 0)
 		return rc;
 	wire_put_u8(out, 0);
@@ -160,4 +163,21 @@ int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct key
 		return rc;
 	wire_put_raw(out, tag, TAG);
 	return buf_failed(out);
+}
+
+int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct keyd_ring *ring,
+			 const uint8_t key[32], const int *cancel, struct buf *out)
+{
+	return format(head, ring, keyd_ring_each, key, cancel, out);
+}
+
+int keyd_snapshot_format_bare(const struct keyd_snapshot_head *head, const struct keyd_ring *ring,
+			      const uint8_t key[32], const int *cancel, struct buf *out)
+{
+	struct keyd_snapshot_head h = *head;
+
+	h.restored = 1;
+	memset(h.anchor, 0, sizeof(h.anchor));
+	h.anchored = 0;
+	return format(&h, ring, keyd_ring_anchor_each_bare, key, cancel, out);
 }

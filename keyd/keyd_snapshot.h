@@ -43,5 +43,8 @@ int keyd_snapshot_parse(struct span file, const uint8_t key[32],
  * not 0. */
 int keyd_snapshot_format(const struct keyd_snapshot_head *head, const struct keyd_ring *ring,
 			 const uint8_t key[32], const int *cancel, struct buf *out);
+/* The same for a backup: head says restored and no anchor, and needs none. */
+int keyd_snapshot_format_bare(const struct keyd_snapshot_head *head, const struct keyd_ring *ring,
+			      const uint8_t key[32], const int *cancel, struct buf *out);
 
 #endif

@@ -424,3 +424,31 @@ int keyd_store_changed(const struct keyd_store *s)
 {
 	return s->seen.open && (s->seen.broken || s->seen.records > 0);
 }
+
+int keyd_store_work_backup(const struct keyd_store *s, const struct keyd_ring *ring,
+			   const int *cancel, struct buf *out)
+{
+	if (!s->keys)
+		return ERR_LOCKED;
+	return keyd_snapshot_format_bare(&s->head, ring, s->keys->snapshot, cancel, out);
+}
+
+int keyd_store_work_restore(struct keyd_store *s, struct span snapshot)
+{
+	struct keyd_snapshot_head head;
+	int rc;
+
+	if (s->there)
+		return ERR_BADSTATE;
+	if (keyd_snapshot_head_parse(snapshot, &head) < 0 || !head.restored)
+		return ERR_FORMAT;
+	keyd_fault("restore-write");
+	rc = sys_file_replace(s->snap, snapshot, 0600);
+	keyd_fault("restore-done");
+	if (rc < 0)
+		return rc;
+	s->head = head;
+	s->there = 1;
+	s->size = snapshot.n;
+	return 0;
+}

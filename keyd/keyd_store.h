@@ -60,6 +60,12 @@ int keyd_store_work_append(struct keyd_store *s, struct span records);
  * meanwhile; nothing has changed. */
 int keyd_store_work_snapshot(struct keyd_store *s, const struct keyd_snapshot_head *head,
 			     const struct keyd_ring *ring, const int *cancel);
+/* Appends a snapshot for a backup: see keyd_snapshot_format_bare. */
+int keyd_store_work_backup(const struct keyd_store *s, const struct keyd_ring *ring,
+			   const int *cancel, struct buf *out);
+/* The snapshot of a backup becomes the first file of a store that has none. ERR_BADSTATE: it has
+ * one. ERR_FORMAT: this is not such a snapshot. */
+int keyd_store_work_restore(struct keyd_store *s, struct span snapshot);
 void keyd_store_settle(struct keyd_store *s);
 
 #endif

@@ -117,7 +117,8 @@ class Store:
             first = False
             self.take(kind, r.bytes(4))
         assert r.rest() == b""
-        self.read_journal(journal, snapshot[-32:])
+        if journal is not None:
+            self.read_journal(journal, snapshot[-32:])
 
     def aad(self, kind):
         return b16(b"sealpost-keyd-1") + b16(self.id) + b16(kind.encode())
@@ -257,7 +258,8 @@ class Store:
         assert self.tombs.get(customer, (0,))[0] <= state
         self.tombs[customer] = state, dead, changed, since, kek, backup
         if state >= 2:
-            self.deks = {n: d for n, d in self.deks.items() if d[0] != customer}
+            for keyref in [n for n, d in self.deks.items() if d[0] == customer]:
+                del self.deks[keyref], self.wrapped_by[keyref]
 
     def token(self, token):
         r = Reader(token)

@@ -13,6 +13,7 @@ OPS = {"hello": 1, "status": 2, "derive-new": 16, "derive-existing": 17, "seal-f
        "slot-test": 40, "unseal-cancel": 41, "rotate": 42, "rotation": 43, "schedule": 44,
        "selftest": 51, "zeroize": 52,
        "accept": 53, "audit-read": 54, "approve": 55, "proposals": 56, "withdraw": 57, "event": 64}
+       "shred": 45, "shreds": 46, "backup": 47, "backup-forget": 48, "restore": 49, "accept": 53, "event": 64}
 ROLES = {"relay": 1, "milter": 2, "officer": 3, "operator": 4, "auditor": 5}
 PURPOSES = {"spool": 1, "field": 2, "index": 3, "cred": 4, "asset": 5, "export": 6, "track": 7, "hmac": 8}
 ALGS = {"ES256": 1, "RS256": 2, "RS384": 3, "RS512": 4, "PS256": 5, "PS384": 6, "PS512": 7, "Ed25519": 8}
@@ -238,6 +239,54 @@ class Client:
 
     def verify_mac(self, customer, label, data, mac):
         self.call("verify-mac", b8(text(customer)) + b8(text(label)) + b16(data) + b8(mac))
+
+    def shred(self, customer):
+        self.call("shred", b16(text(customer)))
+
+    def shreds(self):
+        """All tombstones: {customer: row}."""
+        found, at = {}, 0
+        while at is not None:
+            page = json.loads(self.call("shreds", struct.pack(">I", at)))
+            found.update({row["customer"]: row for row in page["shreds"]})
+            at = page["next"]
+        return found
+
+    def backup_begin(self, new_key):
+        """(handle, size, id of the key, its secret or b"")"""
+        body = self.call("backup", struct.pack(">BBQQ", 1, new_key, 0, 0))
+        handle, size, key, n = struct.unpack_from(">QQIB", body)
+        assert len(body) == 21 + n and n == (32 if new_key else 0)
+        return handle, size, key, body[21:]
+
+    def backup_read(self, handle, offset):
+        return bytes16(self.call("backup", struct.pack(">BBQQ", 2, 0, handle, offset)))
+
+    def backup(self, new_key=True):
+        """(bytes, id of the key, its secret or b"")"""
+        handle, size, key, secret = self.backup_begin(new_key)
+        data = b""
+        while len(data) < size:
+            data += self.backup_read(handle, len(data))
+        assert len(data) == size and self.backup_read(handle, size) == b""
+        self.call("backup", struct.pack(">BBQQ", 3, 0, handle, 0))
+        return data, key, secret
+
+    def backup_keys(self):
+        keys = json.loads(self.call("backup", struct.pack(">BBQQ", 4, 0, 0, 0)))["keys"]
+        return {k["id"]: k for k in keys}
+
+    def backup_forget(self, key):
+        self.call("backup-forget", struct.pack(">I", key))
+
+    def restore(self, data, secret, piece=48 * 1024):
+        for at in range(0, len(data), piece):
+            part = data[at:at + piece]
+            last = secret if at + len(part) == len(data) else b""
+            self.call("restore", struct.pack(">QQ", len(data), at) + b8(last) + b16(part))
+
+    def accept(self):
+        self.call("accept")
 
 
 def slot(method, secret=b""):

@@ -9,7 +9,9 @@
 #include "core/hex.h"
 #include "keyproto/keyproto_audit.h"
 #include "keyproto/keyproto_dek.h"
+#include "keyproto/keyproto_backup.h"
 #include "keyproto/keyproto_rotate.h"
+#include "keyproto/keyproto_shred.h"
 
 static void put_derive_new(struct buf *b, const char *subject, unsigned purpose)
 {
@@ -115,6 +117,38 @@ static void put_schedule(struct buf *b, const char *subject, unsigned purpose)
 	keyproto_schedule_put(b, &m);
 }
 
+static void put_shreds(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)subject;
+	(void)purpose;
+	keyproto_shreds_put(b, 0);
+}
+
+static void put_backup(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_backup m = {.what = KEYPROTO_BACKUP_LIST};
+	(void)subject;
+	(void)purpose;
+	keyproto_backup_put(b, &m);
+}
+
+static void put_backup_forget(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)subject;
+	(void)purpose;
+	keyproto_backup_forget_put(b, 1);
+}
+
+static void put_restore(struct buf *b, const char *subject, unsigned purpose)
+{
+	static const uint8_t secret[KEYPROTO_BACKUP_SECRET];
+	struct keyproto_restore m = {
+	    .size = 4, .secret = span_of(secret, sizeof(secret)), .data = SPAN_LIT("data")};
+	(void)subject;
+	(void)purpose;
+	keyproto_restore_put(b, &m);
+}
+
 static void put_slot(struct buf *b, const char *subject, unsigned purpose)
 {
 	struct keyproto_slot m = {.method = KEYPROTO_SLOT_FILE};
@@ -187,6 +221,11 @@ static const struct keyd_request requests[] = {
     {KEYPROTO_APPROVE, KEYD_REQUEST_NOTHING, put_number, ERR_NOTFOUND},
     {KEYPROTO_PROPOSALS, KEYD_REQUEST_NOTHING, NULL, 0},
     {KEYPROTO_WITHDRAW, KEYD_REQUEST_NOTHING, put_number, ERR_NOTFOUND},
+    {KEYPROTO_SHRED, KEYD_REQUEST_NOTHING, put_customer, ERR_NOTFOUND},
+    {KEYPROTO_SHREDS, KEYD_REQUEST_NOTHING, put_shreds, 0},
+    {KEYPROTO_BACKUP, KEYD_REQUEST_NOTHING, put_backup, 0},
+    {KEYPROTO_BACKUP_FORGET, KEYD_REQUEST_NOTHING, put_backup_forget, ERR_NOTFOUND},
+    {KEYPROTO_RESTORE, KEYD_REQUEST_NOTHING, put_restore, ERR_BADSTATE},
 };
 
 const struct keyd_request *keyd_request_of(unsigned op)

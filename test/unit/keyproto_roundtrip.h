@@ -8,9 +8,11 @@
 
 #include "core/err.h"
 #include "keyproto/keyproto_audit.h"
+#include "keyproto/keyproto_backup.h"
 #include "keyproto/keyproto_msg.h"
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
+#include "keyproto/keyproto_shred.h"
 #include "keyproto/keyproto_slot.h"
 #include "keyproto/keyproto_witness.h"
 
@@ -129,6 +131,28 @@ static int roundtrip_deks(struct span body, struct buf *out)
 
 KEYPROTO_ROUNDTRIP_STRUCT(dek_empty, keyproto_dek_empty)
 
+KEYPROTO_ROUNDTRIP_STRUCT(backup, keyproto_backup)
+KEYPROTO_ROUNDTRIP_STRUCT(backup_begun, keyproto_backup_begun)
+KEYPROTO_ROUNDTRIP_STRUCT(restore, keyproto_restore)
+
+static int roundtrip_backup_forget(struct span body, struct buf *out)
+{
+	uint32_t id;
+
+	if (keyproto_backup_forget_get(body, &id) != 0)
+		return ERR_FORMAT;
+	return keyproto_backup_forget_put(out, id) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
+static int roundtrip_shreds(struct span body, struct buf *out)
+{
+	uint32_t from;
+
+	if (keyproto_shreds_get(body, &from) != 0)
+		return ERR_FORMAT;
+	return keyproto_shreds_put(out, from) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
 static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_hello,	       roundtrip_hello_reply, roundtrip_derive_new, roundtrip_derived,
     roundtrip_derive_existing, roundtrip_fields,      roundtrip_results,    roundtrip_mac,
@@ -139,6 +163,8 @@ static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_witness,
     roundtrip_deks,	       roundtrip_dek_empty,
     roundtrip_audit_at,	       roundtrip_audit_part,  roundtrip_audit_number, roundtrip_audit_zeroize,
+    roundtrip_backup,	       roundtrip_backup_begun, roundtrip_backup_forget, roundtrip_restore,
+    roundtrip_shreds,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 
