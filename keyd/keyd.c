@@ -409,7 +409,6 @@ int keyd_open_slots(struct keyd *k)
 	return rc;
 }
 
-static void forget_keys(struct keyd *k)
 void keyd_restored(struct keyd *k)
 {
 	keyd_store_settle(k->store);
@@ -417,7 +416,7 @@ void keyd_restored(struct keyd *k)
 	keyd_open_slots(k);
 }
 
-void keyd_lock(struct keyd *k, const char *why)
+static void forget_keys(struct keyd *k)
 {
 	keyd_op_backup_end(k);
 	keyd_shred_close(k->shred);

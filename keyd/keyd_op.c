@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "keyd/keyd_op_held.h"
 #include "keyproto/keyproto_audit.h"
+#include "keyproto/keyproto_backup.h"
 #include "keyproto/keyproto_rotate.h"
 #include "keyproto/keyproto_slot.h"
 
@@ -19,7 +20,7 @@ enum asks { PLAIN, NAMED };
 enum record { BY_NUMBER, LOOKS };
 
 static keyd_op_tell tell_slots, tell_slot, tell_slot_add, tell_slot_remove, tell_slot_test;
-static keyd_op_tell tell_customer, tell_key, tell_rotate, tell_proposal;
+static keyd_op_tell tell_customer, tell_key, tell_rotate, tell_proposal, tell_backup;
 
 static const struct row {
 	int (*handler)(struct keyd_op_call *call);
@@ -52,13 +53,13 @@ static const struct row {
     [KEYPROTO_WITNESS] = {keyd_op_witness, IN(READY) | IN(LOCKED), PLAIN},
     [KEYPROTO_ACCEPT] = {keyd_op_accept, IN(LOCKED), PLAIN, BY_NUMBER, NULL, KEYD_QUORUM_SLOT},
     [KEYPROTO_ROTATE] = {keyd_op_rotate, IN(READY), PLAIN, BY_NUMBER, tell_rotate},
-    [KEYPROTO_ACCEPT] = {keyd_op_accept, IN(LOCKED), PLAIN},
-    [KEYPROTO_SHRED] = {keyd_op_shred, IN(READY), PLAIN},
-    [KEYPROTO_SHREDS] = {keyd_op_shreds, IN(READY), PLAIN},
-    [KEYPROTO_BACKUP] = {keyd_op_backup, IN(READY), PLAIN},
-    [KEYPROTO_BACKUP_FORGET] = {keyd_op_backup_forget, IN(READY), PLAIN},
-    [KEYPROTO_RESTORE] = {keyd_op_restore, IN(EMPTY), PLAIN},
-    [KEYPROTO_ROTATE] = {keyd_op_rotate, IN(READY), PLAIN},
+    [KEYPROTO_SHRED] = {keyd_op_shred, IN(READY), PLAIN, BY_NUMBER, tell_customer,
+			KEYD_QUORUM_SHRED},
+    [KEYPROTO_SHREDS] = {keyd_op_shreds, IN(READY), PLAIN, LOOKS},
+    [KEYPROTO_BACKUP] = {keyd_op_backup, IN(READY), PLAIN, LOOKS}, /* says itself what it made */
+    [KEYPROTO_BACKUP_FORGET] = {keyd_op_backup_forget, IN(READY), PLAIN, BY_NUMBER,
+				tell_backup},
+    [KEYPROTO_RESTORE] = {keyd_op_restore, IN(EMPTY), PLAIN, LOOKS}, /* as BACKUP */
     [KEYPROTO_ROTATION] = {keyd_op_rotation, IN(READY), PLAIN},
     [KEYPROTO_SLOT_ADD] = {keyd_op_slot_add, IN(READY), PLAIN, BY_NUMBER, tell_slot_add,
 			   KEYD_QUORUM_SLOT},
@@ -102,6 +103,16 @@ static int tell_slot_add(struct span body, struct audit_value *v)
 	if (keyproto_slot_add_get(body, &m) < 0)
 		return ERR_FORMAT;
 	*v = (struct audit_value)AUDIT_STR(METHOD, keyd_root_method_name(m.slot.method));
+	return 0;
+}
+
+static int tell_backup(struct span body, struct audit_value *v)
+{
+	uint32_t id;
+
+	if (keyproto_backup_forget_get(body, &id) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_NUM(BACKUP, id);
 	return 0;
 }
 

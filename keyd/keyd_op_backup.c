@@ -210,6 +210,8 @@ static void seal_done(struct keyd_change *c, int rc)
 		log_event(LOG_LEVEL_INFO, m->op.late.session->name, "backup-made",
 			  "key=%" PRIu32 " bytes=%" PRId64 " generation=%" PRIu64, m->head.key,
 			  m->size, m->head.generation);
+		keyd_audit_event(c->keyd, AUDIT_BACKUP, AUDIT_NUM(BACKUP, m->head.key),
+				 AUDIT_NUM(BYTES, (uint64_t)m->size));
 	}
 	making_end(m, rc, buf_span(&body));
 	buf_clear(&body);
@@ -236,6 +238,9 @@ static int backup_begin(struct keyd_op_call *call, const struct keyproto_backup 
 
 	if (!call->keyd->store)
 		return ERR_BADSTATE;
+	/* Nobody takes all keys away unseen. */
+	if (call->keyd->audit && !keyd_audit_writable(call->keyd))
+		return ERR_IO;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return ERR_NOMEM;
@@ -518,6 +523,7 @@ static void restore_done(struct keyd_pool_job *job)
 	else if (p->store) {
 		log_event(LOG_LEVEL_WARN, p->late.session->name, "restored", "key=%" PRIu32,
 			  p->key);
+		keyd_audit_event(k, AUDIT_RESTORE, AUDIT_NUM(BACKUP, p->key));
 		keyd_restored(k);
 	}
 	piece_end(p, rc, span_of(NULL, 0));
