@@ -13,7 +13,7 @@
  * Reading: capitals are as good as small letters; blanks, line ends and hyphens between the letters
  *         do not matter.
  * Errors: ERR_FORMAT: this is no share, or there is a typo in it.
- * Source: RFC 4648 6 (base32); sealpost-key(8) and sealpost-crypto(7) describe the text.
+ * Source: RFC 4648 6 (base32); sealpost-keyd-store(7) describes the text.
  * Thread: pure; any. */
 #ifndef KEYD_KEYD_SHARE_H
 #define KEYD_KEYD_SHARE_H

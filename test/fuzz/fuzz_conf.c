@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "conf/conf_peek.h"
 #include "conf/conf_schema.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -31,9 +32,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sample s;
 	char err[CONF_ERR_MAX];
+	char value[16];
 	struct buf out;
 
 	memset(&s, 0, sizeof(s));
+	conf_peek(span_of(data, size), "p", value, sizeof(value));
 	if (conf_parse("fuzz", span_of(data, size), keys, &s, err) < 0)
 		return 0;
 	buf_init(&out, 1u << 20);

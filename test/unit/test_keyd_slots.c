@@ -13,11 +13,13 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "keyd/keyd_fault.h"
 #include "keyd/keyd_slot.h"
 #include "sys/sys_file.h"
 #include "test/unit/keyd_play.h"
@@ -553,7 +555,7 @@ static void a_removed_slot_is_in_no_file_and_in_no_free_block(void **state)
 	end(s);
 }
 
-static void a_reply_that_cannot_be_written_leaves_the_slots_as_they_were(void **state)
+static void a_change_that_cannot_be_written_leaves_the_slots_as_they_were(void **state)
 {
 	struct scene *s = begin(2);
 	char path[80];
@@ -572,6 +574,81 @@ static void a_reply_that_cannot_be_written_leaves_the_slots_as_they_were(void **
 	end(s);
 }
 
+/* The step at which the child dies, counted down. */
+static int steps_left;
+
+static void die(const char *point)
+{
+	(void)point;
+	if (--steps_left == 0)
+		_exit(9);
+}
+
+/* In a process of its own: removes slot id, or adds shares if id is 0, and dies at that step. Returns
+ * 1 if it did not come so far: the change was answered. */
+static int change_and_die(struct scene *s, uint32_t id, int step)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (keyd_play_restart(&s->play, SLOTS) < 0)
+			_exit(1);
+		connect_all(s);
+		steps_left = step;
+		keyd_fault_hook = die;
+		_exit((id ? remove_slot(s, id)
+			  : add(s, KEYPROTO_SLOT_ANY, "", KEYPROTO_SLOT_SHARES, "")) == 0
+			  ? 0
+			  : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 9 || WEXITSTATUS(status) == 0));
+	return WEXITSTATUS(status) == 0;
+}
+
+static unsigned count_slots(const struct scene *s)
+{
+	return keyd_store_head(s->play.keyd->store)->slot_count;
+}
+
+static void killed_at_any_step_the_slots_are_the_old_or_the_new_ones(void **state)
+{
+	struct scene *s = begin(2);
+	int seen[2][2] = {{0, 0}, {0, 0}}, step, answered;
+
+	(void)state;
+	for (int removing = 0; removing < 2; removing++) {
+		for (step = 1, answered = 0; !answered; step++) {
+			unsigned before;
+			uint32_t id = 0;
+			if (removing)
+				assert_int_equal(
+				    add(s, KEYPROTO_SLOT_ANY, "", KEYPROTO_SLOT_SHARES, ""), 0);
+			else if (count_slots(s) > 2)
+				assert_int_equal(remove_slot(s, s->id), 0);
+			if (removing)
+				id = s->id;
+			before = count_slots(s);
+			leave_all(s);
+			keyd_play_stop(&s->play);
+			answered = change_and_die(s, id, step);
+			assert_int_equal(keyd_play_restart(&s->play, SLOTS), 0);
+			connect_all(s);
+			assert_int_equal(s->play.keyd->state, KEYPROTO_READY);
+			assert_same_root(s);
+			assert_true(!answered || count_slots(s) != before);
+			seen[removing][count_slots(s) != before] = 1;
+			s->id = keyd_store_head(s->play.keyd->store)->slots[count_slots(s) - 1].id;
+			if (removing && count_slots(s) == before)
+				assert_int_equal(remove_slot(s, id), 0);
+		}
+		assert_true(step > 5);
+	}
+	assert_true(seen[0][0] && seen[0][1] && seen[1][0] && seen[1][1]);
+	end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,7 +663,8 @@ int main(void)
 	    cmocka_unit_test(removing_leaves_a_warning_and_never_nothing),
 	    cmocka_unit_test(a_slot_can_be_tested_without_a_change),
 	    cmocka_unit_test(a_removed_slot_is_in_no_file_and_in_no_free_block),
-	    cmocka_unit_test(a_reply_that_cannot_be_written_leaves_the_slots_as_they_were),
+	    cmocka_unit_test(killed_at_any_step_the_slots_are_the_old_or_the_new_ones),
+	    cmocka_unit_test(a_change_that_cannot_be_written_leaves_the_slots_as_they_were),
 	};
 
 	if (keyd_crypto_init() < 0)
