@@ -118,7 +118,7 @@ static void test_done(struct keyd_pool_job *job)
 	log_event(j->result == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "slot-tested",
 		  "slot=%u uid=%u result=\"%s\" why=\"%s\"", (unsigned)j->only, (unsigned)s->uid,
 		  err_text(j->result), j->outcome.why ? j->outcome.why : "");
-	keyd_op_late_answer(&j->op.late, j->result, span_of(NULL, 0));
+	keyd_op_late_answer(&j->op.late, keyd_slot_reply(j->result), span_of(NULL, 0));
 	job_free(j);
 }
 
@@ -232,6 +232,13 @@ static void answer_made(struct slot_job *j)
 	buf_clear(&body);
 }
 
+static void log_failed(const struct keyd_session *s, unsigned method, int rc, const char *why)
+{
+	log_event(LOG_LEVEL_WARN, s->name, "slot-add-failed",
+		  "method=%s uid=%u error=\"%s\" why=\"%s\"", keyd_root_method_name(method),
+		  (unsigned)s->uid, err_text(rc), why ? why : "");
+}
+
 static void add_end(struct slot_job *j, int rc)
 {
 	struct keyd *k = j->op.late.keyd;
@@ -245,11 +252,8 @@ static void add_end(struct slot_job *j, int rc)
 		warn(k, s);
 		answer_made(j);
 	} else {
-		log_event(LOG_LEVEL_WARN, s->name, "slot-add-failed",
-			  "method=%s uid=%u error=\"%s\" why=\"%s\"",
-			  keyd_root_method_name(j->slot.method), (unsigned)s->uid, err_text(rc),
-			  j->why ? j->why : "");
-		keyd_op_late_answer(&j->op.late, rc, span_of(NULL, 0));
+		log_failed(s, j->slot.method, rc, j->why);
+		keyd_op_late_answer(&j->op.late, keyd_slot_reply(rc), span_of(NULL, 0));
 	}
 	job_free(j);
 }
@@ -331,8 +335,9 @@ int keyd_op_slot_add(struct keyd_op_call *call)
 	j->shares = secret_alloc(sizeof(*j->shares));
 	rc = j->fresh && j->shares ? prepare(j, k->conf, &m) : ERR_NOMEM;
 	if (rc < 0) {
+		log_failed(call->session, m.slot.method, rc, "what the new slot is made with");
 		job_free(j);
-		return rc;
+		return keyd_slot_reply(rc);
 	}
 	return job_start(j, call, add_work, add_done);
 }

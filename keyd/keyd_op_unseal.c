@@ -71,7 +71,7 @@ static void done(struct keyd_pool_job *job)
 			  (unsigned)u->op.late.session->uid,
 			  keyd_root_method_name(u->vault->secrets[0].method), err_text(u->result),
 			  u->outcome.why ? u->outcome.why : "");
-	keyd_op_late_answer(&u->op.late, u->result, span_of(NULL, 0));
+	keyd_op_late_answer(&u->op.late, keyd_slot_reply(u->result), span_of(NULL, 0));
 	unseal_free(u);
 }
 

@@ -322,6 +322,11 @@ void keyd_slot_log(const struct keyd_slot_vault *v, const struct keyd_slot_outco
 				  out->errors[i], out->why);
 }
 
+int keyd_slot_reply(int rc)
+{
+	return rc == ERR_DENIED ? ERR_IO : rc;
+}
+
 /* --- making */
 
 static int make_shares(struct keyd_root_slot *s, const uint8_t key[32],

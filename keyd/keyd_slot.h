@@ -68,6 +68,9 @@ int keyd_slot_open(struct keyd_slot_vault *v, const struct keyd_snapshot_head *h
 void keyd_slot_log(const struct keyd_slot_vault *v, const struct keyd_slot_outcome *out,
 		   const char *session);
 
+/* What the asker is told: that keyd may not read a file, or use a token, is not that he may not ask. */
+int keyd_slot_reply(int rc);
+
 /* The shares of one new slot; secret memory. */
 struct keyd_slot_shares {
 	unsigned count;

@@ -426,6 +426,7 @@ static void a_forged_share_costs_all_of_them_and_a_wait(void **state)
 static void a_new_slot_needs_one_that_opens(void **state)
 {
 	struct scene *s = begin(2);
+	char path[80];
 
 	(void)state;
 	assert_int_equal(add(s, KEYPROTO_SLOT_PASSPHRASE, OTHER, KEYPROTO_SLOT_PASSPHRASE, OTHER),
@@ -442,6 +443,14 @@ static void a_new_slot_needs_one_that_opens(void **state)
 			 ERR_NOTFOUND); /* no slot is of that method */
 	assert_int_equal(add(s, KEYPROTO_SLOT_ANY, "", KEYPROTO_SLOT_CREDENTIAL, ""),
 			 ERR_NOTFOUND); /* no credential is there */
+	assert_true(said("event=slot-add-failed method=credential uid=1 error=\"not found\""));
+	put_credential(s);
+	snprintf(path, sizeof(path), "%s/root", s->play.dir);
+	assert_int_equal(chmod(path, 0444), 0);
+	assert_int_equal(add(s, KEYPROTO_SLOT_ANY, "", KEYPROTO_SLOT_CREDENTIAL, ""),
+			 ERR_IO); /* it is everybody's: the log says so, not a denial of the role */
+	assert_true(said("event=slot-add-failed method=credential uid=1 error=\"not permitted\""));
+	unsetenv("CREDENTIALS_DIRECTORY");
 	assert_int_equal(add(s, KEYPROTO_SLOT_ANY, "", KEYPROTO_SLOT_TOKEN, "1234"),
 			 ERR_NOTFOUND); /* keyd.yaml names none */
 	assert_int_equal(add(s, KEYPROTO_SLOT_PASSPHRASE, PHRASE, KEYPROTO_SLOT_PASSPHRASE, OTHER),
@@ -455,6 +464,23 @@ static void a_new_slot_needs_one_that_opens(void **state)
 	assert_int_equal(remove_slot(s, 8), 0);
 	assert_int_equal(add(s, KEYPROTO_SLOT_ANY, "", KEYPROTO_SLOT_SHARES, ""), 0);
 	assert_int_equal(s->id, 9); /* an id is never given twice */
+	end(s);
+}
+
+static void a_credential_under_a_plain_host_key_is_warned_of(void **state)
+{
+	struct scene *s = begin(2);
+
+	(void)state;
+	s->play.keyd->host_key_plain = 1;
+	assert_false(status_has(&s->officer, "host key")); /* no credential hangs on it */
+	put_credential(s);
+	assert_int_equal(add(s, KEYPROTO_SLOT_ANY, "", KEYPROTO_SLOT_CREDENTIAL, ""), 0);
+	assert_true(
+	    status_has(&s->officer, "the host key of systemd's credentials lies on a disk"));
+	s->play.keyd->host_key_plain = 0;
+	assert_false(status_has(&s->officer, "host key"));
+	unsetenv("CREDENTIALS_DIRECTORY");
 	end(s);
 }
 
@@ -660,6 +686,7 @@ int main(void)
 	    cmocka_unit_test(an_unseal_that_takes_ten_minutes_is_dropped),
 	    cmocka_unit_test(a_forged_share_costs_all_of_them_and_a_wait),
 	    cmocka_unit_test(a_new_slot_needs_one_that_opens),
+	    cmocka_unit_test(a_credential_under_a_plain_host_key_is_warned_of),
 	    cmocka_unit_test(removing_leaves_a_warning_and_never_nothing),
 	    cmocka_unit_test(a_slot_can_be_tested_without_a_change),
 	    cmocka_unit_test(a_removed_slot_is_in_no_file_and_in_no_free_block),
