@@ -8,12 +8,11 @@ from collections import namedtuple
 
 OPS = {"hello": 1, "status": 2, "derive-new": 16, "derive-existing": 17, "seal-fields": 18, "open-fields": 19,
        "blind-index": 20, "mac": 21, "verify-mac": 22, "sign": 23, "public-key": 24, "witness": 25,
-       "reseal-fields": 26, "customer-keys": 27, "dek-empty": 28, "init": 32, "unseal": 33,
-       "lock": 34, "customer-add": 35, "key-add": 36, "key-list": 37, "slot-add": 38, "slot-remove": 39,
-       "slot-test": 40, "unseal-cancel": 41, "rotate": 42, "rotation": 43, "schedule": 44,
-       "selftest": 51, "zeroize": 52,
-       "accept": 53, "audit-read": 54, "approve": 55, "proposals": 56, "withdraw": 57, "event": 64}
-       "shred": 45, "shreds": 46, "backup": 47, "backup-forget": 48, "restore": 49, "accept": 53, "event": 64}
+       "reseal-fields": 26, "customer-keys": 27, "dek-empty": 28, "init": 32, "unseal": 33, "lock": 34,
+       "customer-add": 35, "key-add": 36, "key-list": 37, "slot-add": 38, "slot-remove": 39, "slot-test": 40,
+       "unseal-cancel": 41, "rotate": 42, "rotation": 43, "schedule": 44, "shred": 45, "shreds": 46, "backup": 47,
+       "backup-forget": 48, "restore": 49, "selftest": 51, "zeroize": 52, "accept": 53, "audit-read": 54,
+       "approve": 55, "proposals": 56, "withdraw": 57, "event": 64}
 ROLES = {"relay": 1, "milter": 2, "officer": 3, "operator": 4, "auditor": 5}
 PURPOSES = {"spool": 1, "field": 2, "index": 3, "cred": 4, "asset": 5, "export": 6, "track": 7, "hmac": 8}
 ALGS = {"ES256": 1, "RS256": 2, "RS384": 3, "RS512": 4, "PS256": 5, "PS384": 6, "PS512": 7, "Ed25519": 8}
