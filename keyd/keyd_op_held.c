@@ -76,6 +76,8 @@ static int run(struct keyd_op_held *h)
 	if (!(h->plan.states & 1u << k->state))
 		return keyd_op_wrong_state(k, h->plan.states);
 	rc = h->plan.handler(&h->call);
+	if (rc == KEYD_OP_LATER) /* without pools all may be over by now, and h gone */
+		return rc;
 	log_assert(rc < 0 || rc == KEYD_OP_MALFORMED || h->call.allowed);
 	return rc == KEYD_OP_MALFORMED ? ERR_FORMAT : rc;
 }
