@@ -164,8 +164,9 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 			return ERR_DAMAGED;
 	}
 	d = place_dek(r, m.keyref);
-	if (!d || keyd_ring_grow((void **)&r->old_deks, &r->old_room, r->old_count,
-				 sizeof(r->old_deks[0])) < 0)
+	if (!d || keyd_ring_refs_reserve(&r->shard_deks[shard]) < 0 ||
+	    keyd_ring_grow((void **)&r->old_deks, &r->old_room, r->old_count,
+			   sizeof(r->old_deks[0])) < 0)
 		return ERR_NOMEM;
 	customer = keyd_ring_take_customer(r, m.customer);
 	if (customer < 0)
@@ -185,8 +186,7 @@ int keyd_ring_dek_apply(struct keyd_ring *r, struct span body, int fresh)
 		r->old_deks[r->old_count++] = d->older;
 	}
 	r->customers[customer].newest = m.keyref;
-	d->sibling = r->shard_deks[shard];
-	r->shard_deks[shard] = m.keyref;
+	keyd_ring_refs_add(&r->shard_deks[shard], m.keyref);
 	r->dek_count++;
 	if (m.keyref >= r->next_keyref)
 		r->next_keyref = m.keyref + 1;
@@ -271,17 +271,6 @@ int keyd_ring_subkey(struct keyd_ring *r, uint32_t customer, uint32_t keyref, un
 	return 0;
 }
 
-/* Takes a DEK out of its shard's chain. */
-static void unchain(struct keyd_ring *r, unsigned shard, uint32_t keyref)
-{
-	uint32_t *at = &r->shard_deks[shard];
-
-	while (*at && *at != keyref)
-		at = &keyd_ring_find_dek(r, *at)->sibling;
-	if (*at)
-		*at = keyd_ring_find_dek(r, keyref)->sibling;
-}
-
 static void leave_old(struct keyd_ring *r, const struct keyd_ring_dek *d)
 {
 	uint32_t last = r->old_deks[--r->old_count];
@@ -295,7 +284,7 @@ static void drop(struct keyd_ring *r, uint32_t keyref, struct keyd_ring_dek *d)
 {
 	if (r->customers[d->customer].newest != keyref)
 		leave_old(r, d);
-	unchain(r, d->shard, keyref);
+	keyd_ring_refs_remove(&r->shard_deks[d->shard], keyref);
 	keyd_ring_find_kek(r, d->shard, d->kek_version)->deks--;
 	keyd_cache_drop(r->cache, keyref);
 	secret_wipe(d, sizeof(*d));
@@ -364,4 +353,6 @@ void keyd_ring_dek_clear(struct keyd_ring *r)
 		free(r->pages[i]);
 	free(r->pages);
 	free(r->old_deks);
+	for (unsigned i = 0; i < KEYD_RING_SHARDS; i++)
+		free(r->shard_deks[i].refs);
 }

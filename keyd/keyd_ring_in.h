@@ -7,9 +7,9 @@
  * Story:  customers and signing keys are numbered in order of arrival and found through
  *         keyd_names. DEKs lie in pages by key reference, so a lookup is two steps and keys that
  *         are gone cost little. KEK versions hang under their shard, newest first. The DEKs of a
- *         shard, and those of a customer, are chained by key reference, the newest first; versions
- *         of a signing key by their number. All but the keys themselves is ordinary memory: it is
- *         wrapped.
+ *         customer are chained by key reference, the newest first; those of a shard are listed;
+ *         versions of a signing key are chained by their number. All but the keys themselves is
+ *         ordinary memory: it is wrapped.
  *         Each KEK counts the DEKs of the ring that it wraps: who takes a DEK out of the ring, or
  *         wraps it anew, corrects the count. So a KEK that is still needed cannot be destroyed. */
 #ifndef KEYD_KEYD_RING_IN_H
@@ -37,9 +37,8 @@ struct keyd_ring_dek {
 	uint32_t customer;
 	uint32_t version; /* 0: no such DEK */
 	uint32_t kek_version;
-	uint32_t older;	  /* the customer's DEK before this one, or 0 */
-	uint32_t sibling; /* next of the same shard, or 0 */
-	uint32_t old_at;  /* place in old_deks; the customer's newest has none */
+	uint32_t older;	 /* the customer's DEK before this one, or 0 */
+	uint32_t old_at; /* place in old_deks; the customer's newest has none */
 	uint64_t generation;
 	int64_t created, changed;
 	uint8_t state, shard;
@@ -51,6 +50,11 @@ struct keyd_ring_note {
 	char *name;
 	uint8_t *value;
 	size_t size;
+};
+
+/* Key references of a shard's DEKs, ascending: with a list one knows ahead what to fetch. */
+struct keyd_ring_refs {
+	uint32_t *refs, count, room;
 };
 
 #define KEYD_RING_PAGE 1024 /* DEKs in a page */
@@ -99,7 +103,7 @@ struct keyd_ring {
 	struct keyd_root_keys *root;
 	uint64_t root_wraps, key_wraps, sequence;
 	struct keyd_ring_kek *shards[KEYD_RING_SHARDS];
-	uint32_t shard_deks[KEYD_RING_SHARDS]; /* the last made of each; 0: none */
+	struct keyd_ring_refs shard_deks[KEYD_RING_SHARDS];
 	uint32_t kek_count, destroyed;
 	struct keyd_ring_dek **pages; /* by key reference / KEYD_RING_PAGE; NULL where none lives */
 	uint32_t page_room, dek_count, next_keyref;
@@ -110,8 +114,8 @@ struct keyd_ring {
 	uint32_t tomb_count, tomb_room;
 	struct keyd_ring_backup_key *backups;
 	uint32_t backup_count, backup_room;
-	uint8_t *next_kek; /* wrapping key of the next anchor, while it changes */
-	int no_anchor;	   /* KEKs cannot be opened */
+	uint8_t *next_kek;  /* wrapping key of the next anchor, while it changes */
+	int no_anchor;	    /* KEKs cannot be opened */
 	uint32_t *old_deks; /* those with a newer one of their customer, in no order */
 	uint32_t old_count, old_room;
 	struct keyd_ring_key *keys;
@@ -181,6 +185,20 @@ struct keyd_ring_kek *keyd_ring_find_kek(const struct keyd_ring *r, unsigned sha
 					 uint32_t version);
 /* The DEK of that reference, or NULL. */
 struct keyd_ring_dek *keyd_ring_find_dek(const struct keyd_ring *r, uint32_t keyref);
+/* Where a DEK that is there lies, without a look at it. */
+static inline const struct keyd_ring_dek *keyd_ring_dek_place(const struct keyd_ring *r,
+							      uint32_t keyref)
+{
+	return &r->pages[keyref / KEYD_RING_PAGE][keyref % KEYD_RING_PAGE];
+}
+
+/* How many lie below keyref. */
+uint32_t keyd_ring_refs_below(const struct keyd_ring_refs *l, uint32_t keyref);
+/* Room for one more. ERR_NOMEM. */
+int keyd_ring_refs_reserve(struct keyd_ring_refs *l);
+void keyd_ring_refs_add(struct keyd_ring_refs *l, uint32_t keyref);
+void keyd_ring_refs_remove(struct keyd_ring_refs *l, uint32_t keyref);
+
 /* Room for one more item of an array that doubles; new room is zeroed. ERR_NOMEM. */
 int keyd_ring_grow(void **items, uint32_t *room, uint32_t count, size_t size);
 /* A copy on the heap: text with a NUL behind it, or bytes. NULL: out of memory. */

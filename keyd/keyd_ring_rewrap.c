@@ -5,20 +5,58 @@
 #include "core/secret.h"
 #include "keyd/keyd_ring_in.h"
 
+#define AHEAD	  8
 #define STEPS_MAX (16 * KEYD_RING_REWRAP_BATCH) /* DEKs passed over at one go */
 
-static void copy_item(const struct keyd_ring *r, uint32_t keyref, const struct keyd_ring_dek *d,
-		      struct keyd_ring_rewrap_item *item)
+/* The next DEKs of the batch, downwards from the cursor: their key references, and the version that
+ * wraps them. What is read of them is fetched a few steps ahead: with a million DEKs nothing of
+ * them is in the processor's cache, and the loop has others to serve. */
+static void choose(const struct keyd_ring *r, unsigned shard, uint32_t *cursor,
+		   struct keyd_ring_rewrap *batch)
 {
-	const char *name = r->customers[d->customer].name;
+	const struct keyd_ring_refs *l = &r->shard_deks[shard];
+	const struct keyd_ring_dek *d;
+	uint32_t at = keyd_ring_refs_below(l, *cursor);
+	unsigned steps = 0;
 
-	item->keyref = keyref;
-	item->version = d->version;
-	item->generation = d->generation;
-	item->failed = 0;
-	item->name_size = (uint8_t)strlen(name); /* a keyproto name: at most 64 */
-	memcpy(item->name, name, item->name_size);
-	memcpy(item->wrapped, d->wrapped, sizeof(item->wrapped));
+	batch->count = 0;
+	for (uint32_t i = at; i > 0 && at - i < AHEAD; i--)
+		__builtin_prefetch(keyd_ring_dek_place(r, l->refs[i - 1]));
+	for (; at && batch->count < KEYD_RING_REWRAP_BATCH && steps < STEPS_MAX; at--, steps++) {
+		if (at > AHEAD)
+			__builtin_prefetch(keyd_ring_dek_place(r, l->refs[at - AHEAD - 1]));
+		d = keyd_ring_find_dek(r, l->refs[at - 1]);
+		if (d->kek_version == batch->to)
+			continue;
+		if (batch->count && d->kek_version != batch->from)
+			break;
+		batch->from = d->kek_version;
+		batch->items[batch->count++].keyref = l->refs[at - 1];
+		__builtin_prefetch(&d->wrapped);
+		__builtin_prefetch(&r->customers[d->customer]);
+	}
+	*cursor = at ? l->refs[at - 1] + 1 : 0;
+}
+
+static void copy(const struct keyd_ring *r, struct keyd_ring_rewrap *batch)
+{
+	const struct keyd_ring_dek *deks[KEYD_RING_REWRAP_BATCH];
+	struct keyd_ring_rewrap_item *item = batch->items;
+	const char *name;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		deks[i] = keyd_ring_find_dek(r, batch->items[i].keyref);
+		__builtin_prefetch(r->customers[deks[i]->customer].name);
+	}
+	for (unsigned i = 0; i < batch->count; i++, item++) {
+		name = r->customers[deks[i]->customer].name;
+		item->version = deks[i]->version;
+		item->generation = deks[i]->generation;
+		item->failed = 0;
+		item->name_size = (uint8_t)strlen(name); /* a keyproto name: at most 64 */
+		memcpy(item->name, name, item->name_size);
+		memcpy(item->wrapped, deks[i]->wrapped, sizeof(item->wrapped));
+	}
 }
 
 int keyd_ring_rewrap_take(const struct keyd_ring *r, unsigned shard, uint64_t generation,
@@ -26,32 +64,19 @@ int keyd_ring_rewrap_take(const struct keyd_ring *r, unsigned shard, uint64_t ge
 			  struct keyd_ring_rewrap_keys *keys)
 {
 	const struct keyd_ring_kek *to = r->shards[shard], *from;
-	const struct keyd_ring_dek *d = *cursor ? keyd_ring_find_dek(r, *cursor) : NULL;
-	uint32_t at = d ? *cursor : r->shard_deks[shard]; /* it died: from the start */
-	unsigned steps = 0;
 
-	batch->count = 0;
-	for (; at && batch->count < KEYD_RING_REWRAP_BATCH && steps < STEPS_MAX; at = d->sibling) {
-		steps++;
-		d = keyd_ring_find_dek(r, at);
-		if (d->kek_version == to->version)
-			continue;
-		if (batch->count && d->kek_version != batch->from)
-			break;
-		batch->from = d->kek_version;
-		copy_item(r, at, d, &batch->items[batch->count++]);
-	}
-	*cursor = at;
+	batch->to = to->version;
+	choose(r, shard, cursor, batch);
 	if (!batch->count)
-		return at ? 0 : ERR_NOTFOUND;
+		return *cursor ? 0 : ERR_NOTFOUND;
 	from = keyd_ring_find_kek(r, shard, batch->from);
 	if (!from)
 		return ERR_DAMAGED;
 	if (to->uses + batch->count > KEYD_WRAP_USES_MAX)
 		return ERR_LIMIT;
+	copy(r, batch);
 	memcpy(batch->store, r->store, sizeof(batch->store));
 	batch->shard = (uint8_t)shard;
-	batch->to = to->version;
 	batch->generation = generation;
 	memcpy(keys->from, from->key, 32);
 	memcpy(keys->to, to->key, 32);

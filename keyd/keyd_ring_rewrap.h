@@ -4,8 +4,8 @@
  *     take (loop) -> work (any thread) -> put (loop, in a change) -> REWRAP record
  *
  * Story:     take copies what the work needs out of the ring, so the ring may change meanwhile; put
- *            leaves out what died or moved since. The cursor says where take goes on: the DEKs of a
- *            shard hang in a chain, newest first. A new wrap is opened again and compared before it
+ *            leaves out what died or moved since. The cursor says where take goes on: it looks
+ *            at key references below it, the greatest first. A new wrap is opened again and compared before it
  *            counts, for the old one is destroyed in the end.
  * Ownership: the caller's; keys is secret memory, and wiped by the caller.
  * Errors:    ERR_NOTFOUND from take: no DEK of the shard is left behind the cursor. ERR_LIMIT: the
@@ -18,7 +18,7 @@
 #include "keyd/keyd_ring.h"
 #include "keyproto/keyproto_msg.h"
 
-#define KEYD_RING_REWRAP_BATCH 128 /* what the loop copies, and takes in, at one go */
+#define KEYD_RING_REWRAP_BATCH 256 /* what the loop copies, and takes in, at one go */
 
 struct keyd_ring_rewrap_item {
 	uint32_t keyref, version;
@@ -42,8 +42,8 @@ struct keyd_ring_rewrap_keys {
 	uint8_t from[32], to[32], dek[32], again[32];
 };
 
-/* cursor: 0 at first. generation: the store's. A batch is of one older version; it may be empty, and
- * the next not. */
+/* cursor: UINT32_MAX at first, 0 when all were looked at. generation: the store's. A batch is of
+ * one older version; it may be empty, and the next not. */
 int keyd_ring_rewrap_take(const struct keyd_ring *r, unsigned shard, uint64_t generation,
 			  uint32_t *cursor, struct keyd_ring_rewrap *batch,
 			  struct keyd_ring_rewrap_keys *keys);

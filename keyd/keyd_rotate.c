@@ -146,7 +146,8 @@ static void begin(struct keyd_rotate *r, unsigned shard, int fresh, const char *
 	keyd_ring_shard(r->keyd->ring, shard, &s);
 	r->shard = (int)shard;
 	r->fresh = fresh;
-	r->cursor = r->done = r->failed = 0;
+	r->cursor = UINT32_MAX;
+	r->done = r->failed = 0;
 	r->stuck[shard] = 0;
 	log_event(LOG_LEVEL_INFO, NULL, "rotation-begun",
 		  "shard=%u version=%" PRIu32 " deks=%" PRIu32 " why=%s", shard,
@@ -248,7 +249,7 @@ static int make_rewrap(struct keyd_change *c)
 	struct buf body;
 	int rc;
 
-	buf_init(&body, KEYD_RECORD_BODY_MAX);
+	buf_init(&body, KEYD_RECORD_REWRAP_SIZE);
 	rc = keyd_ring_rewrap_put(c->keyd->ring, c->keyd->rotate->batch, &body);
 	return put_body(c, KEYD_RECORD_REWRAP, &body, rc);
 }
@@ -321,7 +322,8 @@ static void hold(struct keyd_rotate *r, int rc)
 	if (r->retry > RETRY_MAX)
 		r->retry = RETRY_MAX;
 	r->retry_at = clock_mono() + r->retry;
-	r->cursor = r->failed = 0; /* what the lost batch held is still to be done */
+	r->cursor = UINT32_MAX; /* what the lost batch held is still to be done */
+	r->failed = 0;
 }
 
 static void changed(struct keyd_change *c, int rc)
@@ -400,22 +402,22 @@ static void start_batch(struct keyd_rotate *r, uint32_t left)
 		return;
 	rc = keyd_ring_rewrap_take(k->ring, (unsigned)r->shard, keyd_generation(k), &r->cursor,
 				   r->batch, r->keys);
-	if (rc == ERR_NOTFOUND) { /* from the start, where those are that were passed over */
-		r->cursor = 0;
-		r->failed = left;
-	}
-	if (rc == ERR_LIMIT)
+	if (rc == ERR_NOTFOUND) /* all were looked at: what is left does not open */
+		r->failed += left;
+	else if (rc == ERR_LIMIT)
 		r->fresh = 1;
-	if (rc < 0 || !r->batch->count) {
-		if (rc < 0 && rc != ERR_NOTFOUND && rc != ERR_LIMIT)
-			hold(r, rc);
-		go(r);
+	else if (rc < 0)
+		hold(r, rc);
+	if (rc < 0 ||
+	    !r->batch->count) { /* none: so many were passed over that others come first */
+		wait_for(r, 0);
 		return;
 	}
 	r->busy = 1;
 	r->job.work = work;
 	r->job.done = worked;
-	keyd_pool_run(k->idle, &r->job);
+	/* On a busy machine the idle thread may wait for long. */
+	keyd_pool_run(r->urgent ? k->pool : k->idle, &r->job);
 }
 
 /* --- the machine */
@@ -504,6 +506,8 @@ void keyd_rotate_close(struct keyd_rotate *r)
 	if (r->keyd->loop)
 		evt_timer_stop(&r->timer);
 	__atomic_store_n(&r->cancel, 1, __ATOMIC_RELAXED);
+	if (r->busy && r->urgent)
+		keyd_pool_drain(r->keyd->pool);
 	keyd_pool_drain(r->keyd->idle);
 	while ((w = r->wants)) {
 		r->wants = w->next;

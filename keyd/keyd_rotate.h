@@ -7,12 +7,12 @@
  *       +--- n destroyed <--- grace (urgent: none) <--- n retired <---------+
  *
  * Story:     keyd_schedule says what is due. One shard at a time, one batch of it at a time: copies
- *            of its DEKs and the two KEKs go to the idle thread, and what comes back is a change of
- *            the store, so clients wait for none of it. Nothing but records says how far it is: a
- *            shard with an older KEK that is still active is taken up again, after a crash or a
- *            lock, where it was left. A batch starts when rotation.rate allows it; a pause ends
- *            work between two batches. After KEKs were destroyed a snapshot is taken, so that
- *            they leave the disk as well.
+ *            of its DEKs and the two KEKs go to the idle thread (urgent ones to a thread that
+ *            always runs), and what comes back is a change of the store, so clients wait for none
+ *            of it. Nothing but records says how far it is: a shard with an older KEK that is still
+ *            active is taken up again, after a crash or a lock, where it was left. A batch starts
+ *            when rotation.rate allows it; a pause ends work between two batches. After KEKs were
+ *            destroyed a snapshot is taken, so that they leave the disk as well.
  * Errors:    a store that cannot be written (full disk) holds it for 5 s to 5 min, and is tried
  *            again. A DEK that does not open keeps its old KEK: logged, and its shard is left
  *            alone until keyd is opened anew, or somebody asks for it.

@@ -351,8 +351,11 @@ static void take(struct conn *c)
 
 static void run_one(struct conn *c, uint64_t end)
 {
-	while (now_ns() < end || c->under_way) {
-		if (now_ns() < end && c->under_way <= (int)opt.depth / 2)
+	for (;;) {
+		int more = now_ns() < end; /* looked at once: with nothing under way no answer comes */
+		if (!more && !c->under_way)
+			return;
+		if (more && c->under_way <= (int)opt.depth / 2)
 			fill(c);
 		read_more(c);
 		take(c);

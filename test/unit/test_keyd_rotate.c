@@ -23,6 +23,9 @@
 #include "keyproto/keyproto_rotate.h"
 #include "test/unit/keyd_play.h"
 
+#define BATCH KEYD_RING_REWRAP_BATCH
+#define REST  44
+#define MANY  (BATCH + REST) /* DEKs that make two batches */
 #define DAY   (86400 * CLOCK_SEC)
 #define SLOTS "[{method: file, path: root.key}]"
 #define START (1795000000 * CLOCK_SEC)
@@ -164,28 +167,29 @@ static const char *name_in(unsigned in, unsigned nth)
 	}
 }
 
-/* Names of many customers of one shard, found in one go. */
+/* So many customers, of one shard or (256) of any: made in the ring, and written in one go. */
 static void fill_shard(struct scene *s, unsigned in, unsigned count)
 {
+	struct buf b;
 	char name[32];
 
+	buf_init(&b, KEYD_RECORD_BODY_MAX);
 	for (unsigned i = 0; count; i++) {
 		snprintf(name, sizeof(name), "customer-%u", i);
-		if (keyd_record_shard(span_str(name)) != (int)in)
+		if (in < 256 && keyd_record_shard(span_str(name)) != (int)in)
 			continue;
-		assert_int_equal(keyd_play_customer(&s->officer, name), 0);
+		buf_reset(&b);
+		assert_int_equal(keyd_ring_make_customer(ring(s), span_str(name), 1, &b), 0);
+		assert_int_equal(keyd_ring_apply(ring(s), KEYD_RECORD_DEK, buf_span(&b), 1), 0);
 		count--;
 	}
+	buf_clear(&b);
+	assert_int_equal(keyd_store_snapshot(s->play.keyd->store, ring(s)), 0);
 }
 
 static void fill(struct scene *s, unsigned count)
 {
-	char name[32];
-
-	for (unsigned i = 0; i < count; i++) {
-		snprintf(name, sizeof(name), "customer-%u", i);
-		assert_int_equal(keyd_play_customer(&s->officer, name), 0);
-	}
+	fill_shard(s, 256, count);
 }
 
 static void subkey_of(struct scene *s, uint32_t keyref, uint8_t out[32])
@@ -306,14 +310,14 @@ static void batches_keep_to_the_rate(void **state)
 	unsigned done;
 
 	(void)state;
-	fill_shard(s, 7, 500);
-	s->play.keyd->conf->rotation.rate = 64; /* a batch of 128 lasts 2 s */
+	fill_shard(s, 7, 3 * BATCH);
+	s->play.keyd->conf->rotation.rate = BATCH / 2; /* a batch lasts 2 s */
 	assert_int_equal(rotate(s, "7", 0), 0);
-	for (unsigned tenths = 1; tenths <= 65; tenths++) {
+	for (unsigned tenths = 1; tenths <= 55; tenths++) {
 		pass(s, CLOCK_SEC / 10, CLOCK_SEC / 10);
-		done = 500 - shard(s, 7).left;
-		assert_true(done <= 128 + 64 * tenths / 10 + 7);
-		assert_true(done + 7 >= 64 * tenths / 10);
+		done = 3 * BATCH - shard(s, 7).left;
+		assert_true(done <= BATCH + BATCH / 2 * tenths / 10 + BATCH / 20 + 1);
+		assert_true(done + BATCH / 20 + 1 >= BATCH / 2 * tenths / 10);
 	}
 	pass(s, 3 * CLOCK_SEC, CLOCK_SEC / 10);
 	assert_int_equal(shard(s, 7).left, 0);
@@ -323,24 +327,24 @@ static void batches_keep_to_the_rate(void **state)
 
 static void a_pause_holds_between_batches_and_over_a_restart(void **state)
 {
-	static uint8_t before[300][32], after[300][32];
+	static uint8_t before[MANY][32], after[MANY][32];
 	struct scene *s = stage();
 
 	(void)state;
-	fill_shard(s, 9, 300);
-	subkeys(s, 300, before);
-	s->play.keyd->conf->rotation.rate = 64;
+	fill_shard(s, 9, MANY);
+	subkeys(s, MANY, before);
+	s->play.keyd->conf->rotation.rate = BATCH / 2;
 	assert_int_equal(rotate(s, "9", 0), 0);
 	pass(s, CLOCK_SEC / 10, CLOCK_SEC / 10);
-	assert_int_equal(shard(s, 9).left, 172);
+	assert_int_equal(shard(s, 9).left, REST);
 	assert_int_equal(order(s, KEYPROTO_ROTATION_PAUSE), 0);
 	pass(s, 100 * DAY, DAY);
-	assert_int_equal(shard(s, 9).left, 172);
+	assert_int_equal(shard(s, 9).left, REST);
 	/* Half under the one and half under the other KEK: every key opens. */
-	subkeys(s, 300, after);
+	subkeys(s, MANY, after);
 	assert_memory_equal(before, after, sizeof(before));
 	pass(s, 10 * DAY, DAY);
-	assert_int_equal(shard(s, 9).left, 172);
+	assert_int_equal(shard(s, 9).left, REST);
 	forget();
 	s->play.keyd->conf->rotation.kek = 0;
 	assert_int_equal(order(s, KEYPROTO_ROTATION_RESUME), 0);
@@ -348,20 +352,20 @@ static void a_pause_holds_between_batches_and_over_a_restart(void **state)
 	assert_int_equal(shard(s, 9).left, 0);
 	assert_int_equal(shard(s, 9).version, 2);
 	assert_int_equal(heard.begun, 1);
-	subkeys(s, 300, after);
+	subkeys(s, MANY, after);
 	assert_memory_equal(before, after, sizeof(before));
 	strike(s);
 }
 
 static void a_lock_in_the_middle_stops_and_an_unseal_goes_on(void **state)
 {
-	static uint8_t before[300][32], after[300][32];
+	static uint8_t before[MANY][32], after[MANY][32];
 	struct scene *s = stage();
 
 	(void)state;
-	fill_shard(s, 3, 300);
-	subkeys(s, 300, before);
-	s->play.keyd->conf->rotation.rate = 64;
+	fill_shard(s, 3, MANY);
+	subkeys(s, MANY, before);
+	s->play.keyd->conf->rotation.rate = BATCH / 2;
 	assert_int_equal(rotate(s, "3", 0), 0);
 	pass(s, CLOCK_SEC / 10, CLOCK_SEC / 10);
 	keyd_play_begin(&s->officer);
@@ -371,11 +375,11 @@ static void a_lock_in_the_middle_stops_and_an_unseal_goes_on(void **state)
 	keyd_rotate_tick(s->play.keyd->rotate);
 	assert_int_equal(heard.begun, 0);
 	assert_int_equal(keyd_play_unseal(&s->officer, KEYPROTO_SLOT_FILE, ""), 0);
-	assert_int_equal(shard(s, 3).left, 172);
+	assert_int_equal(shard(s, 3).left, REST);
 	settle(s);
 	assert_int_equal(shard(s, 3).left, 0);
 	assert_int_equal(shard(s, 3).version, 2);
-	subkeys(s, 300, after);
+	subkeys(s, MANY, after);
 	assert_memory_equal(before, after, sizeof(before));
 	strike(s);
 }
@@ -390,13 +394,13 @@ static void want_done(struct keyd_rotate_want *w, int rc)
 
 static void an_urgent_shard_goes_first_and_leaves_no_old_kek(void **state)
 {
-	static uint8_t before[600][32], after[600][32];
+	static uint8_t before[2 * MANY][32], after[2 * MANY][32];
 	struct scene *s = stage();
 
 	(void)state;
-	fill_shard(s, 5, 300);
-	fill_shard(s, 200, 300);
-	subkeys(s, 600, before);
+	fill_shard(s, 5, MANY);
+	fill_shard(s, 200, MANY);
+	subkeys(s, 2 * MANY, before);
 	s->play.keyd->conf->rotation.rate = 1;
 	assert_int_equal(rotate(s, "all", 0), 0);
 	for (unsigned i = 0; shard(s, 5).version == 1 && i < 100; i++)
@@ -414,13 +418,13 @@ static void an_urgent_shard_goes_first_and_leaves_no_old_kek(void **state)
 		assert_int_equal(s->wanted, 1);
 		keyd_rotate_tick(s->play.keyd->rotate);
 		assert_int_equal(s->wanted, 0);
-		assert_int_equal(shard(s, n).deks, 300);
+		assert_int_equal(shard(s, n).deks, MANY);
 		assert_int_equal(shard(s, n).older, shard(s, n).version);
 	}
 	assert_int_equal(shard(s, 5).version, 3);
 	assert_int_equal(shard(s, 200).version, 2);
 	assert_int_equal(heard.destroyed, 3);
-	subkeys(s, 600, after);
+	subkeys(s, 2 * MANY, after);
 	assert_memory_equal(before, after, sizeof(before));
 	/* Asked for by an officer; what locks keyd ends it. */
 	assert_int_equal(rotate(s, "200", KEYPROTO_ROTATE_URGENT), ERR_TIMEOUT);
@@ -471,11 +475,11 @@ static void a_full_disk_holds_it_and_room_lets_it_go_on(void **state)
 	struct scene *s = stage();
 
 	(void)state;
-	fill_shard(s, 40, 300);
-	s->play.keyd->conf->rotation.rate = 64;
+	fill_shard(s, 40, MANY);
+	s->play.keyd->conf->rotation.rate = BATCH / 2;
 	assert_int_equal(rotate(s, "40", 0), 0);
 	pass(s, CLOCK_SEC / 10, CLOCK_SEC / 10);
-	assert_int_equal(shard(s, 40).left, 172);
+	assert_int_equal(shard(s, 40).left, REST);
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
 	none = unlimited;
@@ -484,7 +488,7 @@ static void a_full_disk_holds_it_and_room_lets_it_go_on(void **state)
 	pass(s, 60 * CLOCK_SEC, CLOCK_SEC / 2);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
 	assert_int_equal(heard.waits, 1); /* said once, tried often */
-	assert_int_equal(shard(s, 40).left, 172);
+	assert_int_equal(shard(s, 40).left, REST);
 	pass(s, 310 * CLOCK_SEC, CLOCK_SEC / 2);
 	assert_int_equal(shard(s, 40).left, 0);
 	assert_int_equal(heard.done, 1);
@@ -497,7 +501,7 @@ static void a_dek_that_does_not_open_keeps_its_kek_and_stops_no_other_shard(void
 	struct scene *s = stage();
 
 	(void)state;
-	fill_shard(s, 12, 300);
+	fill_shard(s, 12, MANY);
 	fill_shard(s, 13, 5);
 	keyd_ring_find_dek(ring(s), 1)->wrapped[20] ^= 1; /* as a fault of memory would */
 	assert_int_equal(rotate(s, "12", 0), 0);
@@ -557,15 +561,15 @@ static void a_batch_leaves_out_what_moved_meanwhile(void **state)
 	struct buf b;
 
 	(void)state;
-	fill_shard(s, 8, 200);
+	fill_shard(s, 8, BATCH + 72);
 	new_kek(s, 8);
-	cursor = take(s, 8, 0, &one);
-	assert_int_equal(one.count, 128);
+	cursor = take(s, 8, UINT32_MAX, &one);
+	assert_int_equal(one.count, BATCH);
 	assert_int_not_equal(cursor, 0);
 	assert_int_equal(take(s, 8, cursor, &two), 0);
 	assert_int_equal(two.count, 72);
 	/* Half of the second batch is in the first as well. */
-	memcpy(two.items, one.items + 92, 36 * sizeof(one.items[0]));
+	memcpy(two.items, one.items + BATCH - 36, 36 * sizeof(one.items[0]));
 	buf_init(&b, 1 << 20);
 	assert_int_equal(keyd_ring_rewrap_put(ring(s), &one, &b), 0);
 	assert_int_equal(apply(s, KEYD_RECORD_REWRAP, &b), 0);
@@ -578,17 +582,17 @@ static void a_batch_leaves_out_what_moved_meanwhile(void **state)
 	assert_int_equal(keyd_ring_rewrap_put(ring(s), &two, &b), ERR_NOTFOUND);
 	buf_clear(&b);
 	/* Another KEK came: what was wrapped for the one before is worth nothing. */
-	take(s, 8, 0, &one);
+	take(s, 8, UINT32_MAX, &one);
 	assert_int_equal(one.count, 36);
 	new_kek(s, 8);
 	buf_init(&b, 1 << 20);
 	assert_int_equal(keyd_ring_rewrap_put(ring(s), &one, &b), ERR_NOTFOUND);
 	buf_clear(&b);
-	/* 164 are under version 2 and 36 under version 1: no batch is of both. */
-	cursor = 0;
+	/* The others are under version 2 and 36 under version 1: no batch is of both. */
+	cursor = UINT32_MAX;
 	do {
 		cursor = take(s, 8, cursor, &one);
-		assert_true(one.from == 1 ? one.count <= 36 : one.count <= 128);
+		assert_true(one.from == 1 ? one.count <= 36 : one.count <= BATCH);
 	} while (cursor);
 	strike(s);
 }
@@ -606,7 +610,7 @@ static void records_that_contradict_the_ring_are_refused(void **state)
 	fill_shard(s, 8, 2);
 	fill_shard(s, 9, 1);
 	new_kek(s, 8);
-	take(s, 8, 0, &b);
+	take(s, 8, UINT32_MAX, &b);
 	for (unsigned i = 0; i < 6; i++) {
 		buf_init(&body, 10000);
 		head.shard = i == 1 ? 9 : 8;		    /* not its KEK */
