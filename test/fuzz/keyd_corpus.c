@@ -174,7 +174,7 @@ static int put_old(void *arg, unsigned type, struct span body)
 }
 
 /* The snapshot that the store began with holds the KEKs, the journal all that came then. */
-static void write_journal(const char *folder)
+static void write_journal(const char *folder, const char *name)
 {
 	static const uint8_t first = KEYD_FUZZ_JOURNAL | KEYD_FUZZ_EMPTY;
 	struct span snap = read_file("store.snap"), journal = read_file("store.journal");
@@ -190,7 +190,7 @@ static void write_journal(const char *folder)
 	     "snapshot");
 	base.generation = head.generation;
 	must(keyd_journal_replay(journal, &base, put_short, &out, &end) == 0, "journal");
-	write_input(folder, "keyd_store", "journal", buf_span(&out));
+	write_input(folder, "keyd_store", name, buf_span(&out));
 	buf_clear(&out);
 	free((void *)snap.p);
 	free((void *)journal.p);
@@ -226,20 +226,23 @@ static void be_quiet(void *arg, const char *line)
 	(void)line;
 }
 
-/* One shard gets a new KEK. To rotate all of them would fill the input with notes. */
-static void rotate(struct keyd_play_client *officer, int shard)
+static void pass(unsigned seconds)
 {
-	struct keyproto_rotate m = {.what = KEYPROTO_ROTATE_KEK};
-	char name[16];
-
-	snprintf(name, sizeof(name), "%d", shard);
-	m.name = span_str(name);
-	keyproto_rotate_put(keyd_play_begin(officer), &m);
-	must(keyd_play_call(officer, KEYPROTO_ROTATE) == 0, "rotation");
-	for (unsigned i = 0; i < 60; i++) {
+	for (unsigned i = 0; i < seconds; i++) {
 		clock_advance(CLOCK_SEC);
 		keyd_rotate_tick(play.keyd->rotate);
 	}
+}
+
+/* One thing gets a new version. To rotate all shards would fill the input with notes. */
+static void rotate(struct keyd_play_client *officer, unsigned what, const char *name,
+		   unsigned flags)
+{
+	struct keyproto_rotate m = {(uint8_t)what, span_str(name), (uint8_t)flags};
+
+	keyproto_rotate_put(keyd_play_begin(officer), &m);
+	must(keyd_play_call(officer, KEYPROTO_ROTATE) == 0, name);
+	pass(60);
 }
 
 static void begin(void)
@@ -248,6 +251,7 @@ static void begin(void)
 	struct keyd_snapshot_head head = {.id = KEYD_FUZZ_ID, .next_slot = 2, .slot_count = 1};
 	struct keyd_play_client c;
 	uint8_t *root = secret_alloc(32);
+	char name[16];
 
 	keys = secret_alloc(sizeof(*keys));
 	must(root && keys && keyd_play_open(&play, "[{method: file, path: root.key}]") == 0,
@@ -265,13 +269,18 @@ static void begin(void)
 		used[shard] = 1;
 		if (i < 2)
 			must(keyd_play_customer(&c, customers[i]) == 0, "customer");
-		if (i == 0)
-			rotate(&c, shard);
+		if (i == 0) {
+			snprintf(name, sizeof(name), "%d", shard);
+			rotate(&c, KEYPROTO_ROTATE_KEK, name, 0);
+		}
 	}
 	must(keyd_play_key(&c, "tls/relay", KEYPROTO_KEY_EC_P256) == 0 &&
 		 keyd_play_key(&c, "tls/ed", KEYPROTO_KEY_ED25519) == 0 &&
 		 keyd_play_key(&c, "tls/rsa", KEYPROTO_KEY_RSA2048) == 0,
 	     "key");
+	rotate(&c, KEYPROTO_ROTATE_DEK, "default", 0);
+	rotate(&c, KEYPROTO_ROTATE_KEY, "tls/ed", 0);
+	rotate(&c, KEYPROTO_ROTATE_KEY, "tls/ed", KEYPROTO_ROTATE_ACTIVATE);
 	keyd_play_leave(&c);
 }
 
@@ -291,7 +300,9 @@ int main(int argc, char **argv)
 		for (unsigned i = 0; (row = keyd_permit_row(i)) != NULL; i++)
 			if (row->op == op)
 				make_request(argv[1], row);
-	write_journal(argv[1]);
+	write_journal(argv[1], "journal");
+	pass(600); /* the customer's destruction ends, with a snapshot and a journal behind it */
+	write_journal(argv[1], "journal-later");
 	keyd_play_stop(&play); /* takes a snapshot */
 	write_snapshot(argv[1]);
 	keyd_play_close(&play);
