@@ -22,6 +22,7 @@
 struct spool_log;
 struct queue;
 struct keys_object;
+struct keys_reseal;
 struct spool_pool;
 struct out_worker;
 struct in_listen;
@@ -47,6 +48,11 @@ struct relay_worker {
 	struct evt_inbox *inbox;	 /* struct relay_msg: see below */
 	struct keyproto_client_ev *keyd; /* role relay */
 	struct keys_object *keys;
+	struct keys_reseal *reseal; /* of worker 0 */
+	struct {
+		void (*answer)(void *to, int64_t oldest);
+		void *to;
+	} objects; /* its question about them, while the queue has it */
 	struct spool_pool *pool; /* buffers of spool_message: made on first use, spool_pool_free at the end */
 	struct in_listen *in;
 	struct out_worker *out;

@@ -244,6 +244,14 @@ static const struct conf_key limits_keys[] = {
      .help = "Space that must stay free on the spool's file system (452 below)."},
     {0}};
 
+static const struct conf_key reseal_keys[] = {
+    {.name = "rate", .type = CONF_INT, .offset = IN(reseal, rate), .fallback = "1000", .min = 1,
+     .max = 1000000, .help = "Sealed items looked at in a second after a customer got a new key."},
+    {.name = "settle", .type = CONF_DURATION, .offset = IN(reseal, settle), .fallback = "3h",
+     .min = SECOND, .max = 24 * HOUR,
+     .help = "How long after a new key something may still be under way with the one before."},
+    {0}};
+
 static const struct conf_key keys[] = {
     {.name = "hostname", .type = CONF_STRING, .offset = AT(hostname), .required = 1,
      .check = check_hostname, .help = "Name of this host in greetings and trace headers."},
@@ -269,6 +277,7 @@ static const struct conf_key keys[] = {
     {.name = "api", .type = CONF_MAP, .offset = AT(api), .sub = api_keys},
     {.name = "dns", .type = CONF_MAP, .offset = AT(dns), .sub = dns_keys},
     {.name = "outbound", .type = CONF_MAP, .offset = AT(outbound), .sub = outbound_keys},
+    {.name = "reseal", .type = CONF_MAP, .offset = AT(reseal), .sub = reseal_keys},
     {.name = "limits", .type = CONF_MAP, .offset = AT(limits), .sub = limits_keys},
     {0}};
 

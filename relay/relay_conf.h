@@ -75,6 +75,10 @@ struct relay_conf {
 		int64_t idle;		 /* usec a connection is kept for reuse */
 	} outbound;
 	struct {
+		int64_t rate;	/* items a second */
+		int64_t settle; /* usec */
+	} reseal;
+	struct {
 		uint64_t message_size; /* bytes */
 		int64_t recipients;    /* per transaction */
 		int64_t sessions;      /* all listeners together */

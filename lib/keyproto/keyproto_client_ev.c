@@ -137,6 +137,7 @@ static int on_hello(struct keyproto_client_ev *c, const struct wire_frame *f)
 	evt_conn_set_timeout(c->conn, 0);
 	c->delay = RETRY_FIRST;
 	c->complained = 0;
+	c->epoch = f->epoch;
 	set_state(c, m.state);
 	return 0;
 }
@@ -144,10 +145,15 @@ static int on_hello(struct keyproto_client_ev *c, const struct wire_frame *f)
 static int on_push(struct keyproto_client_ev *c, const struct wire_frame *f)
 {
 	uint8_t state;
+	int same;
 
 	if (f->opcode != KEYPROTO_EVENT || keyproto_event_get(f->body, &state) < 0)
 		return ERR_FORMAT;
+	same = c->state == state && c->epoch != f->epoch;
+	c->epoch = f->epoch;
 	set_state(c, state);
+	if (same && c->on_state)
+		c->on_state(c->arg, state);
 	if (c->state == KEYPROTO_AWAY || c->state == KEYPROTO_ERROR)
 		keyproto_client_ev_answer_line(c, ERR_AWAY);
 	else if (c->state != KEYPROTO_READY)

@@ -3,7 +3,8 @@
  *
  * Story:     one per loop. It connects, says HELLO, and keeps trying (after 100 ms, doubling to 2
  *            s) while keyd is away. state tells the owner at each change: AWAY (0) or an enum
- *            keyproto_state. A call is answered exactly once: with the reply, or ERR_AWAY when the
+ *            keyproto_state; and once more the same one when keyd's epoch has grown without a change:
+ *            whatever was derived or cached before is to be dropped. A call is answered exactly once: with the reply, or ERR_AWAY when the
  *            connection is lost, or ERR_LOCKED when keyd locks before it could be sent, or
  *            ERR_TIMEOUT. Calls beyond KEYPROTO_CREDIT wait in line here. Requests of one loop turn
  *            leave in one write. When the connection is lost, the owner hears AWAY first, then the

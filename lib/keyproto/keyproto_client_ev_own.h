@@ -39,6 +39,7 @@ struct keyproto_client_ev {
 	void *arg;
 	struct evt_conn *conn;
 	unsigned state; /* as told */
+	uint32_t epoch; /* keyd's, as last pushed */
 	int depth, dead;
 	int complained; /* ERR_* of the last keyd-refused */
 	struct evt_timer retry;

@@ -108,7 +108,7 @@ class Store:
         assert mac(self.snapshot_key, snapshot[:-32]) == snapshot[-32:]
         self.keks, self.deks, self.starts = {}, {}, []
         self.versions = {}  # of signing keys: {(label, version): (state, private key or None)}
-        self.dek_states, self.newest, self.wrapped = {}, {}, {}
+        self.dek_states, self.newest, self.wrapped, self.dek_wraps = {}, {}, {}, {}
         self.tombs, self.backups = {}, {}
         self.kek_states, self.wrapped_by, self.identity, self.notes = {}, {}, {}, {}
         first = True
@@ -156,7 +156,7 @@ class Store:
         if customer.decode() in self.tombs:
             return
         assert keyref > self.newest.get(customer.decode(), 0)
-        self.newest[customer.decode()], self.dek_states[keyref] = keyref, state
+        self.newest[customer.decode()], self.dek_states[keyref], self.dek_wraps[keyref] = keyref, state, wrapped
         self.unwrap_dek(keyref, customer, version, kek_version, generation, wrapped)
 
     def unwrap_dek(self, keyref, customer, version, kek_version, generation, wrapped):

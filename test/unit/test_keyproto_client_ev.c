@@ -36,6 +36,7 @@ static struct {
 	uint8_t state;
 	uint32_t hello_status;
 	int mute; /* does not answer HELLO */
+	uint32_t epoch;
 	struct wire_frame asked[ASKED_MAX];
 	int count;
 	struct keyproto_hello hello;
@@ -50,7 +51,7 @@ static void keyd_send(uint16_t op, uint64_t id, uint32_t status, const void *bod
 	buf_init(&b, 1 << 20);
 	at = wire_frame_open(&b);
 	buf_put(&b, body, n);
-	assert_int_equal(wire_frame_close(&b, at, op, id, status, 7), 0);
+	assert_int_equal(wire_frame_close(&b, at, op, id, status, keyd.epoch), 0);
 	assert_int_equal(evt_conn_write(keyd.c, buf_ptr(&b), buf_size(&b)), 0);
 	buf_clear(&b);
 }
@@ -169,6 +170,7 @@ static int setup(void **state)
 	snprintf(path, sizeof(path), "%s/keyd.sock", dir);
 	memset(&keyd, 0, sizeof(keyd));
 	keyd.state = KEYPROTO_READY;
+	keyd.epoch = 7;
 	states[0] = answers[0] = logged[0] = '\0';
 	log_capture(capture, NULL);
 	keyd_start();
@@ -568,11 +570,30 @@ static void an_answer_may_ask_again_and_places_are_used_again(void **state)
 	assert_string_equal(states, "R");
 }
 
+static void a_new_epoch_is_told_though_the_state_stays(void **state)
+{
+	(void)state;
+	begin();
+	assert_string_equal(states, "R");
+	keyd_push(KEYPROTO_READY); /* nothing new */
+	settle();
+	assert_string_equal(states, "R");
+	keyd.epoch++;
+	keyd_push(KEYPROTO_READY);
+	settle();
+	assert_string_equal(states, "RR");
+	keyd.epoch++;
+	keyd_push(KEYPROTO_LOCKED); /* once, though both have changed */
+	settle();
+	assert_string_equal(states, "RRL");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    T(a_new_epoch_is_told_though_the_state_stays),
 	    T(it_says_hello_and_learns_the_state),
 	    T(answers_may_come_in_any_order),
 	    T(requests_of_one_turn_leave_in_one_write),
