@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/cli_backup.h"
 #include "cli/cli_key_version.h"
+#include "cli/cli_shred.h"
 #include "cli/cli_slot.h"
 #include "core/err.h"
 
@@ -66,6 +68,9 @@ static const struct {
     {"certify", cli_key_version_certify},
     {"deks", cli_key_version_deks},
     {"accept-rollback", accept_rollback},
+    {"shred", cli_shred},
+    {"backup", cli_backup},
+    {"restore", cli_backup_restore},
 };
 
 int cli_key(struct cli *c, int argc, char **argv)

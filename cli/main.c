@@ -20,7 +20,7 @@ static const struct cli_command commands[] = {
     {"trace", cli_trace, "trace [--json] ID", "the way of one message"},
     {"config", cli_config, "config check", "check the configuration of all daemons"},
     {"key", cli_key,
-     "key unseal [--passphrase-file FILE | --shares [--secret-file FILE] | --token [--secret-file FILE] | --cancel] | lock | list | rotate LABEL [--activate] | rotate dek CUSTOMER | certify LABEL --out FILE [--hostname NAME] [--csr] | deks CUSTOMER | slot list | slot add METHOD [--name NAME] [--shares NEED/OF] [--out DIR] [--secret-file FILE] [--with METHOD] [--with-file FILE] | slot remove ID | slot test ID [--secret-file FILE]",
+     "key unseal [--passphrase-file FILE | --shares [--secret-file FILE] | --token [--secret-file FILE] | --cancel] | lock | list | rotate LABEL [--activate] | rotate dek CUSTOMER | certify LABEL --out FILE [--hostname NAME] [--csr] | deks CUSTOMER | slot list | slot add METHOD [--name NAME] [--shares NEED/OF] [--out DIR] [--secret-file FILE] [--with METHOD] [--with-file FILE] | slot remove ID | slot test ID [--secret-file FILE] | shred CUSTOMER --yes | shred --status | backup --to FILE [--key-file FILE] | backup --list | backup --forget ID | restore --from FILE [--key-file FILE]",
      "open and lock keyd, change keys and what opens them"},
     {"campaign", cli_campaign,
      "campaign header --customer NAME --id ID --version N --from ADDRESS --to ADDRESS --message-id ID",

@@ -270,3 +270,62 @@ def test_passphrase_alone_opens_a_restored_store(place, parts, ready):
             o.accept()
         o.unseal("passphrase", PHRASE)
         assert o.status()["state"] == "ready"
+
+
+def test_the_command_backs_up_shreds_and_restores(sealpost):
+    s = sealpost.start("keyd")
+
+    def wait(state):
+        harness.wait_for(f"keyd to be {state}", lambda: s.status()["keyd"]["state"] == state)
+    wait("ready")
+    file, key = s.path("keys.backup"), s.path("keys.backup.key")
+    r = s.cli("key", "backup", "--to", file)
+    assert r.returncode == 64 and "--key-file" in r.stderr and not os.path.exists(file)
+    r = s.cli("key", "backup", "--to", file, "--key-file", key, check=True)
+    assert "under key 1" in r.stdout
+    assert [os.stat(f).st_mode & 0o777 for f in (file, key)] == [0o600, 0o600]
+    with open(key) as f:
+        text = f.read()
+    name, store, number, secret = text.split()
+    assert (name, number, len(secret)) == ("sealpost-backup-key-1", "1", 64)
+    with open(file, "rb") as f:
+        b = keyd_backup.read(f.read(), bytes.fromhex(secret))
+    assert b.store.hex() == store
+    r = s.cli("key", "backup", "--to", file, "--key-file", key)  # never overwritten
+    assert r.returncode == 75 and "there already" in r.stderr
+    with open(key) as f:
+        assert f.read() == text
+    s.cli("key", "backup", "--to", file, check=True)  # again under the same key
+    assert "current" in s.cli("key", "backup", "--list", check=True).stdout
+    # shred: not without --yes, not twice
+    assert s.cli("key", "shred", "default").returncode == 64
+    assert s.cli("key", "shred", "nobody", "--yes").returncode == 1
+    assert "gone from keyd" in s.cli("key", "shred", "default", "--yes", check=True).stdout
+    assert s.cli("key", "shred", "default", "--yes").returncode == 1
+
+    def state():
+        return s.cli("key", "shred", "--status", check=True).stdout
+    harness.wait_for("what keyd can do", lambda: "backups" in state())
+    assert "old copies of the store" in state() and "key 1 of backups" in state()
+    s.cli("key", "backup", "--forget", "1", check=True)
+    assert "key 1 of backups" not in state() and "old copies of the store" in state()
+    assert s.cli("key", "backup", "--forget", "7").returncode == 1
+    assert s.cli("key", "backup", "--forget", "x").returncode == 64
+    # restore: into an empty keyd alone, with its key alone
+    assert "has a store" in s.cli("key", "restore", "--from", file).stderr
+    s.stop()
+    for n in ("store.snap", "store.journal"):
+        os.unlink(s.path("keyd", n))
+    s.start("keyd")
+    wait("empty")
+    with open(s.path("wrong.key"), "w") as f:
+        f.write(text.replace(" 1 ", " 2 "))
+    os.chmod(s.path("wrong.key"), 0o600)
+    os.chown(s.path("wrong.key"), s.uid, s.uid)
+    r = s.cli("key", "restore", "--from", file, "--key-file", s.path("wrong.key"))
+    assert r.returncode == 1 and "under key 1" in r.stderr
+    assert "Restored" in s.cli("key", "restore", "--from", file, check=True).stdout
+    s.cli("key", "accept-rollback", "--yes", check=True)
+    wait("ready")
+    log = s.keyd.log_text()
+    assert secret not in log
