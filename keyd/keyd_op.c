@@ -6,6 +6,7 @@
 #include "keyd/keyd_op_held.h"
 #include "keyproto/keyproto_audit.h"
 #include "keyproto/keyproto_backup.h"
+#include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
 #include "keyproto/keyproto_slot.h"
 
@@ -20,7 +21,7 @@ enum asks { PLAIN, NAMED };
 enum record { BY_NUMBER, LOOKS };
 
 static keyd_op_tell tell_slots, tell_slot, tell_slot_add, tell_slot_remove, tell_slot_test;
-static keyd_op_tell tell_customer, tell_key, tell_rotate, tell_proposal, tell_backup;
+static keyd_op_tell tell_customer, tell_dek, tell_key, tell_rotate, tell_proposal, tell_backup;
 
 static const struct row {
 	int (*handler)(struct keyd_op_call *call);
@@ -42,7 +43,7 @@ static const struct row {
     [KEYPROTO_PUBLIC_KEY] = {keyd_op_key_public, IN(READY), NAMED},
     [KEYPROTO_RESEAL_FIELDS] = {keyd_op_field_reseal, IN(READY), NAMED},
     [KEYPROTO_CUSTOMER_KEYS] = {keyd_op_dek_list, IN(READY), PLAIN},
-    [KEYPROTO_DEK_EMPTY] = {keyd_op_dek_empty, IN(READY), PLAIN},
+    [KEYPROTO_DEK_EMPTY] = {keyd_op_dek_empty, IN(READY), PLAIN, BY_NUMBER, tell_dek},
     [KEYPROTO_INIT] = {keyd_op_admin_init, IN(EMPTY), PLAIN, BY_NUMBER, tell_slots},
     [KEYPROTO_UNSEAL] = {keyd_op_unseal, IN(LOCKED), PLAIN, BY_NUMBER, tell_slot},
     [KEYPROTO_LOCK] = {keyd_op_admin_lock, IN(READY) | IN(LOCKED), PLAIN},
@@ -145,6 +146,16 @@ static int tell_customer(struct span body, struct audit_value *v)
 		return ERR_FORMAT;
 	if (keyproto_name_ok(name))
 		*v = (struct audit_value)AUDIT_SPAN(CUSTOMER, name);
+	return 0;
+}
+
+static int tell_dek(struct span body, struct audit_value *v)
+{
+	struct keyproto_dek_empty m;
+
+	if (keyproto_dek_empty_get(body, &m) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_SPAN(CUSTOMER, m.customer);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "keyd/keyd_audit.h"
 #include "keyd/keyd_op.h"
 #include "keyd/keyd_rotate_key.h"
 #include "keyproto/keyproto_dek.h"
@@ -69,6 +70,9 @@ static void rotate_done(struct keyd_change *change, int rc)
 		log_event(LOG_LEVEL_INFO, c->op.late.session->name, "dek-rotated",
 			  "customer=%.*s keyref=%u version=%u", (int)c->n, (const char *)c->name,
 			  dek.keyref, dek.version);
+		keyd_audit_event(k, AUDIT_DEK, AUDIT_SPAN(CUSTOMER, dek.customer),
+				 AUDIT_NUM(KEYREF, dek.keyref), AUDIT_NUM(VERSION, dek.version),
+				 AUDIT_STR(STATE, "active"));
 		keyd_new_epoch(k);
 	}
 	answer(c, rc);
@@ -103,6 +107,9 @@ static void empty_done(struct keyd_change *change, int rc)
 	if (rc == 0) {
 		log_event(LOG_LEVEL_INFO, c->op.late.session->name, "dek-retired",
 			  "customer=%.*s keyref=%u", (int)c->n, (const char *)c->name, c->keyref);
+		keyd_audit_event(change->keyd, AUDIT_DEK,
+				 AUDIT_SPAN(CUSTOMER, span_of(c->name, c->n)),
+				 AUDIT_NUM(KEYREF, c->keyref), AUDIT_STR(STATE, "retired"));
 		keyd_rotate_key_kick(change->keyd);
 	}
 	answer(c, rc);

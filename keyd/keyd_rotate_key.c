@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "evt/evt_timer.h"
+#include "keyd/keyd_audit.h"
 
 #define LOOK_MAX (60 * CLOCK_SEC)
 #define LOOK_MIN (CLOCK_SEC / 20)
@@ -16,7 +17,8 @@
 #define BATCH	 32 /* keys whose state one change moves on */
 
 struct step { /* of a change, to be told when it is done */
-	const char *event;
+	unsigned type;	 /* KEYD_RECORD_KEY_STATE, _DEK_STATE */
+	unsigned state;	 /* what it became */
 	uint32_t number; /* version, or key reference */
 	size_t n;
 	uint8_t label[KEYPROTO_NAME_MAX];
@@ -89,6 +91,20 @@ static int64_t action_of(const struct keyd *k, const struct keyd_ring_info *info
 	return info->changed + period - conf->overlap;
 }
 
+/* events: key-next key-activated key-destroyed */
+static void say_key(struct keyd *k, struct span label, uint32_t version, unsigned state)
+{
+	static const char *const events[] = {[KEYD_RECORD_NEXT] = "key-next",
+					     [KEYD_RECORD_ACTIVE] = "key-activated",
+					     [KEYD_RECORD_DESTROYED] = "key-destroyed"};
+
+	log_event(LOG_LEVEL_INFO, NULL, events[state], "label=%.*s version=%" PRIu32, (int)label.n,
+		  (const char *)label.p, version);
+	keyd_audit_event(k, AUDIT_SIGNING_KEY, AUDIT_SPAN(LABEL, label),
+			 AUDIT_NUM(VERSION, version),
+			 AUDIT_STR(STATE, keyd_record_state_name(state)));
+}
+
 /* --- further versions */
 
 static void generate(struct keyd_pool_job *job)
@@ -133,8 +149,7 @@ static void next_changed(struct keyd_change *c, int rc)
 
 	if (rc == 0 && keyd_ring_key_in(c->keyd->ring, span_of(n->label, n->n), KEYD_RECORD_NEXT,
 					&info) == 0)
-		log_event(LOG_LEVEL_INFO, NULL, "key-next", "label=%.*s version=%" PRIu32, (int)n->n,
-			  (const char *)n->label, info.version);
+		say_key(c->keyd, info.label, info.version, KEYD_RECORD_NEXT);
 	next_done(n, rc);
 }
 
@@ -194,13 +209,12 @@ int keyd_rotate_key_promote(struct keyd_change *c, struct span label)
 	return put_state(c, label, info.version, KEYD_RECORD_ACTIVE);
 }
 
-void keyd_rotate_key_promoted(const struct keyd *k, struct span label)
+void keyd_rotate_key_promoted(struct keyd *k, struct span label)
 {
 	struct keyd_ring_info info;
 
 	if (keyd_ring_key(k->ring, label, &info) == 0)
-		log_event(LOG_LEVEL_INFO, NULL, "key-activated", "label=%.*s version=%" PRIu32,
-			  (int)label.n, (const char *)label.p, info.version);
+		say_key(k, label, info.version, KEYD_RECORD_ACTIVE);
 }
 
 struct due {
@@ -218,12 +232,13 @@ static void later(struct due *d, int64_t when)
 		d->next = when;
 }
 
-static void note(struct due *d, const char *event, uint32_t number, struct span label)
+static void note(struct due *d, unsigned type, unsigned state, uint32_t number, struct span label)
 {
 	struct keyd_rotate_key *r = d->keyd->rotate_key;
 	struct step *s = &r->steps[r->step_count++];
 
-	s->event = event;
+	s->type = type;
+	s->state = state;
 	s->number = number;
 	s->n = label.n;
 	memcpy(s->label, label.p, label.n);
@@ -252,10 +267,11 @@ static int look_at_key(void *arg, const struct keyd_ring_info *info)
 		struct keyd_ring_info next = *info;
 		(void)keyd_ring_key_in(d->keyd->ring, info->label, KEYD_RECORD_NEXT, &next);
 		d->rc = keyd_rotate_key_promote(d->change, info->label);
-		note(d, "key-activated", next.version, info->label);
+		note(d, KEYD_RECORD_KEY_STATE, KEYD_RECORD_ACTIVE, next.version, info->label);
 	} else {
 		d->rc = put_state(d->change, info->label, info->version, KEYD_RECORD_DESTROYED);
-		note(d, "key-destroyed", info->version, info->label);
+		note(d, KEYD_RECORD_KEY_STATE, KEYD_RECORD_DESTROYED, info->version,
+		     info->label);
 	}
 	return d->rc < 0 || d->count >= BATCH;
 }
@@ -294,7 +310,7 @@ static void look_at_deks(struct due *d)
 		if (!d->change)
 			continue;
 		d->rc = put_dek(d->change, keyref, d->now);
-		note(d, "dek-destroyed", keyref, dek.customer);
+		note(d, KEYD_RECORD_DEK_STATE, KEYD_RECORD_DESTROYED, keyref, dek.customer);
 	}
 }
 
@@ -318,7 +334,16 @@ static int due_make(struct keyd_change *c)
 	return d.rc;
 }
 
-/* events: key-activated key-destroyed dek-destroyed */
+static void say_dek(struct keyd *k, const struct step *s)
+{
+	struct span customer = span_of(s->label, s->n);
+
+	log_event(LOG_LEVEL_INFO, NULL, "dek-destroyed", "customer=%.*s keyref=%" PRIu32, (int)s->n,
+		  (const char *)s->label, s->number);
+	keyd_audit_event(k, AUDIT_DEK, AUDIT_SPAN(CUSTOMER, customer), AUDIT_NUM(KEYREF, s->number),
+			 AUDIT_STR(STATE, keyd_record_state_name(s->state)));
+}
+
 static void due_done(struct keyd_change *c, int rc)
 {
 	struct keyd *k = c->keyd;
@@ -326,19 +351,20 @@ static void due_done(struct keyd_change *c, int rc)
 	int deks = 0;
 
 	r->changing = 0;
-	for (unsigned i = 0; rc == 0 && i < r->step_count; i++) {
+	if (rc < 0)
+		return;
+	for (unsigned i = 0; i < r->step_count; i++) {
 		const struct step *s = &r->steps[i];
-		int dek = !strcmp(s->event, "dek-destroyed");
-		log_event(LOG_LEVEL_INFO, NULL, s->event, "%s=%.*s %s=%" PRIu32,
-			  dek ? "customer" : "label", (int)s->n, (const char *)s->label,
-			  dek ? "keyref" : "version", s->number);
-		deks |= dek;
-		r->destroyed |= strcmp(s->event, "key-activated") != 0;
+		if (s->type == KEYD_RECORD_DEK_STATE)
+			say_dek(k, s);
+		else
+			say_key(k, span_of(s->label, s->n), s->number, s->state);
+		deks |= s->type == KEYD_RECORD_DEK_STATE;
+		r->destroyed |= s->state == KEYD_RECORD_DESTROYED;
 	}
 	if (deks)
 		keyd_new_epoch(k);
-	if (rc == 0)
-		keyd_rotate_key_kick(k);
+	keyd_rotate_key_kick(k);
 }
 
 static int rewrite_make(struct keyd_change *c)

@@ -48,8 +48,8 @@ struct keyd_rotate_key_next {
 void keyd_rotate_key_next(struct keyd *k, struct keyd_rotate_key_next *next);
 /* From a change's make: NEXT of the label becomes ACTIVE. ERR_BADSTATE: there is none. */
 int keyd_rotate_key_promote(struct keyd_change *c, struct span label);
-/* Logs that it did. */
-void keyd_rotate_key_promoted(const struct keyd *k, struct span label);
+/* Says in both logs that it did. */
+void keyd_rotate_key_promoted(struct keyd *k, struct span label);
 
 /* Keys that are due, and that others must act for. */
 void keyd_rotate_key_warnings(const struct keyd *k, void (*put)(void *arg, const char *text),
