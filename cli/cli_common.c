@@ -135,6 +135,9 @@ int cli_keyd_failed(int err)
 		return cli_fail(EXIT_ENVIRONMENT, "keyd is locked: \"sealpost key unseal\" opens it");
 	case ERR_AUTH:
 		return cli_fail(CLI_NOT_THERE, "keyd refuses: what was given opens nothing");
+	case ERR_QUORUM:
+		return cli_fail(EXIT_ENVIRONMENT, "not done yet: kept as a proposal until others approve; see "
+						  "\"sealpost key proposals\"");
 	case ERR_BUSY:
 		return cli_fail(EXIT_ENVIRONMENT, "keyd makes you wait after a failed try: again in a while");
 	default:

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/cli_audit.h"
 #include "cli/cli_backup.h"
 #include "cli/cli_key_version.h"
+#include "cli/cli_officer.h"
 #include "cli/cli_shred.h"
 #include "cli/cli_slot.h"
 #include "core/err.h"
@@ -71,6 +73,13 @@ static const struct {
     {"shred", cli_shred},
     {"backup", cli_backup},
     {"restore", cli_backup_restore},
+    {"audit", cli_audit},
+    {"history", cli_audit_history},
+    {"proposals", cli_officer_proposals},
+    {"approve", cli_officer_approve},
+    {"withdraw", cli_officer_withdraw},
+    {"selftest", cli_officer_selftest},
+    {"zeroize", cli_officer_zeroize},
 };
 
 int cli_key(struct cli *c, int argc, char **argv)

@@ -448,19 +448,25 @@ static void write_sums(struct keyd_audit *a)
 	keyd_audit_sum_reset(s);
 }
 
+/* What is kept goes behind what waits. */
+static void try_again(struct keyd_audit *a)
+{
+	if (!a->kept)
+		return;
+	*a->last = a->kept;
+	a->last = a->last_kept;
+	a->kept = NULL;
+	a->last_kept = &a->kept;
+	a->kept_bytes = 0;
+}
+
 void keyd_audit_tick(struct keyd *k)
 {
 	struct keyd_audit *a = k->audit;
 
 	if (!a)
 		return;
-	if (a->kept) {
-		*a->last = a->kept;
-		a->last = a->last_kept;
-		a->kept = NULL;
-		a->last_kept = &a->kept;
-		a->kept_bytes = 0;
-	}
+	try_again(a);
 	if (a->writable && clock_mono() >= a->minute) {
 		a->minute = clock_mono() + MINUTE;
 		write_sums(a);
@@ -508,6 +514,7 @@ void keyd_audit_close(struct keyd *k)
 
 	if (!a)
 		return;
+	try_again(a);
 	write_sums(a);
 	keyd_audit_event(k, AUDIT_STOP, AUDIT_STR(STATE, keyproto_state_name(k->state)));
 	while (a->running)

@@ -26,6 +26,8 @@ struct keyd_crypto_key {
 	EVP_PKEY *pkey;
 };
 
+static atomic_uint live; /* keys that are in memory */
+
 static const struct kind {
 	unsigned type;
 	const char *name; /* OpenSSL's */
@@ -188,6 +190,7 @@ static int key_new(unsigned type, EVP_PKEY *pkey, struct keyd_crypto_key **out)
 		return ERR_NOMEM;
 	}
 	atomic_init(&k->refs, 1);
+	atomic_fetch_add(&live, 1);
 	k->type = type;
 	k->pkey = pkey;
 	*out = k;
@@ -206,6 +209,7 @@ void keyd_crypto_free(struct keyd_crypto_key *k)
 		return;
 	EVP_PKEY_free(k->pkey);
 	free(k);
+	atomic_fetch_sub(&live, 1);
 }
 
 /* What is signed with the new key must verify with the public part alone. */
@@ -443,7 +447,7 @@ int keyd_crypto_verify(struct span spki, unsigned alg, struct span data, struct 
 	return ok ? 0 : ERR_AUTH;
 }
 
-size_t keyd_crypto_in_use(void)
+unsigned keyd_crypto_live(void)
 {
-	return CRYPTO_secure_used();
+	return atomic_load(&live);
 }

@@ -49,8 +49,8 @@ int keyd_crypto_may(unsigned type, unsigned alg);
 /* 1 if a signature takes long enough that it belongs on a worker thread. */
 int keyd_crypto_slow(unsigned type);
 
-/* Bytes of private numbers in OpenSSL's locked heap. */
-size_t keyd_crypto_in_use(void);
+/* How many private keys are in memory. */
+unsigned keyd_crypto_live(void);
 
 /* Signs data (not a digest). Length of the signature, at most KEYD_CRYPTO_SIG_MAX, or ERR_*. */
 int keyd_crypto_sign(const struct keyd_crypto_key *k, unsigned alg, struct span data,

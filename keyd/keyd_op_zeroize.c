@@ -29,14 +29,15 @@ static void zero_work(struct keyd_pool_job *job)
 /* 1 if no key is left in memory. */
 static int put_memory(struct buf *out)
 {
-	size_t used, taken, clean, openssl = keyd_crypto_in_use();
-	int wiped = secret_check(&clean) == 0 && openssl == 0;
+	unsigned keys = keyd_crypto_live();
+	size_t used, taken, clean;
+	int wiped = secret_check(&clean) == 0 && keys == 0;
 
 	secret_usage(&used, &taken);
 	buf_putf(out,
 		 "{\"wiped\":%s,\"checked_bytes\":%zu,\"in_use_bytes\":%zu,"
-		 "\"openssl_bytes\":%zu}",
-		 wiped ? "true" : "false", clean, used, openssl);
+		 "\"private_keys\":%u}",
+		 wiped ? "true" : "false", clean, used, keys);
 	return wiped;
 }
 

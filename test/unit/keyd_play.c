@@ -17,8 +17,8 @@ static int load(struct keyd_play *p, const char *slots)
 	snprintf(text, sizeof(text),
 		 "state: %s/state\nsocket: a.sock\nadmin_socket: b.sock\nslots: %s\n"
 		 "peers: {\"1\": relay}\nlimits: {derive_existing: 100, derive_burst: 300}\n"
-		 "tamper: {denied: 0}\n",
-		 *p->dir ? p->dir : "/nonexistent", slots);
+		 "tamper: {denied: 0}\naudit: %s/state/audit\n",
+		 *p->dir ? p->dir : "/nonexistent", slots, *p->dir ? p->dir : "/nonexistent");
 	rc = keyd_conf_parse("test", span_str(text), &conf, err);
 	if (rc < 0) {
 		fprintf(stderr, "%s\n", err);
