@@ -13,6 +13,7 @@
 #include "core/secret.h"
 #include "keyd/keyd_anchor.h"
 #include "keyd/keyd_op_backup.h"
+#include "keyd/keyd_recall.h"
 #include "keyd/keyd_ring_anchor.h"
 #include "keyd/keyd_rotate_key.h"
 #include "keyd/keyd_selftest.h"
@@ -413,6 +414,7 @@ void keyd_restored(struct keyd *k)
 {
 	keyd_store_settle(k->store);
 	enter(k, KEYPROTO_LOCKED, "restored from a backup");
+	keyd_recall(k);
 	keyd_open_slots(k);
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "keyd/keyd_recall.h"
 #include "keyd/keyd_ring_start.h"
 #include "keyd/keyd_ring_tomb.h"
 
@@ -80,6 +81,7 @@ int keyd_op_accept(struct keyd_op_call *call)
 		return ERR_BUSY;
 	if (!k->witness.why)
 		return ERR_BADSTATE;
+	keyd_recall(k);
 	k->witness.accepted = 1;
 	log_event(LOG_LEVEL_WARN, call->session->name, "rollback-accepted", "uid=%u",
 		  (unsigned)call->session->uid);

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/hex.h"
 #include "core/log.h"
 #include "evt/evt_timer.h"
 #include "keyd/keyd.h"
@@ -101,11 +102,29 @@ static void stepped(struct keyd_shred *s, const char *step, int rc)
 	s->wait = s->wait * 2 < TRY_LATEST ? s->wait * 2 : TRY_LATEST;
 }
 
-static void say(const struct keyd_ring_tomb *t)
+/* The token goes along, so that the audit log is a witness. */
+static void record(struct keyd *k, uint32_t i, const struct keyd_ring_tomb *t)
+{
+	char text[HEX_SIZE(KEYD_RECORD_TOMB_TOKEN_MAX)];
+	struct buf token;
+
+	buf_init(&token, KEYD_RECORD_TOMB_TOKEN_MAX);
+	if (keyd_ring_tomb_get(k->ring, i, &token) == 0) {
+		hex_encode(text, buf_ptr(&token), buf_size(&token));
+		keyd_audit_event(k, AUDIT_SHRED, AUDIT_SPAN(CUSTOMER, t->customer),
+				 AUDIT_STR(STATE, keyd_record_tomb_state_name(t->state)),
+				 AUDIT_STR(TOKEN, text));
+	}
+	buf_clear(&token);
+}
+
+static void say(struct keyd *k, uint32_t i, const struct keyd_ring_tomb *t)
 {
 	log_event(LOG_LEVEL_WARN, NULL, "customer-shredded", "customer=%.*s state=%s",
 		  (int)t->customer.n, (const char *)t->customer.p,
 		  keyd_record_tomb_state_name(t->state));
+	if (k->audit)
+		record(k, i, t);
 }
 
 /* --- Records: tombstones in state from come into state to, if may_step. */
@@ -184,7 +203,7 @@ static void step_done(struct keyd_change *c, int rc)
 	for (uint32_t i = 0; rc == 0 && i < keyd_ring_tomb_count(c->keyd->ring); i++) {
 		keyd_ring_tomb_at(c->keyd->ring, i, &t);
 		if (t.state == s->to && t.changed == s->now)
-			say(&t);
+			say(c->keyd, i, &t);
 	}
 	stepped(s, keyd_record_tomb_state_name(s->to), rc);
 }
@@ -390,9 +409,15 @@ int keyd_shred_order(struct keyd_change *c, struct span customer)
 
 void keyd_shred_dead(struct keyd *k, struct span customer)
 {
-	struct keyd_ring_tomb t = {.customer = customer, .state = KEYD_RECORD_TOMB_DEAD};
+	struct keyd_ring_tomb t;
 
-	say(&t);
+	for (uint32_t i = keyd_ring_tomb_count(k->ring); i > 0; i--) {
+		keyd_ring_tomb_at(k->ring, i - 1, &t);
+		if (!span_equal(t.customer, customer))
+			continue;
+		say(k, i - 1, &t);
+		break;
+	}
 	keyd_new_epoch(k);
 	keyd_shred_look(k->shred);
 }

@@ -60,6 +60,7 @@ enum audit_kind {
 	X(COUNT, "count", NUM)                                                                     \
 	X(FAILED, "failed", NUM)                                                                   \
 	X(PROPOSAL, "proposal", NUM)                                                               \
+	X(TOKEN, "token", HEX) /* of a tombstone */							\
 	X(DIGEST, "digest", HEX)                                                                   \
 	X(HAVE, "have", NUM)                                                                       \
 	X(NEED, "need", NUM)                                                                       \

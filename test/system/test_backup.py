@@ -329,3 +329,20 @@ def test_the_command_backs_up_shreds_and_restores(sealpost):
     wait("ready")
     log = s.keyd.log_text()
     assert secret not in log
+
+
+def test_the_audit_log_remembers_who_is_dead(place, parts, ready):
+    with ready.keyd.officer() as o:
+        data, _, secret = o.backup()
+        o.shred(DOOMED)
+    ready.until(DOOMED, "backups")
+    ready.keyd.stop()
+    for n in ("store.snap", "store.journal"):  # the store is lost, the audit log is not
+        os.unlink(ready.keyd.file(n))
+    ready.keyd.start()
+    with ready.keyd.officer() as o:
+        o.restore(data, secret)
+        with refused(wire.E_ROLLBACK):
+            o.unseal("file")
+        o.accept()
+    assert derive(ready.keyd, DOOMED, NEIGHBOUR, OTHER) == [wire.E_GONE, 0, 0]
