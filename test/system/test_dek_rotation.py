@@ -5,6 +5,7 @@ import os
 import smtplib
 import sqlite3
 import struct
+import subprocess
 import threading
 import time
 
@@ -271,6 +272,93 @@ def test_kill_9_and_lock_at_any_step(place, parts):
         for dek in c.customer_keys("default")[1:]:
             c.dek_empty("default", dek.keyref)
         harness.wait_for("one DEK to be left", lambda: len(c.customer_keys("default")) == 1)
+
+
+class Orders:
+    """Everything that changes versions, one order after the other; how far it came is what was answered."""
+
+    def __init__(self, k):
+        self.k, self.done, self.sealed = k, 0, []
+
+    def run(self):
+        with self.k.officer() as o, self.k.relay() as c:
+            for order in (lambda: self.sealed.append(self.seal(c)), lambda: o.rotate("key", "tls/relay"),
+                          lambda: o.rotate("key", "tls/relay", 1), lambda: o.rotate("dek", "default"),
+                          lambda: self.sealed.append(self.seal(c)), lambda: self.reseal(c), lambda: self.empty(c),
+                          lambda: harness.wait_for("the end of what is old", lambda: len(
+                              c.customer_keys("default")) == 1 and o.versions("tls/relay")[1] == "destroyed")):
+                order()
+                self.done += 1
+
+    @staticmethod
+    def seal(c):
+        (status, sealed), = c.fields("seal-fields", "default", "field", [(b"row", b"value")])
+        assert status == 0
+        return sealed
+
+    def reseal(self, c):
+        self.sealed = [c.fields("reseal-fields", "default", "field", [(b"row", s)])[0][1] for s in self.sealed]
+
+    @staticmethod
+    def empty(c):
+        for dek in c.customer_keys("default")[1:]:
+            c.dek_empty("default", dek.keyref)
+
+
+def test_every_step_of_writing_may_be_the_last(place, parts):
+    """keyd dies at the first, second, third ... step of writing its files; each time all that was answered holds, and
+    the orders can be carried to their end."""
+    k = Keyd(place, slots=FILE, extra="rotation: {grace: 0, overlap: 0, kek: 0}\n").start()
+    parts.append(k)
+    with k.officer() as o:
+        o.init(("file",))
+        o.customer_add("default")
+        o.key_add("tls/relay", "ec-p256")
+    k.stop()
+    before = os.path.join(place, "before")
+    subprocess.run(["cp", "-a", k.state, before], check=True)
+    keyd, faulty = k.process.argv[0], harness.program("keyd_faulty")
+    deaths, died = 0, True
+    while died:
+        deaths += 1
+        assert deaths < 200
+        subprocess.run(["rm", "-rf", k.state], check=True)
+        subprocess.run(["cp", "-a", before, k.state], check=True)
+        orders = Orders(k)
+        k.process.argv[0], k.process.env = faulty, {"SEALPOST_FAULT": str(deaths)}
+        died = True
+        try:
+            k.start()
+            orders.run()
+            died = False
+        except (harness.Failure, OSError, EOFError):
+            harness.wait_for("keyd's death", lambda: not k.process.running())
+        k.kill()
+        k.process.argv[0], k.process.env = keyd, None
+        k.start()
+        with k.officer() as o, k.relay() as c:
+            versions = o.versions("tls/relay")
+            assert list(versions.values()).count("active") == 1
+            # what was answered is there
+            assert len(versions) == 2 or orders.done < 2
+            assert versions.get(2) == "active" or orders.done < 3
+            assert c.customer_keys("default")[0].version == 2 or orders.done < 4
+            for sealed in orders.sealed:
+                assert c.fields("open-fields", "default", "field", [(b"row", sealed)]) == [(0, b"value")]
+            # and on it goes
+            if 2 not in versions:
+                o.rotate("key", "tls/relay")
+            if o.versions("tls/relay")[2] == "next":
+                o.rotate("key", "tls/relay", 1)
+            orders.reseal(c)
+            orders.empty(c)
+            harness.wait_for("the end of what is old", lambda: len(c.customer_keys("default")) == 1
+                             and o.versions("tls/relay") == {1: "destroyed", 2: "active"})
+            for sealed in orders.sealed:
+                assert c.fields("open-fields", "default", "field", [(b"row", sealed)]) == [(0, b"value")]
+        k.stop()
+        k.read_store()
+    assert deaths > 20 and orders.done == 8
 
 
 def quiet(fn):
