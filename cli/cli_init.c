@@ -318,7 +318,7 @@ static int make_store(const struct init *in, struct keyproto_client_sync *k)
 	if (rc < 0)
 		return cli_keyd_failed(rc);
 	puts("Keys        root, 256 key-encryption keys");
-	return made.count ? cli_shares_deliver(in->shares_out, &made, in->need) : 0;
+	return made.count ? cli_shares_deliver(in->shares_out, &made) : 0;
 }
 
 static int make_keys(const struct init *in, struct keyproto_client_sync *k)

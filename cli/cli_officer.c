@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/cli_shares.h"
+#include "cli/cli_slot.h"
 #include "core/err.h"
 #include "core/hex.h"
 #include "core/num.h"
@@ -65,36 +67,82 @@ int cli_officer_proposals(struct cli *c, int argc, char **argv)
 	return rc;
 }
 
-static int vote(struct cli *c, int argc, char **argv, uint16_t op)
+/* What the operation of a proposal answered, which was approved. */
+static int print_done(struct span reply, int made_slot, const char *out)
 {
-	struct keyproto_client_sync *k;
-	struct span reply;
-	uint64_t number;
-	int rc;
+	uint32_t id;
 
-	if (argc != 2 || num_parse_u64(span_str(argv[1]), &number) < 0 || !number)
-		return cli_usage("key");
-	k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
-	if (!k)
+	if (made_slot)
+		return cli_slot_made(reply, out, &id);
+	if (reply.n && reply.p[0] == '{')
+		printf("Done: %.*s\n", (int)reply.n, (const char *)reply.p);
+	else
+		puts("Done.");
+	return 0;
+}
+
+/* 1 if this proposal makes a slot, whose shares the last who approves is told; -1 after saying why not. */
+static int makes_slot(struct keyproto_client_sync *k, uint64_t number)
+{
+	struct span reply;
+	json_t *j, *p;
+	int rc, yes = 0;
+	size_t i;
+
+	keyproto_client_sync_begin(k);
+	rc = keyproto_client_sync_call(k, KEYPROTO_PROPOSALS, &reply);
+	if (rc < 0) {
+		cli_keyd_failed(rc);
+		return -1;
+	}
+	j = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
+	json_array_foreach(json_object_get(j, "proposals"), i, p)
+		yes |= (uint64_t)cli_number(p, "number") == number && !strcmp(cli_text(p, "op"), "slot-add");
+	json_decref(j);
+	return yes;
+}
+
+static int vote_with(struct keyproto_client_sync *k, uint64_t number, uint16_t op, const char *out)
+{
+	int made_slot = op == KEYPROTO_APPROVE ? makes_slot(k, number) : 0, rc;
+	struct span reply;
+
+	if (made_slot < 0)
 		return EXIT_ENVIRONMENT;
+	if (made_slot && (rc = cli_shares_check(out, KEYPROTO_SHARES_MAX)) != 0)
+		return rc;
 	keyproto_audit_number_put(keyproto_client_sync_begin(k), number);
 	rc = keyproto_client_sync_call(k, op, &reply);
-	if (rc == ERR_QUORUM)
+	if (rc == 0 && op == KEYPROTO_APPROVE)
+		return print_done(reply, made_slot, out);
+	if (rc == 0)
+		puts("Withdrawn.");
+	else if (rc == ERR_QUORUM)
 		puts("Approved; others must approve, too.");
 	else if (rc == ERR_EXISTS)
 		cli_fail(0, "you have approved that already: others must");
 	else if (rc == ERR_NOTFOUND)
 		cli_fail(0, "there is no such proposal (any more)");
-	else if (rc == 0 && op == KEYPROTO_WITHDRAW)
-		puts("Withdrawn.");
-	else if (rc == 0 && reply.n && reply.p[0] == '{') /* the operation's own answer */
-		printf("Done: %.*s\n", (int)reply.n, (const char *)reply.p);
-	else if (rc == 0)
-		puts("Done.");
 	else
 		cli_keyd_failed(rc);
-	keyproto_client_sync_free(k);
 	return rc == ERR_NOTFOUND || rc == ERR_EXISTS ? CLI_NOT_THERE : rc < 0 && rc != ERR_QUORUM ? EXIT_ENVIRONMENT : 0;
+}
+
+static int vote(struct cli *c, int argc, char **argv, uint16_t op)
+{
+	const char *out = op == KEYPROTO_APPROVE && argc == 4 && !strcmp(argv[2], "--out") ? argv[3] : NULL;
+	struct keyproto_client_sync *k;
+	uint64_t number;
+	int rc;
+
+	if ((argc != 2 && !out) || num_parse_u64(span_str(argv[1]), &number) < 0 || !number)
+		return cli_usage("key");
+	k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
+	if (!k)
+		return EXIT_ENVIRONMENT;
+	rc = vote_with(k, number, op, out);
+	keyproto_client_sync_free(k);
+	return rc;
 }
 
 int cli_officer_approve(struct cli *c, int argc, char **argv)

@@ -65,8 +65,20 @@ static int write_files(const char *dir, const struct keyproto_slot_made *made)
 	return rc < 0 ? cli_fail(EXIT_ENVIRONMENT, "%s: %s", dir, err_text(rc)) : 0;
 }
 
-int cli_shares_deliver(const char *dir, const struct keyproto_slot_made *made, unsigned need)
+/* How many open: each share says it. */
+static unsigned need_of(const struct keyproto_slot_made *made)
 {
+	char head[32];
+	unsigned need = 0;
+
+	snprintf(head, sizeof(head), "%.*s", (int)made->shares[0].n, (const char *)made->shares[0].p);
+	return sscanf(head, "sealpost-share-1-%u-", &need) == 1 ? need : made->count;
+}
+
+int cli_shares_deliver(const char *dir, const struct keyproto_slot_made *made)
+{
+	const unsigned need = need_of(made);
+
 	if (dir) {
 		int rc = write_files(dir, made);
 		if (rc == 0)

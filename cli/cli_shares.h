@@ -14,6 +14,6 @@ int cli_shares_parse(const char *text, uint8_t *need, uint8_t *of);
  * code after saying why. */
 int cli_shares_check(const char *dir, unsigned of);
 /* Writes DIR/share-1 .. share-N, or prints. 0, or an exit code after saying why. */
-int cli_shares_deliver(const char *dir, const struct keyproto_slot_made *made, unsigned need);
+int cli_shares_deliver(const char *dir, const struct keyproto_slot_made *made);
 
 #endif

@@ -46,7 +46,10 @@ int cli_slot_failed(int err)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].err == err)
 			return cli_fail(rows[i].code, "%s", rows[i].text);
-	return cli_keyd_failed(err);
+	if (err != ERR_QUORUM)
+		return cli_keyd_failed(err);
+	puts("Kept as a proposal: other officers must approve it. See \"sealpost key proposals\".");
+	return 0;
 }
 
 json_t *cli_slot_status(struct keyproto_client_sync *k)
@@ -219,24 +222,32 @@ static int remove_slot(struct keyproto_client_sync *k, uint32_t id)
 	return rc < 0 ? rc : keyproto_client_sync_call(k, KEYPROTO_SLOT_REMOVE, &reply);
 }
 
-static int add_with(struct add *a, struct keyproto_client_sync *k)
+int cli_slot_made(struct span reply, const char *out, uint32_t *id)
 {
 	struct keyproto_slot_made made;
+	int rc = keyproto_slot_made_get(reply, &made);
+
+	*id = 0;
+	if (rc < 0)
+		return cli_keyd_failed(rc);
+	*id = made.id;
+	printf("Slot        %u\n", (unsigned)made.id);
+	return made.count ? cli_shares_deliver(out, &made) : 0;
+}
+
+static int add_with(struct add *a, struct keyproto_client_sync *k)
+{
 	struct span reply;
+	uint32_t id;
 	int rc = keyproto_slot_add_put(keyproto_client_sync_begin(k), &a->m);
 
 	if (rc == 0)
 		rc = keyproto_client_sync_call(k, KEYPROTO_SLOT_ADD, &reply);
-	if (rc == 0)
-		rc = keyproto_slot_made_get(reply, &made);
 	if (rc < 0)
 		return cli_slot_failed(rc);
-	printf("Slot        %u, %s\n", (unsigned)made.id, methods[a->method]);
-	if (made.count) {
-		rc = cli_shares_deliver(a->out, &made, a->m.need);
-		if (rc != 0 && remove_slot(k, made.id) == 0)
-			fprintf(stderr, "sealpost: slot %u was removed again\n", (unsigned)made.id);
-	}
+	rc = cli_slot_made(reply, a->out, &id);
+	if (rc != 0 && id && remove_slot(k, id) == 0)
+		fprintf(stderr, "sealpost: slot %u was removed again\n", (unsigned)id);
 	return rc;
 }
 
