@@ -17,11 +17,13 @@
 /* Whether the operation asks keyd_permit itself, with its subject. */
 enum asks { PLAIN, NAMED };
 
-/* What the audit log says of it: by its number (see keyd_op.h), or only how often. */
-enum record { BY_NUMBER, LOOKS };
+/* What the audit log says of it: by its number (see keyd_op.h); only how often; or one of the two,
+ * as its tell says by returning LOOKS. */
+enum record { BY_NUMBER, LOOKS, BY_BODY };
 
 static keyd_op_tell tell_slots, tell_slot, tell_slot_add, tell_slot_remove, tell_slot_test;
 static keyd_op_tell tell_customer, tell_dek, tell_key, tell_rotate, tell_proposal, tell_backup;
+static keyd_op_tell tell_backup_part, tell_restore_part;
 
 static const struct row {
 	int (*handler)(struct keyd_op_call *call);
@@ -57,10 +59,10 @@ static const struct row {
     [KEYPROTO_SHRED] = {keyd_op_shred, IN(READY), PLAIN, BY_NUMBER, tell_customer,
 			KEYD_QUORUM_SHRED},
     [KEYPROTO_SHREDS] = {keyd_op_shreds, IN(READY), PLAIN, LOOKS},
-    [KEYPROTO_BACKUP] = {keyd_op_backup, IN(READY), PLAIN, LOOKS}, /* says itself what it made */
+    [KEYPROTO_BACKUP] = {keyd_op_backup, IN(READY), PLAIN, BY_BODY, tell_backup_part},
     [KEYPROTO_BACKUP_FORGET] = {keyd_op_backup_forget, IN(READY), PLAIN, BY_NUMBER,
 				tell_backup},
-    [KEYPROTO_RESTORE] = {keyd_op_restore, IN(EMPTY), PLAIN, LOOKS}, /* as BACKUP */
+    [KEYPROTO_RESTORE] = {keyd_op_restore, IN(EMPTY), PLAIN, BY_BODY, tell_restore_part},
     [KEYPROTO_ROTATION] = {keyd_op_rotation, IN(READY), PLAIN},
     [KEYPROTO_SLOT_ADD] = {keyd_op_slot_add, IN(READY), PLAIN, BY_NUMBER, tell_slot_add,
 			   KEYD_QUORUM_SLOT},
@@ -185,6 +187,28 @@ static int tell_rotate(struct span body, struct audit_value *v)
 	return 0;
 }
 
+/* Only its beginning makes a backup; the rest fetches it. */
+static int tell_backup_part(struct span body, struct audit_value *v)
+{
+	struct keyproto_backup m;
+
+	if (keyproto_backup_get(body, &m) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_STR(STATE, "begin");
+	return m.what == KEYPROTO_BACKUP_BEGIN ? 0 : LOOKS;
+}
+
+/* Only the piece that brings the secret changes anything. */
+static int tell_restore_part(struct span body, struct audit_value *v)
+{
+	struct keyproto_restore m;
+
+	if (keyproto_restore_get(body, &m) < 0)
+		return ERR_FORMAT;
+	*v = (struct audit_value)AUDIT_STR(STATE, "end");
+	return m.secret.n ? 0 : LOOKS;
+}
+
 static int tell_proposal(struct span body, struct audit_value *v)
 {
 	uint64_t number;
@@ -234,7 +258,11 @@ unsigned keyd_op_needed(const struct keyd *k, unsigned op)
 
 static int is_recorded(const struct keyd_op_call *call, const struct row *row)
 {
-	return call->op >= KEYPROTO_INIT && row->record == BY_NUMBER && call->keyd->audit;
+	struct audit_value values[KEYD_OP_TELL_MAX + 1] = {{0}};
+
+	if (call->op < KEYPROTO_INIT || row->record == LOOKS || !call->keyd->audit)
+		return 0;
+	return row->record == BY_NUMBER || row->tell(call->body, values) != LOOKS;
 }
 
 /* It is done at once, and counted. */

@@ -246,6 +246,9 @@ static void add_end(struct slot_job *j, int rc)
 
 	k->trying = 0;
 	if (rc == 0) {
+		keyd_audit_event(k, AUDIT_SLOT, AUDIT_NUM(SLOT, j->slot.id),
+				 AUDIT_STR(METHOD, keyd_root_method_name(j->slot.method)),
+				 AUDIT_STR(STATE, "added"));
 		log_event(LOG_LEVEL_INFO, s->name, "slot-added", "slot=%u method=%s uid=%u",
 			  (unsigned)j->slot.id, keyd_root_method_name(j->slot.method),
 			  (unsigned)s->uid);
@@ -379,6 +382,9 @@ static void remove_done(struct keyd_change *c, int rc)
 	const struct keyd_session *s = r->op.late.session;
 
 	if (rc == 0) {
+		keyd_audit_event(c->keyd, AUDIT_SLOT, AUDIT_NUM(SLOT, r->id),
+				 AUDIT_STR(METHOD, keyd_root_method_name(r->method)),
+				 AUDIT_STR(STATE, "removed"));
 		log_event(LOG_LEVEL_WARN, s->name, "slot-removed", "slot=%u method=%s uid=%u",
 			  (unsigned)r->id, keyd_root_method_name(r->method), (unsigned)s->uid);
 		warn(c->keyd, s);

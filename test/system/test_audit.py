@@ -94,6 +94,9 @@ def test_every_class_of_operation_is_recorded(keyd):
             m.mac("default", "campaign/1", b"data")
         with refused(wire.E_EXISTS):
             o.customer_add("default")
+        o.call("slot-remove", struct.pack(">I", 1))
+        o.call("rotation", bytes([1]))
+        o.call("schedule", struct.pack(">BI", 1, 0))
         o.call("selftest")
         o.lock()
         with refused(wire.E_AUTH):
@@ -112,7 +115,8 @@ def test_every_class_of_operation_is_recorded(keyd):
     ops = [(i["op"], i.get("customer") or i.get("label")) for i in intents]
     assert [o for o in ops if o[0] != "unseal"] == [
         ("init", None), ("customer-add", "default"), ("key-add", "tls/relay"), ("customer-add", "default"),
-        ("selftest", None), ("lock", None)]
+        ("slot-remove", None), ("rotation", None), ("selftest", None), ("lock", None)]
+    assert events(keyd, "slot", slot=1, method="file", state="removed")
     assert all(i["uid"] == me and i["role"] == "officer" and i["session"].startswith("k") for i in intents)
     outcomes = {o["of"]: o for o in events(keyd, "outcome")}
     assert set(outcomes) == {i["seq"] for i in intents}
