@@ -46,10 +46,7 @@ int cli_slot_failed(int err)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].err == err)
 			return cli_fail(rows[i].code, "%s", rows[i].text);
-	if (err != ERR_QUORUM)
-		return cli_keyd_failed(err);
-	puts("Kept as a proposal: other officers must approve it. See \"sealpost key proposals\".");
-	return 0;
+	return cli_keyd_failed(err);
 }
 
 json_t *cli_slot_status(struct keyproto_client_sync *k)

@@ -23,7 +23,7 @@ int cli_slot_ask(unsigned method, unsigned need, const char *file, char *out);
 /* The answer to a new slot, which may hold shares: says what it holds, once. Before keyd is asked: see
  * cli_shares_check. 0, or an exit code after saying why. */
 int cli_slot_made(struct span reply, const char *out, uint32_t *id);
-/* Says why an operation on slots failed, or that others must approve it; returns an exit code. */
+/* Says why an operation on slots failed; returns an exit code. */
 int cli_slot_failed(int err);
 
 #endif
