@@ -322,7 +322,7 @@ static void written(struct keyd_pool_job *job)
 	b->waits = NULL;
 	for (; w; w = next) {
 		next = w->next;
-		w->seq = b->b.first + w->at;
+		w->seq = rc < 0 ? 0 : b->b.first + w->at;
 		w->done(w, rc);
 	}
 	if (rc < 0 && b->kind != BEFORE)

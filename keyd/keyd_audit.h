@@ -48,7 +48,7 @@ void keyd_audit_put(struct keyd *k, unsigned event, const struct audit_value *va
 /* Embedded in whatever waits. */
 struct keyd_audit_wait {
 	void (*done)(struct keyd_audit_wait *w, int rc);
-	uint64_t seq; /* number of the line, once done */
+	uint64_t seq; /* number of the line, once done; 0: it was not written */
 	struct keyd_audit_wait *next;
 	uint64_t at; /* place within the batch */
 };

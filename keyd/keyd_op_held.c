@@ -59,7 +59,8 @@ void keyd_op_held_end(struct keyd_op_held *h, int rc, struct span body)
 			rc = buf_failed(&h->reply);
 	}
 	h->rc = rc;
-	ADD_VALUE(h, AUDIT_NUM(OF, h->wait.seq));
+	if (h->wait.seq) /* not so for a lock that could not be recorded before */
+		ADD_VALUE(h, AUDIT_NUM(OF, h->wait.seq));
 	ADD_VALUE(h, AUDIT_NUM(STATUS, keyproto_status_of_err(rc)));
 	h->wait.done = recorded;
 	keyd_audit_wait(h->call.keyd, &h->wait, KEYD_AUDIT_AFTER, AUDIT_OUTCOME, h->values);

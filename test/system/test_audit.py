@@ -254,6 +254,29 @@ def test_a_log_made_anew_with_another_key_is_not_believed(keyd, place):
         keyd_audit.verify(sorted(out.items()), [public])
 
 
+def test_the_key_that_signs_is_rotated(keyd):
+    init(keyd, "default")
+    old = public_key(keyd)
+    with keyd.officer() as o:
+        o.rotate("key", "audit/keyd")
+        o.customer_add("between")
+        o.rotate("key", "audit/keyd", 1)
+        o.customer_add("after")
+    new = public_key(keyd)
+    assert new != old
+    keyd.stop()
+    keyd.start()
+    init_lines = keyd_audit.read(log_of(keyd))
+    with keyd.officer() as o:
+        o.lock()
+    keyd.stop()
+    for trusted in (old, new):  # who kept the first key trusts the second, since the first vouches for it
+        v = keyd_audit.verify(keyd_audit.read(log_of(keyd)), [trusted])
+        assert v.signed > max(d["seq"] for d in v.lines if d.get("customer") == "after")
+    assert len(keyd_audit.read(log_of(keyd))) == len(init_lines)
+    assert len([d for d in v.lines if d["event"] == "audit-key"]) == 2
+
+
 @needs_root
 def test_on_a_full_disk_administration_waits_and_use_goes_on(place, parts):
     k = make(place)
