@@ -14,7 +14,8 @@
 #include "keyproto/keyproto_rotate.h"
 #include "wire/wire_put.h"
 
-/* All versions of all signing keys, in the order in which they were made: a list of JSON objects. *rc on failure. */
+/* All versions of all signing keys, in the order in which they were made: a list of JSON objects.
+ * *rc on failure. */
 static json_t *fetch(struct keyproto_client_sync *k, int *rc)
 {
 	json_t *all = json_array(), *page, *next;
@@ -24,7 +25,8 @@ static json_t *fetch(struct keyproto_client_sync *k, int *rc)
 	do {
 		wire_put_u32(keyproto_client_sync_begin(k), from);
 		*rc = keyproto_client_sync_call(k, KEYPROTO_KEY_LIST, &reply);
-		page = *rc == 0 ? json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL)
+		page = *rc == 0 ? json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES,
+					     NULL)
 				: NULL;
 		if (*rc == 0 && !page)
 			*rc = ERR_FORMAT;
@@ -67,13 +69,15 @@ int cli_key_version_list(struct cli *c, int argc, char **argv)
 	if (!all)
 		return cli_keyd_failed(rc);
 	t = cli_table_new(heads, 5, "lrlll");
-	json_array_foreach(all, i, key) {
+	json_array_foreach(all, i, key)
+	{
 		char version[24], created[32];
 		snprintf(version, sizeof(version), "%" JSON_INTEGER_FORMAT,
 			 json_integer_value(json_object_get(key, "version")));
 		cli_time(created, json_integer_value(json_object_get(key, "created")));
-		cli_table_row(t, (const char *[]){text_of(key, "label"), version, text_of(key, "type"),
-						  text_of(key, "state"), created});
+		cli_table_row(t,
+			      (const char *[]){text_of(key, "label"), version, text_of(key, "type"),
+					       text_of(key, "state"), created});
 	}
 	cli_table_print(t);
 	cli_table_free(t);
@@ -92,15 +96,15 @@ static int64_t version_in(struct keyproto_client_sync *k, const char *label, con
 	all = fetch(k, &rc);
 	if (!all)
 		return rc;
-	json_array_foreach(all, i, key)
-		if (!strcmp(text_of(key, "label"), label) && !strcmp(text_of(key, "state"), state))
-			version = json_integer_value(json_object_get(key, "version"));
+	json_array_foreach(all, i, key) if (!strcmp(text_of(key, "label"), label) &&
+					    !strcmp(text_of(key, "state"), state)) version =
+	    json_integer_value(json_object_get(key, "version"));
 	json_decref(all);
 	return version;
 }
 
-/* What the name of a new selector must hold in the DNS (RFC 6376 3.6.1; RFC 8463 4.2 for Ed25519, whose key is there
- * without its DER). */
+/* What the name of a new selector must hold in the DNS (RFC 6376 3.6.1; RFC 8463 4.2 for Ed25519,
+ * whose key is there without its DER). */
 static int print_dkim(struct keyproto_client_sync *k, const char *name)
 {
 	struct keyproto_public pub;
@@ -135,7 +139,8 @@ static int say_next(struct keyproto_client_sync *k, const char *label)
 	if (!strncmp(label, "dkim/", 5))
 		return print_dkim(k, name);
 	if (!strncmp(label, "tls/", 4))
-		printf("Now have a certificate for it (sealpost key certify %s --out FILE), reload relay, and then:\n"
+		printf("Now have a certificate for it (sealpost key certify %s --out FILE), reload "
+		       "relay, and then:\n"
 		       "  sealpost key rotate %s --activate\n",
 		       label, label);
 	return 0;
@@ -164,14 +169,16 @@ static int rotate(struct cli *c, unsigned what, const char *name, unsigned flags
 	if (rc == 0)
 		rc = keyproto_client_sync_call(k, KEYPROTO_ROTATE, &reply);
 	if (rc == 0 && what == KEYPROTO_ROTATE_DEK)
-		printf("%s: new data goes under a new key from now on; relay seals the old anew.\n", name);
+		printf("%s: new data goes under a new key from now on; relay seals the old anew.\n",
+		       name);
 	else if (rc == 0)
 		rc = flags ? say_active(k, name) : say_next(k, name);
 	keyproto_client_sync_free(k);
 	if (rc == ERR_NOTFOUND)
 		return cli_fail(CLI_NOT_THERE, "%s: not there", name);
 	if (rc == ERR_EXISTS)
-		return cli_fail(EXIT_ENVIRONMENT, "%s has a next version already: activate it first", name);
+		return cli_fail(EXIT_ENVIRONMENT,
+				"%s has a next version already: activate it first", name);
 	if (rc == ERR_BADSTATE)
 		return cli_fail(EXIT_ENVIRONMENT, "%s has no next version: rotate it first", name);
 	return rc < 0 ? cli_keyd_failed(rc) : 0;
@@ -218,8 +225,8 @@ static int certify(struct cli *c, const struct certify *a)
 	keyproto_client_sync_free(k);
 	if (rc < 0)
 		return cli_fail(EXIT_ENVIRONMENT, "%s: %s", a->out, err_text(rc));
-	printf("%s %s, for %s, key %s\n", a->request ? "Request" : "Certificate", a->out, a->hostname,
-	       name);
+	printf("%s %s, for %s, key %s\n", a->request ? "Request" : "Certificate", a->out,
+	       a->hostname, name);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli_key_version - "sealpost key list | rotate | certify | versions": versions of signing keys, and of customers' DEKs.
+/* cli_key_version - "sealpost key list | rotate | certify | deks": versions of signing keys,
+ * and of customers' DEKs.
  *
  * Story:  argv[0] is the subcommand. rotate takes a label, or "dek" and a customer.
  * Exit:   as cli.h. */

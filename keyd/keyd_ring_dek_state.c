@@ -40,8 +40,8 @@ static int check(const struct keyd_ring *r, uint32_t keyref, unsigned state)
 		   : ERR_BADSTATE;
 }
 
-int keyd_ring_make_dek_state(const struct keyd_ring *r, uint32_t keyref, unsigned state, int64_t now,
-			     struct buf *out)
+int keyd_ring_make_dek_state(const struct keyd_ring *r, uint32_t keyref, unsigned state,
+			     int64_t now, struct buf *out)
 {
 	struct keyd_record_dek_state m = {keyref, (uint8_t)state, now};
 	int rc = check(r, keyref, state);

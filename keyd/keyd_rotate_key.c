@@ -14,9 +14,9 @@
 #define LOOK_MAX (60 * CLOCK_SEC)
 #define LOOK_MIN (CLOCK_SEC / 20)
 #define PAGE_MAX (48 * 1024) /* of a page of SCHEDULE */
-#define BATCH	 32 /* keys whose state one change moves on */
+#define BATCH	 32	     /* keys whose state one change moves on */
 
-struct step { /* of a change, to be told when it is done */
+struct step {		 /* of a change, to be told when it is done */
 	unsigned type;	 /* KEYD_RECORD_KEY_STATE, _DEK_STATE */
 	unsigned state;	 /* what it became */
 	uint32_t number; /* version, or key reference */
@@ -35,7 +35,8 @@ struct keyd_rotate_key {
 	int destroyed; /* something was: the store is to be written anew */
 };
 
-static const struct class {
+static const struct class
+{
 	const char *prefix;
 	size_t period; /* in keyd_conf_rotation */
 	int by_itself;
@@ -147,8 +148,8 @@ static void next_changed(struct keyd_change *c, int rc)
 	struct keyd_rotate_key_next *n = next_of(c);
 	struct keyd_ring_info info;
 
-	if (rc == 0 && keyd_ring_key_in(c->keyd->ring, span_of(n->label, n->n), KEYD_RECORD_NEXT,
-					&info) == 0)
+	if (rc == 0 &&
+	    keyd_ring_key_in(c->keyd->ring, span_of(n->label, n->n), KEYD_RECORD_NEXT, &info) == 0)
 		say_key(c->keyd, info.label, info.version, KEYD_RECORD_NEXT);
 	next_done(n, rc);
 }
@@ -220,7 +221,7 @@ void keyd_rotate_key_promoted(struct keyd *k, struct span label)
 struct due {
 	const struct keyd *keyd;
 	struct keyd_change *change; /* puts what is due now; NULL: only counts */
-	int64_t now, next; /* next: the earliest time of something that is not due yet */
+	int64_t now, next;	    /* next: the earliest time of something that is not due yet */
 	unsigned count;
 	int rc;
 	struct span to_make; /* a label that needs a next version */
@@ -270,8 +271,7 @@ static int look_at_key(void *arg, const struct keyd_ring_info *info)
 		note(d, KEYD_RECORD_KEY_STATE, KEYD_RECORD_ACTIVE, next.version, info->label);
 	} else {
 		d->rc = put_state(d->change, info->label, info->version, KEYD_RECORD_DESTROYED);
-		note(d, KEYD_RECORD_KEY_STATE, KEYD_RECORD_DESTROYED, info->version,
-		     info->label);
+		note(d, KEYD_RECORD_KEY_STATE, KEYD_RECORD_DESTROYED, info->version, info->label);
 	}
 	return d->rc < 0 || d->count >= BATCH;
 }
@@ -294,8 +294,8 @@ static void look_at_deks(struct due *d)
 	struct keyd_ring_dek_info dek;
 	uint32_t keyref;
 
-	for (uint32_t i = 0; d->rc == 0 && d->count < BATCH &&
-			     (keyref = keyd_ring_old_dek(d->keyd->ring, i));
+	for (uint32_t i = 0;
+	     d->rc == 0 && d->count < BATCH && (keyref = keyd_ring_old_dek(d->keyd->ring, i));
 	     i++) {
 		int64_t when;
 		if (keyd_ring_dek(d->keyd->ring, keyref, &dek) < 0 ||

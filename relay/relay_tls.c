@@ -26,8 +26,8 @@ static _Thread_local struct relay_worker *this_worker;
 static _Thread_local struct keyproto_client_sync *this_client;
 static char why_text[512];
 
-/* One question under way. It lives on the stack of the suspended job: if the handshake is torn down first, the
- * reply must not touch it, hence the heap part that both sides know. */
+/* One question under way. It lives on the stack of the suspended job: if the handshake is torn
+ * down first, the reply must not touch it, hence the heap part that both sides know. */
 struct asking {
 	uint64_t ticket;
 	int abandoned;
@@ -125,9 +125,9 @@ static int ask(struct relay *r, uint16_t op, fill_fn fill, const void *m, uint8_
 					       : ask_blocking(r, op, fill, m, out);
 }
 
-/* Which version of a label has a public key: found once, then known until keyd goes away. A certificate's key is not
- * always the active one: after its change there is first a certificate of the next version, then that version is
- * activated. */
+/* Which version of a label has a public key: found once, then known until keyd goes away. A
+ * certificate's key is not always the active one: after its change there is first a certificate of
+ * the next version, then that version is activated. */
 static struct served {
 	char label[KEYPROTO_NAME_MAX + 1];
 	uint8_t digest[32]; /* of the SubjectPublicKeyInfo */
@@ -163,7 +163,8 @@ static void remember(const struct served *s)
 	pthread_mutex_unlock(&served_lock);
 }
 
-/* Asks for one version after the other: keyd tells public keys of all that ever were, without gaps. */
+/* Asks for one version after the other: keyd tells public keys of all that ever were, without
+ * gaps. */
 static int find_version(struct relay *r, const char *label, struct span spki, uint32_t *version)
 {
 	struct keyproto_public pub;
@@ -254,7 +255,8 @@ static const char *why(const char *what, const char *path)
 	return why_text;
 }
 
-/* DER SubjectPublicKeyInfo of the first certificate in the file: its length, or -1. OPENSSL_free. */
+/* DER SubjectPublicKeyInfo of the first certificate in the file: its length, or -1.
+ * OPENSSL_free. */
 static int leaf_spki(const char *chain_path, uint8_t **der)
 {
 	FILE *f = fopen(chain_path, "re");

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* relay_tls - relay's TLS contexts, and its private key that lives in keyd.
  *
- * Story:  relay_tls_load once (registers the provider), relay_tls_make at start and at each reload. The public part
- *         of the key comes from the certificate, so relay starts while keyd is away. When a handshake
- *         needs a signature, relay_tls asks keyd over the worker's own connection and the handshake waits as
- *         a suspended job; where jobs are not possible it asks over a connection of its own and blocks for at most
- *         two seconds. It asks for that version of the key whose public part the certificate has, and finds out which
- *         that is with the first signature: so a new version can be served before it is activated, and the
+ * Story:  relay_tls_load once (registers the provider), relay_tls_make at start and at each reload.
+ *         The public part of the key comes from the certificate, so relay starts while keyd is
+ *         away. When a handshake needs a signature, relay_tls asks keyd over the worker's own
+ *         connection and the handshake waits as a suspended job; where jobs are not possible it
+ *         asks over a connection of its own and blocks for at most two seconds. It asks for that
+ *         version of the key whose public part the certificate has, and finds out which that is
+ *         with the first signature: so a new version can be served before it is activated, and the
  *         old one until the certificate is changed.
  * Thread: load and make: main. Signing: workers. */
 #ifndef RELAY_RELAY_TLS_H
@@ -21,8 +22,8 @@ struct relay_tls_set {
 int relay_tls_load(struct relay *r);
 /* NULL, or what is wrong (valid until the next call). */
 const char *relay_tls_make(const struct relay_conf *conf, struct relay_tls_set *out);
-/* ERR_NOTFOUND: keyd says that no version of the key is the certificate's. 0: one is, or keyd cannot be asked now. Blocks
- * for as long as signing does. Any thread. */
+/* ERR_NOTFOUND: keyd says that no version of the key is the certificate's. 0: one is, or keyd
+ * cannot be asked now. Blocks for as long as signing does. Any thread. */
 int relay_tls_check(struct relay *r, const struct relay_conf *conf);
 /* keyd is another one, perhaps with other keys: versions are looked for again. Any thread. */
 void relay_tls_forget(void);

@@ -22,7 +22,7 @@ enum keyproto_dek_state { KEYPROTO_DEK_ACTIVE = 2, KEYPROTO_DEK_RETIRED = 3 };
 struct keyproto_dek {
 	struct span customer;
 	uint32_t keyref, version;
-	uint8_t state;	  /* enum keyproto_dek_state; active says of an older one: there may be data */
+	uint8_t state; /* enum keyproto_dek_state; active says of an older one: there may be data */
 	uint64_t created; /* microseconds since 1970 */
 	uint64_t changed; /* when it came into its state */
 };

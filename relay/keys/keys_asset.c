@@ -79,7 +79,8 @@ int keys_asset_head(const char *path, uint8_t salt[SEAL_CHUNK_SALT])
 	close(fd);
 	if (n < 0)
 		return (int)n;
-	return n == SEAL_CHUNK_SALT && st.st_size >= SEAL_CHUNK_HEAD + SEAL_CHUNK_TAG ? 0 : ERR_DAMAGED;
+	return n == SEAL_CHUNK_SALT && st.st_size >= SEAL_CHUNK_HEAD + SEAL_CHUNK_TAG ? 0
+										      : ERR_DAMAGED;
 }
 
 static int pass_head(const struct passage *p, const uint8_t old_key[SEAL_CHUNK_KEY],
@@ -113,7 +114,8 @@ static int pass_chunks(const struct passage *p)
 			return n < 0 ? (int)n : ERR_DAMAGED;
 		rc = seal_chunk_open(p->from, i, p->chunk, (size_t)n, p->chunk);
 		if (rc == 0)
-			rc = seal_chunk_seal(p->to, i, p->chunk, (size_t)n - SEAL_CHUNK_TAG, p->chunk);
+			rc = seal_chunk_seal(p->to, i, p->chunk, (size_t)n - SEAL_CHUNK_TAG,
+					     p->chunk);
 		if (rc == 0)
 			rc = write_all(p->out, p->chunk, (size_t)n);
 	}

@@ -20,9 +20,9 @@
 struct customer {
 	struct list_link link;
 	char name[KEYPROTO_NAME_MAX + 1];
-	uint32_t newest;  /* key reference; 0: not asked yet */
-	int64_t created;  /* clock_wall of the newest DEK */
-	int64_t since;	  /* evt_loop_now when it was first seen */
+	uint32_t newest;    /* key reference; 0: not asked yet */
+	int64_t created;    /* clock_wall of the newest DEK */
+	int64_t since;	    /* evt_loop_now when it was first seen */
 	unsigned clean : 1; /* a walk found nothing under older ones */
 	unsigned told : 1;  /* keyd still names it */
 	unsigned done : 1;  /* in this round */
@@ -44,7 +44,7 @@ struct keys_reseal {
 	unsigned source;
 	uint64_t cursor;
 	unsigned found, failed;
-	int64_t began; /* of this walk */
+	int64_t began;					  /* of this walk */
 	struct keys_reseal_item items[KEYS_RESEAL_BATCH]; /* those to be sealed anew */
 	unsigned item_count, looked_at;
 };
@@ -214,8 +214,8 @@ static void on_objects(void *arg, int64_t oldest)
 static void walked(struct keys_reseal *r)
 {
 	if (r->failed)
-		log_event(LOG_LEVEL_WARN, NULL, "reseal-failed", "customer=%s items=%u", r->now->name,
-			  r->failed);
+		log_event(LOG_LEVEL_WARN, NULL, "reseal-failed", "customer=%s items=%u",
+			  r->now->name, r->failed);
 	if (r->found > r->failed)
 		log_event(LOG_LEVEL_INFO, NULL, "resealed", "customer=%s items=%u", r->now->name,
 			  r->found - r->failed);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keys_reseal - after a customer got a new DEK: what relay keeps under the older ones is sealed anew, until nothing is.
+/* keys_reseal - after a customer got a new DEK: what relay keeps under the older ones is sealed
+ * anew, until nothing is.
  *
- *     look --> customers with older DEKs --> walk all sources --found some--> again, with the next look
+ *     look --> customers with older DEKs --> walk all sources --found some--> again, later
  *      ^                                        | found none, and settled
  *      |                                        v
  *      +------------ later <--no-- objects of before the rotation all gone? --yes--> DEK_EMPTY
  *
- * Story:     one worker has one. It looks at start, when keyd's epoch grows (keys_reseal_look), and now and then. Each
- *            kind of thing that lies sealed in relay's state is a source, a row in a table: it tells its sealed items
- *            in order, and puts a new one in place of an old one. keyd turns old into new (RESEAL_FIELDS), so no
- *            plaintext comes here. At most rate items a second are looked at, so nobody notices.
- *            A DEK is said to be empty when one whole walk, begun no earlier than settle after the new
- *            DEK was first seen here, found nothing under an older one, and objects (mail in the spool) of that time
- *            are gone. What was under way when the rotation came has ended by then.
- *            Nothing of this is kept: after a restart it begins again, which only costs time.
+ * Story:     one worker has one. It looks at start, when keyd's epoch grows (keys_reseal_look), and
+ *            now and then. Each kind of thing that lies sealed in relay's state is a source, a row
+ *            in a table: it tells its sealed items in order, and puts a new one in place of an old
+ *            one. keyd turns old into new (RESEAL_FIELDS), so no plaintext comes here. At most rate
+ *            items a second are looked at, so nobody notices. A DEK is said to be empty when one
+ *            whole walk, begun no earlier than settle after the new DEK was first seen here, found
+ *            nothing under an older one, and objects (mail in the spool) of that time are gone.
+ *            What was under way when the rotation came has ended by then. Nothing of this is kept:
+ *            after a restart it begins again, which only costs time.
  * Ownership: borrows sources and client. Free it after the client, which answers what is under way.
  * Errors:    an item that keyd refuses (damaged, moved) stays, is logged, and keeps its DEK alive.
  * Limits:    256 customers at a time; the others' turn comes when these are done.
@@ -35,11 +37,13 @@ struct keys_reseal_item {
 struct keys_reseal_source {
 	const char *name; /* for the log: "credentials" */
 	uint8_t purpose;  /* KEYPROTO_FOR_FIELD or KEYPROTO_FOR_CRED */
-	/* The customer's items behind *cursor (0: from the first), which is moved on: at most KEYS_RESEAL_BATCH of
-	 * them and KEYS_RESEAL_BYTES. Spans hold until the next call. Returns their number, 0 at the end, or ERR_*. */
-	int (*next)(void *arg, const char *customer, uint64_t *cursor, struct keys_reseal_item *items);
-	/* Puts fresh in place of what item says, unless that has changed meanwhile (ERR_EXISTS) or is gone
-	 * (ERR_NOTFOUND). */
+	/* The customer's items behind *cursor (0: from the first), which is moved on: at most
+	 * KEYS_RESEAL_BATCH of them and KEYS_RESEAL_BYTES. Spans hold until the next call. Returns
+	 * their number, 0 at the end, or ERR_*. */
+	int (*next)(void *arg, const char *customer, uint64_t *cursor,
+		    struct keys_reseal_item *items);
+	/* Puts fresh in place of what item says, unless that has changed meanwhile (ERR_EXISTS) or
+	 * is gone (ERR_NOTFOUND). */
 	int (*replace)(void *arg, const char *customer, const struct keys_reseal_item *item,
 		       struct span fresh);
 	void *arg;
@@ -50,8 +54,8 @@ struct keys_reseal_options {
 	unsigned source_count;
 	int64_t rate;	/* items a second */
 	int64_t settle; /* usec */
-	/* Finds out when the oldest object that still lives was made (clock_wall; 0: there is none), and calls answer with
-	 * it, later, once; a negative ERR_*: not known. */
+	/* Finds out when the oldest object that still lives was made (clock_wall; 0: there is
+	 * none), and calls answer with it, later, once; a negative ERR_*: not known. */
 	void (*objects)(void *arg, void (*answer)(void *to, int64_t oldest), void *to);
 	void *arg;
 };

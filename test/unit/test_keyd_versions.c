@@ -205,8 +205,8 @@ static void rotation_is_the_officer_s(void **state)
 
 	(void)state;
 	assert_int_equal(keyd_play_key(&s->officer, "tls/relay", KEYPROTO_KEY_EC_P256), 0);
-	for (struct keyd_play_client **c = (struct keyd_play_client *[]){
-		 &s->relay, &s->milter, &s->auditor, NULL};
+	for (struct keyd_play_client **c =
+		 (struct keyd_play_client *[]){&s->relay, &s->milter, &s->auditor, NULL};
 	     *c; c++) {
 		assert_int_equal(rotate(*c, KEYPROTO_ROTATE_KEY, "tls/relay", 0), ERR_DENIED);
 		assert_int_equal(rotate(*c, KEYPROTO_ROTATE_DEK, "default", 0), ERR_DENIED);
@@ -468,7 +468,8 @@ static void a_field_is_sealed_anew_without_being_shown(void **state)
 
 static int mac(struct keyd_play_client *c, unsigned op, struct span mac)
 {
-	struct keyproto_mac m = {SPAN_LIT("default"), SPAN_LIT("campaign/1"), SPAN_LIT("data"), mac};
+	struct keyproto_mac m = {SPAN_LIT("default"), SPAN_LIT("campaign/1"), SPAN_LIT("data"),
+				 mac};
 
 	keyproto_mac_put(keyd_play_begin(c), &m);
 	return keyd_play_call(c, op);
@@ -530,8 +531,8 @@ static void rows_indexed_under_an_older_dek_are_found_by_naming_it(void **state)
 				SPAN_LIT("column"), SPAN_LIT("ann"), &older),
 			 0);
 	assert_true(span_equal(buf_span(&before), buf_span(&older)));
-	assert_int_equal(fields(&s->relay, KEYPROTO_BLIND_INDEX, KEYPROTO_FOR_INDEX, 2 /* other's */,
-				SPAN_LIT("column"), SPAN_LIT("ann"), &older),
+	assert_int_equal(fields(&s->relay, KEYPROTO_BLIND_INDEX, KEYPROTO_FOR_INDEX,
+				2 /* other's */, SPAN_LIT("column"), SPAN_LIT("ann"), &older),
 			 ERR_NOTFOUND);
 	buf_clear(&before);
 	buf_clear(&after);

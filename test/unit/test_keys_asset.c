@@ -137,7 +137,10 @@ static void what_does_not_open_to_its_end_stays_as_it_is(void **state)
 	struct key old = key_of(1), new = key_of(9);
 	uint8_t *whole, *after;
 	size_t n = make(&old, 40000, &whole);
-	static const size_t cuts[] = {0, 10, SEAL_CHUNK_HEAD, SEAL_CHUNK_HEAD + 15,
+	static const size_t cuts[] = {0,
+				      10,
+				      SEAL_CHUNK_HEAD,
+				      SEAL_CHUNK_HEAD + 15,
 				      SEAL_CHUNK_HEAD + SEAL_CHUNK_SEALED,
 				      SEAL_CHUNK_HEAD + 2 * SEAL_CHUNK_SEALED};
 

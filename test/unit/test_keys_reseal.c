@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sealing anew in the background, against a keyd that is played: one customer or many, rows that change meanwhile, mail
- * that takes its time, a keyd that goes away. */
+/* Sealing anew in the background, against a keyd that is played: one customer or many, rows that
+ * change meanwhile, mail that takes its time, a keyd that goes away. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,8 @@
 #define SETTLE	  (100 * CLOCK_SEC)
 #define RATE	  1000
 
-/* --- keyd: customer c has DEKs 1000 * c + 1 and up; the last is the newest. Answers when the test says so. */
+/* --- keyd: customer c has DEKs 1000 * c + 1 and up; the last is the newest. Answers when the test
+ * says so. */
 struct customer {
 	char name[16];
 	uint32_t newest;
@@ -108,12 +109,10 @@ static struct customer *find(struct span name)
 
 static struct keyproto_dek dek_of(const struct customer *c, uint32_t keyref)
 {
-	return (struct keyproto_dek){span_str(c->name),
-				     keyref,
-				     keyref % 1000,
-				     keyref <= c->retired ? KEYPROTO_DEK_RETIRED : KEYPROTO_DEK_ACTIVE,
-				     (uint64_t)c->rotated,
-				     (uint64_t)c->rotated};
+	return (struct keyproto_dek){
+	    span_str(c->name),	  keyref,
+	    keyref % 1000,	  keyref <= c->retired ? KEYPROTO_DEK_RETIRED : KEYPROTO_DEK_ACTIVE,
+	    (uint64_t)c->rotated, (uint64_t)c->rotated};
 }
 
 static void customer_keys(struct span body, struct buf *reply)
@@ -171,8 +170,8 @@ static void dek_empty(struct span body)
 	c = find(m.customer);
 	/* what the whole thing is about: nothing may be under it */
 	for (unsigned i = 0; i < w.row_count; i++)
-		assert_int_not_equal(
-		    seal_field_keyref(buf_span(&w.rows[c - w.customers][i])), m.keyref);
+		assert_int_not_equal(seal_field_keyref(buf_span(&w.rows[c - w.customers][i])),
+				     m.keyref);
 	assert_true(m.keyref < c->newest);
 	if (m.keyref > c->retired)
 		c->retired = m.keyref;
@@ -203,7 +202,8 @@ static void aad_of(char out[32], const char *customer, uint64_t row)
 	snprintf(out, 32, "%s row %u", customer, (unsigned)row);
 }
 
-static int source_next(void *arg, const char *customer, uint64_t *cursor, struct keys_reseal_item *items)
+static int source_next(void *arg, const char *customer, uint64_t *cursor,
+		       struct keys_reseal_item *items)
 {
 	static char aads[KEYS_RESEAL_BATCH][32];
 	long at = find(span_str(customer)) - w.customers;
