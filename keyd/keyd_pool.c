@@ -16,16 +16,23 @@ struct keyd_pool {
 	int stop, idle;
 	pthread_t ids[KEYD_POOL_THREADS_MAX];
 	struct evt_inbox *inbox;
+	struct evt_msg *worked, **last_worked; /* the loop's: done is to be called, in this order */
 };
 
+/* A done may drain the pool: then it must find those that came in one batch with its own job. */
 static void deliver(void *arg, struct evt_msg *batch)
 {
-	(void)arg;
-	while (batch) {
-		struct evt_msg *next = batch->next;
-		struct keyd_pool_job *job = (struct keyd_pool_job *)batch;
+	struct keyd_pool *p = arg;
+
+	*p->last_worked = batch;
+	while (*p->last_worked)
+		p->last_worked = &(*p->last_worked)->next;
+	while (p->worked) {
+		struct keyd_pool_job *job = (struct keyd_pool_job *)p->worked;
+		p->worked = job->msg.next;
+		if (!p->worked)
+			p->last_worked = &p->worked;
 		job->done(job);
-		batch = next;
 	}
 }
 
@@ -90,6 +97,7 @@ struct keyd_pool *keyd_pool_new(struct evt_loop *loop, unsigned threads, int idl
 		return NULL;
 	log_assert(threads >= 1 && threads <= KEYD_POOL_THREADS_MAX);
 	p->last = &p->first;
+	p->last_worked = &p->worked;
 	p->idle = idle;
 	p->inbox = evt_inbox_new(loop, deliver, p);
 	if (!p->inbox) {
