@@ -16,7 +16,7 @@
 #include "sys/sys_file.h"
 
 #define PLACE  4096
-#define PLACES 2
+#define PLACES 8
 #define TEXT   "sealpost-anchor1" /* 16 bytes, no NUL */
 
 struct place {

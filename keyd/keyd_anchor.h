@@ -2,10 +2,11 @@
 /* keyd_anchor - the file of the anchor: a secret that no copy of the store contains.
  *
  *   place    magic 16, store 16, id 16, anchor 32, zeros                           4096 bytes
- *   file     two places, of which one is in use, and both while the anchor changes
+ *   file     eight places, of which one is in use, and two while the anchor changes; the others are
+ *            empty, or hold what an INIT that was cut short has left
  *
  * Story:     a new anchor is written into the place that is not in use (_add), the store is written
- *            under it, and then the other place is overwritten (_erase). A crash in between leaves
+ *            under it, and then the place of before is overwritten (_erase). A crash in between leaves
  *            both, and the store says which counts; so none is lost, and the old one goes when
  *            keyd is opened again. The id is a digest of store and anchor, so a place that was
  *            written in part is an empty one. Places of other stores are never touched.

@@ -81,7 +81,9 @@ int keyd_op_accept(struct keyd_op_call *call)
 		return ERR_BUSY;
 	if (!k->witness.why)
 		return ERR_BADSTATE;
-	keyd_recall(k);
+	rc = keyd_recall(k);
+	if (rc < 0)
+		return rc;
 	k->witness.accepted = 1;
 	log_event(LOG_LEVEL_WARN, call->session->name, "rollback-accepted", "uid=%u",
 		  (unsigned)call->session->uid);

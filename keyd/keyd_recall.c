@@ -51,7 +51,7 @@ static void take_lines(struct recall *r, struct buf *b)
 	}
 }
 
-void keyd_recall(struct keyd *k)
+int keyd_recall(struct keyd *k)
 {
 	struct recall r = {.keyd = k};
 	uint32_t file = 0, at = 0;
@@ -60,7 +60,7 @@ void keyd_recall(struct keyd *k)
 	int rc;
 
 	if (!k->audit)
-		return;
+		return 0;
 	buf_init(&b, 2 * PART);
 	do {
 		rc = keyd_audit_scan_read(keyd_audit_dir(k), &file, &offset, PART, &b);
@@ -77,4 +77,5 @@ void keyd_recall(struct keyd *k)
 	if (r.found || r.failed)
 		log_event(r.failed ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, NULL, "tombstones-recalled",
 			  "count=%u all=%d", r.found, !r.failed);
+	return r.failed ? ERR_LIMIT : 0;
 }

@@ -16,7 +16,7 @@
 #include "core/buf.h"
 #include "keyproto/keyproto_witness.h"
 
-#define KEYD_WITNESS_PENDING (256 * 1024)
+#define KEYD_WITNESS_PENDING (8 * 1024 * 1024)
 
 struct keyd;
 struct keyd_ring;
