@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/cli_audit.h"
 #include "cli/cli_backup.h"
+#include "cli/cli_key_rotate.h"
 #include "cli/cli_key_version.h"
 #include "cli/cli_officer.h"
 #include "cli/cli_shred.h"
@@ -66,7 +67,8 @@ static const struct {
     {"unseal", cli_slot_unseal},
     {"lock", lock},
     {"list", cli_key_version_list},
-    {"rotate", cli_key_version_rotate},
+    {"rotate", cli_key_rotate},
+    {"schedule", cli_key_rotate_schedule},
     {"certify", cli_key_version_certify},
     {"deks", cli_key_version_deks},
     {"accept-rollback", accept_rollback},

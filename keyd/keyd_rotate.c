@@ -114,6 +114,7 @@ static void end_shard(struct keyd_rotate *r, int rc)
 {
 	struct keyd_rotate_want **at = &r->wants, *w;
 	int shard = r->shard;
+	struct keyd_ring_shard s;
 
 	r->shard = NONE;
 	r->urgent = 0;
@@ -124,6 +125,9 @@ static void end_shard(struct keyd_rotate *r, int rc)
 	} else if (rc == 0) {
 		log_event(LOG_LEVEL_INFO, NULL, "rotation-done", "shard=%d deks=%" PRIu32, shard,
 			  r->done);
+		keyd_ring_shard(r->keyd->ring, (unsigned)shard, &s);
+		keyd_audit_event(r->keyd, AUDIT_REWRAPPED, AUDIT_NUM(SHARD, shard),
+				 AUDIT_NUM(VERSION, s.version), AUDIT_NUM(COUNT, r->done));
 	}
 	while (*at) {
 		w = *at;
@@ -295,11 +299,21 @@ static int destroy_expired(struct keyd_rotate *r)
 	return 0;
 }
 
+static void record_kek(struct keyd_rotate *r, unsigned shard, uint32_t version, unsigned state)
+{
+	keyd_audit_event(r->keyd, AUDIT_KEK, AUDIT_NUM(SHARD, shard), AUDIT_NUM(VERSION, version),
+			 AUDIT_STR(STATE, keyd_record_state_name(state)));
+}
+
 /* What has become true with the change that just ended. */
 static void note_change(struct keyd_rotate *r)
 {
+	struct keyd_ring_shard s;
+
 	if (r->change.make == make_kek) {
 		r->fresh = 0;
+		keyd_ring_shard(r->keyd->ring, (unsigned)r->shard, &s);
+		record_kek(r, (unsigned)r->shard, s.version, KEYD_RECORD_ACTIVE);
 	} else if (r->change.make == make_rewrap) {
 		r->done += r->batch->count;
 	} else if (r->change.make == make_purge) {
@@ -309,6 +323,7 @@ static void note_change(struct keyd_rotate *r)
 		log_event(LOG_LEVEL_INFO, NULL,
 			  r->state.state == KEYD_RECORD_RETIRED ? "kek-retired" : "kek-destroyed",
 			  "shard=%u version=%" PRIu32, r->state.shard, r->state.version);
+		record_kek(r, r->state.shard, r->state.version, r->state.state);
 	}
 }
 
@@ -501,8 +516,7 @@ void keyd_rotate_close(struct keyd_rotate *r)
 {
 	struct keyd_rotate_want *w;
 
-	r->open = 0;
-	r->shard = NONE;
+	r->open = 0; /* the shard stays until _open: a change of it may still end well */
 	if (r->keyd->loop)
 		evt_timer_stop(&r->timer);
 	__atomic_store_n(&r->cancel, 1, __ATOMIC_RELAXED);
