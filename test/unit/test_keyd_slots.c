@@ -394,6 +394,31 @@ static void an_unseal_that_takes_ten_minutes_is_dropped(void **state)
 	end(s);
 }
 
+/* With a loop nobody has to ask: the shares do not stay in memory. */
+static void a_timer_drops_what_nobody_asks_for(void **state)
+{
+	struct scene *s = begin(3);
+	struct evt_loop *loop = evt_loop_new();
+	struct keyd_unseal u = {.shares = NULL};
+	const struct keyd_snapshot_head *head = keyd_store_head(s->play.keyd->store);
+
+	(void)state;
+	assert_non_null(loop);
+	keyd_unseal_init(&u, loop);
+	assert_int_equal(keyd_unseal_take(&u, head, span_str(s->shares[0]), 1, "k1", clock_mono()),
+			 ERR_MORE);
+	clock_advance(599 * CLOCK_SEC);
+	evt_loop_turn(loop, 0);
+	assert_non_null(u.shares);
+	clock_advance(CLOCK_SEC);
+	evt_loop_turn(loop, 0);
+	assert_null(u.shares);
+	assert_true(said("event=unseal-expired uid=1 have=1 need=3"));
+	keyd_unseal_clear(&u);
+	evt_loop_free(loop);
+	end(s);
+}
+
 /* Its check value is right, so it can only be found out at the end. */
 static void a_forged_share_costs_all_of_them_and_a_wait(void **state)
 {
@@ -684,6 +709,7 @@ int main(void)
 	    cmocka_unit_test(a_share_that_is_no_help_does_not_count),
 	    cmocka_unit_test(only_who_began_can_cancel),
 	    cmocka_unit_test(an_unseal_that_takes_ten_minutes_is_dropped),
+	    cmocka_unit_test(a_timer_drops_what_nobody_asks_for),
 	    cmocka_unit_test(a_forged_share_costs_all_of_them_and_a_wait),
 	    cmocka_unit_test(a_new_slot_needs_one_that_opens),
 	    cmocka_unit_test(a_credential_under_a_plain_host_key_is_warned_of),
