@@ -18,6 +18,7 @@ PURPOSES = {"spool": 1, "field": 2, "index": 3, "cred": 4, "asset": 5, "export":
 ALGS = {"ES256": 1, "RS256": 2, "RS384": 3, "RS512": 4, "PS256": 5, "PS384": 6, "PS512": 7, "Ed25519": 8}
 TYPES = {"ec-p256": 1, "rsa-2048": 2, "ed25519": 3}
 METHODS = {"any": 0, "file": 1, "passphrase": 2, "credential": 3, "shares": 4, "token": 5}
+DEK_ACTIVE, DEK_RETIRED = 2, 3
 STATES = {1: "empty", 2: "locked", 3: "ready", 4: "error"}
 (OK, E_DENIED, E_NOTFOUND, E_AUTH, E_LOCKED, E_BUSY, E_LIMIT, E_EXISTS, E_STATE, E_ARGUMENT, E_INTERNAL,
  E_MORE, E_QUORUM, E_GONE, E_ROLLBACK) = range(15)

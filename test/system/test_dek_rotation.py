@@ -270,7 +270,8 @@ def test_kill_9_and_lock_at_any_step(place, parts):
     with k.relay() as c:  # and it comes to an end
         table.reseal(c)
         for dek in c.customer_keys("default")[1:]:
-            c.dek_empty("default", dek.keyref)
+            if dek.state == wire.DEK_ACTIVE:  # one that is retired may be gone any moment
+                c.dek_empty("default", dek.keyref)
         harness.wait_for("one DEK to be left", lambda: len(c.customer_keys("default")) == 1)
 
 
@@ -302,7 +303,8 @@ class Orders:
     @staticmethod
     def empty(c):
         for dek in c.customer_keys("default")[1:]:
-            c.dek_empty("default", dek.keyref)
+            if dek.state == wire.DEK_ACTIVE:  # one that is retired may be gone any moment
+                c.dek_empty("default", dek.keyref)
 
 
 def test_every_step_of_writing_may_be_the_last(place, parts):
@@ -387,7 +389,7 @@ def test_relay_gives_an_old_dek_up_when_its_mail_is_delivered(sealpost, sink, pa
         assert "new data" in sealpost.cli("key", "rotate", "dek", "default", check=True).stdout
         send("after")
         time.sleep(3)  # three times the settling: relay has looked again and again
-        assert [d.state for d in c.customer_keys("default")] == [2, 2]
+        assert [d.state for d in c.customer_keys("default")] == [wire.DEK_ACTIVE] * 2
         listed = sealpost.cli("key", "deks", "default", check=True).stdout.split()
         assert "active" in listed and "older" in listed
         sealpost.relay.kill()  # what it waits for, it does not keep: it begins again

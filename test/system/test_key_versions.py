@@ -268,7 +268,7 @@ def test_kill_9_at_any_step(place, parts):
         before = o.versions("tls/relay")
         flag = int("next" in before.values())
         o.send("rotate", bytes([3]) + wire.b8(b"tls/relay") + bytes([flag]))
-        time.sleep(i % 8 * 0.0007)  # not to be safe, but to hit another moment each time
+        time.sleep((i % 12) ** 2 * 0.0005)  # not to be safe, but to hit another moment each time
         k.kill()
         o.close()
         store = k.read_store()  # whole, whatever it holds
