@@ -331,7 +331,7 @@ def test_credential_slot(place, parts):
     with open(name, "wb") as f:
         f.write(os.urandom(48))
     k = Keyd(place, slots="[{method: credential, name: keyd-root}, {method: passphrase}]",
-             env={"CREDENTIALS_DIRECTORY": credentials})
+             env={"CREDENTIALS_DIRECTORY": credentials}, extra="backup_every: 0\n")
     os.chown(name, k.uid, k.uid)
     os.chmod(name, 0o400)
     parts.append(k.start())
