@@ -10,6 +10,7 @@
 #include "core/hex.h"
 #include "core/log.h"
 #include "keyd/keyd.h"
+#include "keyd/keyd_audit_key.h"
 #include "keyd/keyd_audit_sum.h"
 #include "keyd/keyd_ring_start.h"
 
@@ -19,19 +20,13 @@
 /* BEFORE fails with its waits. The others are kept: SUMS must leave the last room alone. */
 enum kind { BEFORE, AFTER, SUMS };
 
-/* A key that signs, as the disk thread has it. */
-struct signer {
-	struct keyd_crypto_key *key; /* a reference, or NULL */
-	struct keyd_audit_file_signer by;
-};
-
 struct batch {
 	struct keyd_pool_job job;
 	struct keyd_audit *audit;
 	struct keyd_audit_file_batch b;
 	enum kind kind;
 	unsigned lines;
-	struct signer signer, former;
+	struct keyd_audit_key signer, former;
 	struct keyd_audit_wait *waits, **last_wait;
 	struct keyd_audit_file_tail tail;
 	struct keyd_audit_file_news news;
@@ -50,118 +45,25 @@ struct keyd_audit {
 	size_t kept_bytes;
 	uint64_t lost; /* lines that did not even fit there */
 	int writable, gap;
-	struct signer signer, former;
+	struct keyd_audit_key signer, former;
 	uint64_t unsigned_lines;
-	struct keyd_change making; /* of the key */
-	int is_making;
+	struct keyd_audit_key_making making;
 	int64_t minute; /* when sums are due */
 	struct keyd_audit_sum sums;
 };
 
-/* --- the key */
-
-static int sign(void *arg, struct span data, uint8_t sig[AUDIT_SIG])
-{
-	uint8_t room[KEYD_CRYPTO_SIG_MAX];
-	int n = keyd_crypto_sign(arg, KEYPROTO_ALG_ED25519, data, room);
-
-	if (n != AUDIT_SIG)
-		return n < 0 ? n : ERR_CRYPTO;
-	memcpy(sig, room, AUDIT_SIG);
-	return 0;
-}
-
-static void signer_clear(struct signer *s)
-{
-	keyd_crypto_free(s->key);
-	memset(s, 0, sizeof(*s));
-}
-
-static void signer_copy(struct signer *to, const struct signer *from)
-{
-	*to = *from;
-	to->key = from->key ? keyd_crypto_ref(from->key) : NULL;
-	to->by.arg = to->key;
-}
-
-/* What audit/keyd means now; the one that it meant before becomes former. */
-static void load_key(struct keyd_audit *a)
-{
-	struct keyd_ring *ring = a->keyd->ring;
-	struct keyd_ring_info info;
-	struct keyd_crypto_key *key;
-
-	if (!ring || keyd_ring_key(ring, span_str(KEYD_AUDIT_LABEL), &info) < 0 ||
-	    info.type != KEYPROTO_KEY_ED25519 || info.spki.n != AUDIT_SPKI)
-		return;
-	if (a->signer.key && memcmp(a->signer.by.spki, info.spki.p, AUDIT_SPKI) == 0)
-		return;
-	if (keyd_ring_private(ring, span_str(KEYD_AUDIT_LABEL), &key) < 0)
-		return;
-	signer_clear(&a->former);
-	a->former = a->signer;
-	a->signer.key = key;
-	a->signer.by = (struct keyd_audit_file_signer){.sign = sign, .arg = key};
-	memcpy(a->signer.by.spki, info.spki.p, AUDIT_SPKI);
-}
-
-static int key_make(struct keyd_change *c)
-{
-	struct keyd *k = c->keyd;
-	struct span label = span_str(KEYD_AUDIT_LABEL);
-	struct keyd_crypto_key *key = NULL;
-	struct keyd_ring_info info;
-	struct buf record;
-	int rc;
-
-	if (keyd_ring_key(k->ring, label, &info) == 0)
-		return ERR_EXISTS;
-	buf_init(&record, KEYD_RECORD_BODY_MAX);
-	rc = keyd_crypto_generate(KEYPROTO_KEY_ED25519, &key);
-	if (rc == 0)
-		rc = keyd_ring_make_key(k->ring, label, KEYPROTO_KEY_ED25519, key,
-					keyd_generation(k), clock_wall(), &record);
-	if (rc == 0)
-		rc = keyd_change_put(c, KEYD_RECORD_KEY, buf_span(&record));
-	keyd_crypto_free(key);
-	buf_clear(&record);
-	return rc;
-}
-
-static void key_made(struct keyd_change *c, int rc)
-{
-	struct keyd *k = c->keyd;
-
-	k->audit->is_making = 0;
-	if (rc == 0) {
-		keyd_audit_event(k, AUDIT_SIGNING_KEY, AUDIT_STR(LABEL, KEYD_AUDIT_LABEL),
-				 AUDIT_STR(TYPE, "ed25519"), AUDIT_STR(STATE, "active"));
-		log_event(LOG_LEVEL_INFO, NULL, "key-added", "label=%s type=ed25519",
-			  KEYD_AUDIT_LABEL);
-	} else if (rc != ERR_EXISTS && rc != ERR_LOCKED) {
-		log_event(LOG_LEVEL_ERROR, NULL, "audit-key-failed", "error=\"%s\"", err_text(rc));
-	}
-}
-
 void keyd_audit_ready(struct keyd *k)
 {
-	struct keyd_audit *a = k->audit;
-	struct keyd_ring_info info;
-
-	if (!a || a->is_making || keyd_ring_key(k->ring, span_str(KEYD_AUDIT_LABEL), &info) == 0)
-		return;
-	a->is_making = 1;
-	a->making.make = key_make;
-	a->making.done = key_made;
-	keyd_change_start(k, &a->making);
+	if (k->audit)
+		keyd_audit_key_make(k, &k->audit->making);
 }
 
 void keyd_audit_forget(struct keyd *k)
 {
 	if (!k->audit)
 		return;
-	signer_clear(&k->audit->signer);
-	signer_clear(&k->audit->former);
+	keyd_audit_key_clear(&k->audit->signer);
+	keyd_audit_key_clear(&k->audit->former);
 }
 
 /* --- batches */
@@ -171,8 +73,8 @@ static void batch_free(struct batch *b)
 	if (!b)
 		return;
 	buf_clear(&b->b.bodies);
-	signer_clear(&b->signer);
-	signer_clear(&b->former);
+	keyd_audit_key_clear(&b->signer);
+	keyd_audit_key_clear(&b->former);
 	free(b);
 }
 
@@ -185,8 +87,7 @@ static struct batch *open_batch(struct keyd_audit *a, enum kind kind)
 
 	while (b && b->next)
 		b = b->next;
-	if (b && b->kind == kind &&
-	    buf_size(&b->b.bodies) + AUDIT_LINE_MAX < KEYD_AUDIT_FILE_BATCH)
+	if (b && b->kind == kind && buf_size(&b->b.bodies) + AUDIT_LINE_MAX < KEYD_AUDIT_FILE_BATCH)
 		return b;
 	b = calloc(1, sizeof(*b));
 	if (!b)
@@ -275,8 +176,8 @@ static void note_failure(struct keyd_audit *a, int rc)
 	log_event(LOG_LEVEL_ERROR, NULL, "audit-failed", "error=\"%s\"", err_text(rc));
 	if (!a->gap) {
 		a->gap = 1;
-		add(a, SUMS, AUDIT_GAP, (const struct audit_value[]){AUDIT_STR(WHY, err_text(rc)), {0}},
-		    &rc);
+		add(a, SUMS, AUDIT_GAP,
+		    (const struct audit_value[]){AUDIT_STR(WHY, err_text(rc)), {0}}, &rc);
 	}
 }
 
@@ -313,8 +214,8 @@ static void written(struct keyd_pool_job *job)
 
 	a->running = NULL;
 	tell_news(&b->news);
-	signer_clear(&b->signer);
-	signer_clear(&b->former);
+	keyd_audit_key_clear(&b->signer);
+	keyd_audit_key_clear(&b->former);
 	if (rc < 0)
 		note_failure(a, rc);
 	else
@@ -337,13 +238,13 @@ static void prepare(struct keyd_audit *a, struct batch *b)
 	hex_encode(b->b.store, keyd_store_id(a->keyd), 16);
 	b->b.wall = clock_wall();
 	b->b.last_words = b->kind == AFTER;
-	load_key(a);
+	keyd_audit_key_load(a->keyd->ring, &a->signer, &a->former);
 	b->b.checkpoint = a->signer.key != NULL;
 	if (!b->b.checkpoint)
 		return;
-	signer_copy(&b->signer, &a->signer);
+	keyd_audit_key_copy(&b->signer, &a->signer);
 	b->b.signer = &b->signer.by;
-	signer_copy(&b->former, &a->former);
+	keyd_audit_key_copy(&b->former, &a->former);
 	b->b.former = b->former.key ? &b->former.by : NULL;
 }
 
@@ -439,8 +340,8 @@ static void write_sums(struct keyd_audit *a)
 		write_row(a, &s->rows[i]);
 	if (s->more)
 		add(a, SUMS, AUDIT_USE_MORE,
-		    (const struct audit_value[]){AUDIT_NUM(COUNT, s->more),
-						 AUDIT_NUM(FAILED, s->more_failed), {0}},
+		    (const struct audit_value[]){
+			AUDIT_NUM(COUNT, s->more), AUDIT_NUM(FAILED, s->more_failed), {0}},
 		    &rc);
 	/* Lines that nobody signed yet are signed at least each minute. */
 	if (s->count || s->more || a->unsigned_lines)
@@ -566,8 +467,8 @@ void keyd_audit_json(const struct keyd *k, struct buf *out)
 		return;
 	}
 	buf_putf(out,
-		 "{\"writable\":%s,\"file\":%" PRIu32 ",\"seq\":%" PRIu64
-		 ",\"unsigned\":%" PRIu64 ",\"kept_bytes\":%zu,\"lost\":%" PRIu64 "}",
+		 "{\"writable\":%s,\"file\":%" PRIu32 ",\"seq\":%" PRIu64 ",\"unsigned\":%" PRIu64
+		 ",\"kept_bytes\":%zu,\"lost\":%" PRIu64 "}",
 		 a->writable ? "true" : "false", a->head.file, a->head.seq, a->unsigned_lines,
 		 a->kept_bytes, a->lost);
 }

@@ -9,8 +9,8 @@
  *            Operations that use keys are summed (keyd_audit_use) and written once a minute.
  * Signing:   the newest audit/keyd signs the chain behind each batch, so before and after each
  *            administrative operation and each minute if there was anything; while LOCKED nobody
- *            signs, and the next checkpoint covers that time. A batch that is with the disk thread when keyd locks keeps the key
- *            for that moment.
+ *            signs, and the next checkpoint covers that time. A batch that is with the disk
+ *            thread when keyd locks keeps the key for that moment.
  * Ownership: struct keyd has the one handle; without (tests, fuzzers) all of this does nothing, and
  *            waits succeed at once.
  * Errors:    ERR_IO or the like from the file system; event audit-failed.
@@ -26,8 +26,6 @@
 struct keyd;
 struct keyd_audit;
 
-#define KEYD_AUDIT_LABEL "audit/keyd"
-
 /* Opens the log in keyd.yaml's audit:. A directory that cannot be written is no failure: keyd then
  * refuses what must be recorded. ERR_NOMEM. */
 int keyd_audit_open(struct keyd *k);
@@ -42,7 +40,7 @@ void keyd_audit_forget(struct keyd *k);
 /* values: a list that ends with field AUDIT_F_NONE; see AUDIT_NUM and AUDIT_STR. A value that the
  * table does not allow is our bug: logged as audit-line-refused, and the line is left out. */
 void keyd_audit_put(struct keyd *k, unsigned event, const struct audit_value *values);
-#define keyd_audit_event(k, event, ...)                                                            \
+#define keyd_audit_event(k, event, ...) \
 	keyd_audit_put(k, event, (const struct audit_value[]){__VA_ARGS__, {0}})
 
 /* Embedded in whatever waits. */

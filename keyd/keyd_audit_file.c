@@ -23,7 +23,7 @@ struct keyd_audit_file {
 	uint64_t size;
 	int known; /* seq and hash are what we wrote or read last */
 	struct keyd_audit_file_tail tail;
-	char store[33];		 /* of the open file */
+	char store[33];					     /* of the open file */
 	uint8_t introduced[AUDIT_VERIFY_KEYS][AUDIT_KEY_ID]; /* in the open file */
 	unsigned introduced_count;
 	int reserve; /* 1 if the room is held */
@@ -305,8 +305,7 @@ static int begin_file(struct keyd_audit_file *f, const struct keyd_audit_file_ba
 	}
 	rc = ADD_LINE(&d, AUDIT_FILE, AUDIT_NUM(FILE, f->number), AUDIT_STR(PREV, prev),
 		      AUDIT_STR(STORE, b->store), AUDIT_NUM(MARK, d.tail.mark),
-		      AUDIT_STR(BRANCH, d.tail.branch),
-		      AUDIT_NUM(GENERATION, d.tail.generation));
+		      AUDIT_STR(BRANCH, d.tail.branch), AUDIT_NUM(GENERATION, d.tail.generation));
 	if (rc == 0)
 		rc = commit(f, &d, b->last_words);
 	buf_clear(&d.text);
@@ -372,7 +371,8 @@ static int add_signature(const struct keyd_audit_file *f, struct draft *d,
 }
 
 /* The key is introduced once in each file; the one before it signs that. */
-static int add_key(struct keyd_audit_file *f, struct draft *d, const struct keyd_audit_file_batch *b)
+static int add_key(struct keyd_audit_file *f, struct draft *d,
+		   const struct keyd_audit_file_batch *b)
 {
 	uint8_t id[AUDIT_KEY_ID], former[AUDIT_KEY_ID];
 	char key[HEX_SIZE(AUDIT_KEY_ID)], spki[HEX_SIZE(AUDIT_SPKI)];

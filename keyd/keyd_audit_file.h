@@ -41,9 +41,9 @@ struct keyd_audit_file_batch {
 	struct buf bodies; /* audit_line_body, each ended by a newline */
 	int64_t wall;
 	int last_words;
-	int checkpoint;		       /* sign all, this batch included; wants signer */
-	char store[33];		       /* identity of the store in hexadecimal */
-	struct keyd_audit_file_signer *signer;	/* NULL: no key now */
+	int checkpoint;			       /* sign all, this batch included; wants signer */
+	char store[33];			       /* identity of the store in hexadecimal */
+	struct keyd_audit_file_signer *signer; /* NULL: no key now */
 	struct keyd_audit_file_signer *former; /* the one before, to vouch for signer; or NULL */
 	/* results */
 	uint64_t first; /* number of the first body's line */

@@ -16,9 +16,9 @@ static void record(struct keyd_op_call *call, unsigned event, const struct keyd_
 
 	hex_encode(digest, p->digest, 32);
 	keyd_audit_event(call->keyd, event, AUDIT_NUM(PROPOSAL, p->number),
-			 AUDIT_STR(OP, keyproto_op_name(p->op)),
-			 AUDIT_NUM(UID, call->session->uid), AUDIT_STR(DIGEST, digest),
-			 AUDIT_NUM(HAVE, p->have), AUDIT_NUM(NEED, p->need));
+			 AUDIT_STR(OP, keyproto_op_name(p->op)), AUDIT_NUM(UID, call->session->uid),
+			 AUDIT_STR(DIGEST, digest), AUDIT_NUM(HAVE, p->have),
+			 AUDIT_NUM(NEED, p->need));
 }
 
 /* The handler of whatever needs a quorum. */
@@ -74,8 +74,8 @@ int keyd_op_quorum_withdraw(struct keyd_op_call *call)
 
 	if (keyproto_audit_number_get(call->body, &number) < 0)
 		return KEYD_OP_MALFORMED;
-	rc = keyd_quorum_withdraw(&call->keyd->quorum, number, call->session->uid, clock_mono(),
-				  &p);
+	rc =
+	    keyd_quorum_withdraw(&call->keyd->quorum, number, call->session->uid, clock_mono(), &p);
 	if (rc < 0)
 		return rc;
 	log_event(LOG_LEVEL_INFO, call->session->name, "withdrawn", "proposal=%" PRIu64 " op=%s",

@@ -23,7 +23,12 @@
 #define KEYD_QUORUM_TIME     (3600 * CLOCK_SEC)
 
 /* Classes of operations; each has a key under quorum:. */
-enum keyd_quorum_class { KEYD_QUORUM_NONE, KEYD_QUORUM_SLOT, KEYD_QUORUM_SHRED, KEYD_QUORUM_ZEROIZE };
+enum keyd_quorum_class {
+	KEYD_QUORUM_NONE,
+	KEYD_QUORUM_SLOT,
+	KEYD_QUORUM_SHRED,
+	KEYD_QUORUM_ZEROIZE
+};
 
 struct keyd_quorum_proposal {
 	uint64_t number; /* 0: free place */

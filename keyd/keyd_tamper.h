@@ -17,11 +17,11 @@
 #define KEYD_TAMPER_SLICES 60
 
 /* X(symbol, name) */
-#define KEYD_TAMPER_LIST(X)                                                                        \
-	X(AUTH, "auth")	    /* secrets that open no slot */                                        \
-	X(DENIED, "denied") /* operations that a role may not do */                                \
-	X(MAC, "mac")	    /* fields and MACs that do not verify */                               \
-	X(TRACER, "tracer") /* a debugger is attached */                                           \
+#define KEYD_TAMPER_LIST(X)                                          \
+	X(AUTH, "auth")	    /* secrets that open no slot */          \
+	X(DENIED, "denied") /* operations that a role may not do */  \
+	X(MAC, "mac")	    /* fields and MACs that do not verify */ \
+	X(TRACER, "tracer") /* a debugger is attached */             \
 	X(ROLLBACK, "rollback")
 enum keyd_tamper_what {
 #define KEYD_TAMPER_X(sym, name) KEYD_TAMPER_##sym,

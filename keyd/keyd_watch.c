@@ -58,9 +58,12 @@ void keyd_watch_told(struct keyd *k)
 	const struct {
 		const char *name;
 		int64_t value;
-	} all[] = {{"quorum.slot", q->slot}, {"quorum.shred", q->shred},
-		   {"quorum.zeroize", q->zeroize}, {"tamper.auth", t->auth},
-		   {"tamper.denied", t->denied}, {"tamper.mac", t->mac},
+	} all[] = {{"quorum.slot", q->slot},
+		   {"quorum.shred", q->shred},
+		   {"quorum.zeroize", q->zeroize},
+		   {"tamper.auth", t->auth},
+		   {"tamper.denied", t->denied},
+		   {"tamper.mac", t->mac},
 		   {"tamper.window", t->window / CLOCK_SEC}};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -141,8 +144,9 @@ void keyd_watch_tick(struct keyd *k)
 void keyd_watch_json(struct keyd *k, struct buf *out)
 {
 	for (unsigned i = 0; i < KEYD_TAMPER_COUNT; i++)
-		buf_putf(out, "%s\"%s\":{\"recent\":%" PRIu64 ",\"limit\":%" PRIu64
-			      ",\"total\":%" PRIu64 "}",
+		buf_putf(out,
+			 "%s\"%s\":{\"recent\":%" PRIu64 ",\"limit\":%" PRIu64 ",\"total\":%" PRIu64
+			 "}",
 			 i ? "," : "{", keyd_tamper_name(i),
 			 keyd_tamper_recent(&k->tamper, i, clock_mono()),
 			 k->tamper.counters[i].limit, k->tamper.counters[i].total);

@@ -6,8 +6,8 @@
 /* Every line may say where the store was. */
 #define ANY (F(MARK) | F(BRANCH) | F(GENERATION))
 /* Who did what to what: an operation. */
-#define DEED                                                                                       \
-	(F(OP) | F(ROLE) | F(UID) | F(SESSION) | F(CUSTOMER) | F(LABEL) | F(TYPE) | F(METHOD) |    \
+#define DEED                                                                                    \
+	(F(OP) | F(ROLE) | F(UID) | F(SESSION) | F(CUSTOMER) | F(LABEL) | F(TYPE) | F(METHOD) | \
 	 F(SLOT) | F(SHARD) | F(KEYREF) | F(PROPOSAL) | F(BACKUP) | F(STATE))
 #define VOTE (F(PROPOSAL) | F(OP) | F(ROLE) | F(UID) | F(DIGEST) | F(HAVE) | F(NEED))
 

@@ -25,49 +25,49 @@ enum audit_kind {
 #define AUDIT_TEXT_MAX 160
 
 /* X(symbol, name, kind) */
-#define AUDIT_FIELDS(X)                                                                            \
-	X(MARK, "mark", NUM)	 /* sequence of the store when the line was made */               \
-	X(BRANCH, "branch", HEX) /* and its branch */                                              \
-	X(GENERATION, "generation", NUM) /* and its generation */                                  \
-	X(FILE, "file", NUM)                                                                       \
-	X(PREV, "prev", HEX) /* hash of the last line of the file before */                        \
-	X(STORE, "store", HEX)                                                                     \
-	X(UPTO, "upto", NUM) /* the line that a signature covers, with all before it */            \
-	X(KEY, "key", HEX)   /* which key signed: first 8 bytes of SHA-256 of its SPKI */         \
-	X(PUBLIC, "public", HEX)                                                                   \
-	X(SIG, "sig", HEX)                                                                         \
-	X(OP, "op", WORD)                                                                          \
-	X(ROLE, "role", WORD)                                                                      \
-	X(UID, "uid", NUM)                                                                         \
-	X(SESSION, "session", WORD)                                                                \
-	X(OF, "of", NUM) /* the line whose operation this ends */                                  \
-	X(STATUS, "status", NUM)                                                                   \
-	X(RESULT, "result", WORD)                                                                  \
-	X(CUSTOMER, "customer", WORD)                                                              \
-	X(LABEL, "label", WORD)                                                                    \
-	X(SUBJECT, "subject", WORD)                                                                \
-	X(TYPE, "type", WORD)                                                                      \
-	X(METHOD, "method", WORD)                                                                  \
-	X(SLOT, "slot", NUM)                                                                       \
-	X(SHARD, "shard", NUM)                                                                     \
-	X(VERSION, "version", NUM)                                                                 \
-	X(KEYREF, "keyref", NUM)                                                                   \
-	X(STATE, "state", WORD)                                                                    \
-	X(FROM, "from", WORD)                                                                      \
-	X(TO, "to", WORD)                                                                          \
-	X(WHY, "why", TEXT)                                                                        \
-	X(WHAT, "what", WORD)                                                                      \
-	X(COUNT, "count", NUM)                                                                     \
-	X(FAILED, "failed", NUM)                                                                   \
-	X(PROPOSAL, "proposal", NUM)                                                               \
-	X(TOKEN, "token", HEX) /* of a tombstone */							\
-	X(DIGEST, "digest", HEX)                                                                   \
-	X(HAVE, "have", NUM)                                                                       \
-	X(NEED, "need", NUM)                                                                       \
-	X(BACKUP, "backup", NUM)                                                                   \
-	X(SEEN, "seen", NUM) /* sequence that a witness has seen */                                \
-	X(SOURCE, "source", WORD)                                                                  \
-	X(BYTES, "bytes", NUM)                                                                     \
+#define AUDIT_FIELDS(X)                                                                     \
+	X(MARK, "mark", NUM)		 /* sequence of the store when the line was made */ \
+	X(BRANCH, "branch", HEX)	 /* and its branch */                               \
+	X(GENERATION, "generation", NUM) /* and its generation */                           \
+	X(FILE, "file", NUM)                                                                \
+	X(PREV, "prev", HEX) /* hash of the last line of the file before */                 \
+	X(STORE, "store", HEX)                                                              \
+	X(UPTO, "upto", NUM) /* the line that a signature covers, with all before it */     \
+	X(KEY, "key", HEX)   /* which key signed: first 8 bytes of SHA-256 of its SPKI */   \
+	X(PUBLIC, "public", HEX)                                                            \
+	X(SIG, "sig", HEX)                                                                  \
+	X(OP, "op", WORD)                                                                   \
+	X(ROLE, "role", WORD)                                                               \
+	X(UID, "uid", NUM)                                                                  \
+	X(SESSION, "session", WORD)                                                         \
+	X(OF, "of", NUM) /* the line whose operation this ends */                           \
+	X(STATUS, "status", NUM)                                                            \
+	X(RESULT, "result", WORD)                                                           \
+	X(CUSTOMER, "customer", WORD)                                                       \
+	X(LABEL, "label", WORD)                                                             \
+	X(SUBJECT, "subject", WORD)                                                         \
+	X(TYPE, "type", WORD)                                                               \
+	X(METHOD, "method", WORD)                                                           \
+	X(SLOT, "slot", NUM)                                                                \
+	X(SHARD, "shard", NUM)                                                              \
+	X(VERSION, "version", NUM)                                                          \
+	X(KEYREF, "keyref", NUM)                                                            \
+	X(STATE, "state", WORD)                                                             \
+	X(FROM, "from", WORD)                                                               \
+	X(TO, "to", WORD)                                                                   \
+	X(WHY, "why", TEXT)                                                                 \
+	X(WHAT, "what", WORD)                                                               \
+	X(COUNT, "count", NUM)                                                              \
+	X(FAILED, "failed", NUM)                                                            \
+	X(PROPOSAL, "proposal", NUM)                                                        \
+	X(TOKEN, "token", HEX) /* of a tombstone */                                         \
+	X(DIGEST, "digest", HEX)                                                            \
+	X(HAVE, "have", NUM)                                                                \
+	X(NEED, "need", NUM)                                                                \
+	X(BACKUP, "backup", NUM)                                                            \
+	X(SEEN, "seen", NUM) /* sequence that a witness has seen */                         \
+	X(SOURCE, "source", WORD)                                                           \
+	X(BYTES, "bytes", NUM)                                                              \
 	X(LINE, "line", NUM)
 
 enum audit_field {
@@ -79,41 +79,41 @@ enum audit_field {
 };
 
 /* X(symbol, name). Which fields each may have is in audit_event.c. */
-#define AUDIT_EVENTS(X)                                                                            \
-	X(FILE, "file")		    /* first line of every file */                                 \
-	X(KEY, "audit-key")	    /* the key that signs from here on */                          \
-	X(CHECKPOINT, "checkpoint") /* signature over all before it */                             \
-	X(CUT, "cut")		    /* a torn end was taken off at start */                        \
-	X(DAMAGE, "damage")	    /* the file before this one does not verify */                 \
-	X(ROOM, "room")		    /* the reserve was used up, or is there again */               \
-	X(GAP, "gap")		    /* for a while nothing could be written */                     \
-	X(START, "start")                                                                          \
-	X(STOP, "stop")                                                                            \
-	X(CONFIG, "config") /* what keyd.yaml says of quorums and limits */                        \
-	X(STATE, "state")                                                                          \
-	X(INTENT, "intent")   /* an operation that is about to be done */                          \
-	X(OUTCOME, "outcome") /* what came of it */                                                \
-	X(USE, "use")	      /* sum of one minute */                                              \
-	X(USE_MORE, "use-more")                                                                    \
-	X(SESSIONS, "sessions")                                                                    \
-	X(DENIED, "denied")                                                                        \
-	X(UNSEAL, "unseal")                                                                        \
-	X(TAMPER, "tamper")                                                                        \
-	X(TAMPER_LOCK, "tamper-lock")                                                              \
-	X(PROPOSED, "proposed")                                                                    \
-	X(APPROVED, "approved")                                                                    \
-	X(WITHDRAWN, "withdrawn")                                                                  \
-	X(EXPIRED, "expired")                                                                      \
-	X(KEK, "kek")                                                                              \
-	X(REWRAPPED, "rewrapped")                                                                  \
-	X(DEK, "dek")                                                                              \
-	X(SIGNING_KEY, "signing-key")                                                              \
-	X(SHRED, "shred")                                                                          \
-	X(SLOT, "slot")                                                                            \
-	X(BACKUP, "backup")                                                                        \
-	X(RESTORE, "restore")                                                                      \
-	X(ROLLBACK, "rollback")                                                                    \
-	X(SELFTEST, "selftest")                                                                    \
+#define AUDIT_EVENTS(X)                                                              \
+	X(FILE, "file")		    /* first line of every file */                   \
+	X(KEY, "audit-key")	    /* the key that signs from here on */            \
+	X(CHECKPOINT, "checkpoint") /* signature over all before it */               \
+	X(CUT, "cut")		    /* a torn end was taken off at start */          \
+	X(DAMAGE, "damage")	    /* the file before this one does not verify */   \
+	X(ROOM, "room")		    /* the reserve was used up, or is there again */ \
+	X(GAP, "gap")		    /* for a while nothing could be written */       \
+	X(START, "start")                                                            \
+	X(STOP, "stop")                                                              \
+	X(CONFIG, "config") /* what keyd.yaml says of quorums and limits */          \
+	X(STATE, "state")                                                            \
+	X(INTENT, "intent")   /* an operation that is about to be done */            \
+	X(OUTCOME, "outcome") /* what came of it */                                  \
+	X(USE, "use")	      /* sum of one minute */                                \
+	X(USE_MORE, "use-more")                                                      \
+	X(SESSIONS, "sessions")                                                      \
+	X(DENIED, "denied")                                                          \
+	X(UNSEAL, "unseal")                                                          \
+	X(TAMPER, "tamper")                                                          \
+	X(TAMPER_LOCK, "tamper-lock")                                                \
+	X(PROPOSED, "proposed")                                                      \
+	X(APPROVED, "approved")                                                      \
+	X(WITHDRAWN, "withdrawn")                                                    \
+	X(EXPIRED, "expired")                                                        \
+	X(KEK, "kek")                                                                \
+	X(REWRAPPED, "rewrapped")                                                    \
+	X(DEK, "dek")                                                                \
+	X(SIGNING_KEY, "signing-key")                                                \
+	X(SHRED, "shred")                                                            \
+	X(SLOT, "slot")                                                              \
+	X(BACKUP, "backup")                                                          \
+	X(RESTORE, "restore")                                                        \
+	X(ROLLBACK, "rollback")                                                      \
+	X(SELFTEST, "selftest")                                                      \
 	X(ZEROIZE, "zeroize")
 
 enum audit_event {

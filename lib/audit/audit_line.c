@@ -99,8 +99,8 @@ int audit_line_body(struct buf *out, int64_t wall, unsigned event, const struct 
 	if (rc < 0)
 		return rc;
 	clock_format_iso(iso, wall);
-	buf_putf(out, "\"time\":\"%.19s.%06" PRId64 "Z\",\"event\":\"%s\"", iso,
-		 wall % CLOCK_SEC, audit_event_name(event));
+	buf_putf(out, "\"time\":\"%.19s.%06" PRId64 "Z\",\"event\":\"%s\"", iso, wall % CLOCK_SEC,
+		 audit_event_name(event));
 	for (const struct audit_value *v = values; v->field; v++) {
 		buf_putf(out, ",\"%s\":", audit_event_field_name(v->field));
 		if (audit_event_field_kind(v->field) == AUDIT_KIND_NUM) {

@@ -27,21 +27,21 @@
 
 /* One field of a line. Lists of them end with field AUDIT_F_NONE. */
 struct audit_value {
-	unsigned field; /* enum audit_field */
-	uint64_t num;	/* AUDIT_KIND_NUM */
+	unsigned field;	  /* enum audit_field */
+	uint64_t num;	  /* AUDIT_KIND_NUM */
 	struct span text; /* the others; after _parse as it stands in the line, escapes and all */
 };
-#define AUDIT_NUM(name, value)                                                                     \
-	{                                                                                          \
-		.field = AUDIT_F_##name, .num = (uint64_t)(value)                                  \
+#define AUDIT_NUM(name, value)                                    \
+	{                                                         \
+		.field = AUDIT_F_##name, .num = (uint64_t)(value) \
 	}
-#define AUDIT_SPAN(name, value)                                                                    \
-	{                                                                                          \
-		.field = AUDIT_F_##name, .text = (value)                                           \
+#define AUDIT_SPAN(name, value)                          \
+	{                                                \
+		.field = AUDIT_F_##name, .text = (value) \
 	}
-#define AUDIT_STR(name, value)                                                                     \
-	{                                                                                          \
-		.field = AUDIT_F_##name, .text = span_str(value)                                   \
+#define AUDIT_STR(name, value)                                   \
+	{                                                        \
+		.field = AUDIT_F_##name, .text = span_str(value) \
 	}
 
 /* Appends time, event and fields. A list that breaks a rule changes nothing. */

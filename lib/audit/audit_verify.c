@@ -12,7 +12,7 @@
 #include "core/num.h"
 
 #define NO_STORE "00000000000000000000000000000000"
-#define CONTEXT "sealpost audit checkpoint 1"
+#define CONTEXT	 "sealpost audit checkpoint 1"
 
 static int bad(struct audit_verify *v, const char *reason)
 {
@@ -164,14 +164,14 @@ static int checkpoint(struct audit_verify *v, const struct audit_line *l,
 	size_t n;
 
 	if (!hex_value(l, AUDIT_F_KEY, id, AUDIT_KEY_ID) ||
-	    !hex_value(l, AUDIT_F_SIG, sig, AUDIT_SIG) ||
-	    num_value(l, AUDIT_F_UPTO) != l->seq - 1)
+	    !hex_value(l, AUDIT_F_SIG, sig, AUDIT_SIG) || num_value(l, AUDIT_F_UPTO) != l->seq - 1)
 		return bad(v, "the checkpoint is not complete");
 	key = find_key(v, id);
 	if (v->no_signatures)
 		return 0;
 	if (!key)
-		return bad(v, "the checkpoint is signed with a key that the file does not introduce");
+		return bad(v,
+			   "the checkpoint is signed with a key that the file does not introduce");
 	if (v->signed_to && key->trust != AUDIT_TRUSTED)
 		return bad(v, "the checkpoint is signed with a key that nobody vouches for");
 	n = audit_verify_signed(data, v->store, l->seq - 1, before);

@@ -9,11 +9,12 @@
  *            two places; who changes a line and makes all later hashes anew is caught by the next
  *            checkpoint, whose signature he cannot make. A checkpoint by a given key vouches for
  *            all before it, and for the keys that lines before it introduced. After the first of
- *            them, no other key may sign. Every file introduces the keys that sign in it. Lines behind the last checkpoint are vouched for by
- *            nobody yet: signed says how far it goes. Whole lines missing from the end show only
- *            to a reader who knows the head (_end).
+ *            them, no other key may sign. Every file introduces the keys that sign in it. Lines
+ *            behind the last checkpoint are vouched for by nobody yet: signed_to says how far it
+ *            goes. Whole lines missing from the end show only to a reader who knows the head
+ *            (_end).
  *            Without any given key, signatures are checked with the keys that the log itself
- *            introduces, which proves little, and signed stays 0.
+ *            introduces, which proves little, and signed_to stays 0.
  * Errors:    ERR_DAMAGED, with where in file, line (from 1) and reason (static).
  * Source:    sealpost-keyd-audit(7).
  * Thread:    pure; any. */
@@ -37,7 +38,7 @@ struct audit_verify {
 	const char *reason; /* NULL: all good so far */
 	uint64_t good;	    /* bytes of the last file that are good lines */
 	uint64_t lines, checkpoints;
-	uint64_t signed_to; /* last line that a given key vouches for */
+	uint64_t signed_to;	   /* last line that a given key vouches for */
 	uint64_t mark, generation; /* of the last line that has a branch: 16 digits */
 	char branch[17];
 	char store[33];

@@ -210,8 +210,7 @@ static void what_the_table_does_not_allow_is_not_written(void **state)
 	for (unsigned e = 0; e <= AUDIT_EVENT_COUNT; e++)
 		for (unsigned f = 1; f <= AUDIT_FIELD_COUNT; f++) {
 			struct audit_value one[] = {{.field = f}, {0}};
-			assert_int_equal(body(e, one),
-					 audit_event_allows(e, f) ? 0 : ERR_DENIED);
+			assert_int_equal(body(e, one), audit_event_allows(e, f) ? 0 : ERR_DENIED);
 		}
 	assert_int_equal(BODY(AUDIT_USE, AUDIT_STR(SUBJECT, "anna@example.test")), ERR_FORMAT);
 	assert_int_equal(BODY(AUDIT_USE, AUDIT_STR(SUBJECT, "two words")), ERR_FORMAT);
@@ -362,7 +361,8 @@ static void a_log_made_anew_is_not_signed(void **state)
 	sign(&l, &thief);
 	assert_int_equal(verify(&v, &s, buf_span(&l.bytes)), ERR_DAMAGED);
 	assert_int_equal(v.line, 10);
-	assert_string_equal(v.reason, "the checkpoint is signed with a key that nobody vouches for");
+	assert_string_equal(v.reason,
+			    "the checkpoint is signed with a key that nobody vouches for");
 	free_log(&l);
 	/* Or sign with keyd's name. */
 	write_log(&l, &s);
@@ -458,10 +458,14 @@ static void lines_that_mean_the_same_are_refused(void **state)
 	    "\"ready\",\"hash\":\"" /* and 64 digits */;
 	static const struct {
 		const char *from, *to;
-	} edits[] = {{"{\"seq\":1", "{ \"seq\":1"},	   {"seq\":1", "seq\":01"},
-		     {"\"ready\"", "\"re\\u0061dy\""}, {"\"ready\"", "\"ready\",\"state\":\"ready\""},
-		     {"\"ready\"", "1"},		   {"\"state\"", "\"uid\""},
-		     {"stop", "stopp"},		   {"22T06", "22 06"},
+	} edits[] = {{"{\"seq\":1", "{ \"seq\":1"},
+		     {"seq\":1", "seq\":01"},
+		     {"\"ready\"", "\"re\\u0061dy\""},
+		     {"\"ready\"", "\"ready\",\"state\":\"ready\""},
+		     {"\"ready\"", "1"},
+		     {"\"state\"", "\"uid\""},
+		     {"stop", "stopp"},
+		     {"22T06", "22 06"},
 		     {"\"state\"", "\"hash\""}};
 	char text[512], hash[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 	struct audit_line line;

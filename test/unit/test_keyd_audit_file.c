@@ -95,9 +95,11 @@ static int add(struct bed *b, int how, uint64_t uid)
 					      .last_words = how == LAST,
 					      .checkpoint = how == SIGNED,
 					      .signer = &b->signer};
-	const struct audit_value values[] = {AUDIT_STR(OP, "lock"), AUDIT_NUM(UID, uid),
+	const struct audit_value values[] = {AUDIT_STR(OP, "lock"),
+					     AUDIT_NUM(UID, uid),
 					     AUDIT_NUM(MARK, uid),
-					     AUDIT_STR(BRANCH, "00112233445566ff"), {0}};
+					     AUDIT_STR(BRANCH, "00112233445566ff"),
+					     {0}};
 	int rc;
 
 	buf_init(&batch.bodies, KEYD_AUDIT_FILE_BATCH);
@@ -217,9 +219,8 @@ static void another_store_begins_another_file(void **state)
 	(void)state;
 	bed_open(&b);
 	buf_init(&batch.bodies, KEYD_AUDIT_FILE_BATCH);
-	assert_int_equal(audit_line_body(&batch.bodies, 1, AUDIT_START,
-					 (const struct audit_value[]){{0}}),
-			 0);
+	assert_int_equal(
+	    audit_line_body(&batch.bodies, 1, AUDIT_START, (const struct audit_value[]){{0}}), 0);
 	buf_put_str(&batch.bodies, "\n");
 	assert_int_equal(keyd_audit_file_append(b.f, &batch), 0);
 	buf_clear(&batch.bodies);
@@ -339,7 +340,8 @@ static void what_is_taken_away_while_it_runs_is_noticed(void **state)
 	write_file(&b, 1, span_sub(buf_span(&bytes), 0, 0));
 	path(&b, 1, name);
 	assert_int_equal(truncate(name, 0), 0);
-	bytes.len = (size_t)((uint8_t *)memchr(bytes.data, '\n', buf_size(&bytes)) - bytes.data) + 1;
+	bytes.len =
+	    (size_t)((uint8_t *)memchr(bytes.data, '\n', buf_size(&bytes)) - bytes.data) + 1;
 	write_file(&b, 1, buf_span(&bytes));
 	buf_clear(&bytes);
 	assert_int_equal(add(&b, SIGNED, 4), 0);

@@ -145,7 +145,8 @@ static void one_officer_cannot_fill_the_table(void **state)
 static void sums_overflow_into_one_line(void **state)
 {
 	static struct keyd_audit_sum s;
-	struct keyd_audit_sum_row key = {.event = AUDIT_USE, .op = 16, .role = 1, .uid = 7, .count = 2};
+	struct keyd_audit_sum_row key = {
+	    .event = AUDIT_USE, .op = 16, .role = 1, .uid = 7, .count = 2};
 	uint64_t total = 0;
 	char name[80];
 
@@ -218,7 +219,8 @@ static void begin(struct scene *s)
 {
 	clock_set(1000 * HOUR, INT64_C(1795328178000000));
 	assert_int_equal(keyd_play_open(&s->play, "[{method: file, path: root.key}]"), 0);
-	keyd_play_connect(&s->officer, &s->play, KEYD_PLAY_ALL, KEYD_PERMIT_ADMIN, KEYPROTO_ROLE_OFFICER);
+	keyd_play_connect(&s->officer, &s->play, KEYD_PLAY_ALL, KEYD_PERMIT_ADMIN,
+			  KEYPROTO_ROLE_OFFICER);
 	keyd_play_connect(&s->relay, &s->play, KEYD_PLAY_ALL, KEYD_PERMIT_USE, KEYPROTO_ROLE_RELAY);
 	assert_int_equal(keyd_play_init(&s->officer, NULL), 0);
 	assert_int_equal(keyd_play_customer(&s->officer, "default"), 0);
@@ -276,9 +278,10 @@ static void uses_are_written_each_minute(void **state)
 	assert_int_equal(lines_with(&s, "\"event\":\"use\""), 0);
 	clock_advance(CLOCK_SEC);
 	keyd_watch_tick(s.play.keyd);
-	assert_int_equal(lines_with(&s, "\"op\":\"sign\",\"role\":\"relay\",\"uid\":1,\"subject\":\"tls/relay\","
-					"\"count\":20,\"failed\":0"),
-			 1);
+	assert_int_equal(
+	    lines_with(&s, "\"op\":\"sign\",\"role\":\"relay\",\"uid\":1,\"subject\":\"tls/relay\","
+			   "\"count\":20,\"failed\":0"),
+	    1);
 	/* A minute in which nothing happened leaves no line. */
 	clock_advance(CLOCK_SEC * 61);
 	keyd_watch_tick(s.play.keyd);
@@ -318,7 +321,8 @@ static void what_could_not_be_written_follows_with_its_own_time(void **state)
 	snprintf(away, sizeof(away), "%s/away", s.play.dir);
 	assert_int_equal(rename(dir, away), 0);
 	assert_int_equal(keyd_play_customer(&s.officer, "refused"), ERR_IO);
-	assert_int_equal(keyd_play_call((keyd_play_begin(&s.officer), &s.officer), KEYPROTO_LOCK), 0);
+	assert_int_equal(keyd_play_call((keyd_play_begin(&s.officer), &s.officer), KEYPROTO_LOCK),
+			 0);
 	assert_int_equal(s.play.keyd->state, KEYPROTO_LOCKED);
 	clock_advance(10 * CLOCK_SEC);
 	keyd_watch_tick(s.play.keyd);
@@ -326,10 +330,33 @@ static void what_could_not_be_written_follows_with_its_own_time(void **state)
 	assert_int_equal(rename(away, dir), 0);
 	keyd_watch_tick(s.play.keyd);
 	assert_true(keyd_audit_writable(s.play.keyd));
-	assert_int_equal(lines_with(&s, "06:16:18.000000Z\",\"event\":\"state\",\"from\":\"ready\",\"to\":\"locked\""), 1);
+	assert_int_equal(
+	    lines_with(
+		&s, "06:16:18.000000Z\",\"event\":\"state\",\"from\":\"ready\",\"to\":\"locked\""),
+	    1);
 	assert_int_equal(lines_with(&s, "\"event\":\"gap\""), 1);
 	assert_int_equal(lines_with(&s, "\"event\":\"intent\",\"op\":\"customer-add\""), 1);
 	assert_int_equal(lines_with(&s, "refused"), 0);
+	end(&s);
+}
+
+static void a_failed_self_test_ends_all_but_the_end(void **state)
+{
+	static const uint8_t none[16];
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	keyd_fail(s.play.keyd, "a self-test failed");
+	assert_int_equal(s.play.keyd->state, KEYPROTO_ERROR);
+	assert_null(s.play.keyd->ring);
+	assert_int_equal(keyd_play_customer(&s.officer, "more"), ERR_IO);
+	assert_int_equal(sign(&s), ERR_IO);
+	keyproto_audit_zeroize_put(keyd_play_begin(&s.officer), none); /* of another store */
+	assert_int_equal(keyd_play_call(&s.officer, KEYPROTO_ZEROIZE), ERR_FORMAT);
+	keyproto_audit_zeroize_put(keyd_play_begin(&s.officer), keyd_store_id(s.play.keyd));
+	assert_int_equal(keyd_play_call(&s.officer, KEYPROTO_ZEROIZE), 0);
+	assert_int_equal(s.play.keyd->state, KEYPROTO_EMPTY);
 	end(&s);
 }
 
@@ -351,6 +378,7 @@ int main(void)
 	    cmocka_unit_test(files_are_overwritten_read_back_and_removed),
 	    cmocka_unit_test(uses_are_written_each_minute),
 	    cmocka_unit_test(proposals_expire_by_the_clock),
+	    cmocka_unit_test(a_failed_self_test_ends_all_but_the_end),
 	    cmocka_unit_test(what_could_not_be_written_follows_with_its_own_time),
 	};
 
