@@ -40,6 +40,11 @@ class Copy:
 
     anchors = Place.anchors
 
+    def anchor_of_store(self):
+        """Its id in the snapshot's head."""
+        with open(self.keyd.file("store.snap"), "rb") as f:
+            return f.read(69)[53:]
+
 
 def template(place, parts, anchored):
     p = Place(place, parts, anchored=anchored)
@@ -112,7 +117,8 @@ def test_killed_at_every_step_of_the_first_anchor_it_opens(place, parts):
         again = Copy(made, directory, parts)
         again.keyd.start()
         assert derive(again.keyd, DOOMED, NEIGHBOUR, OTHER) == [0, 0, 0], n
-        harness.wait_for(f"one anchor after step {n}", lambda again=again: len(again.anchors()) == 1)
+        harness.wait_for(f"one anchor after step {n}, and the store under it",
+                         lambda again=again: list(again.anchors()) == [again.anchor_of_store()])
         again.keyd.stop()
         assert read(again.keyd.state, again.anchors().values()).anchor_id in again.anchors()
         shutil.rmtree(directory)
