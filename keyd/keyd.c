@@ -428,6 +428,7 @@ static void forget_keys(struct keyd *k)
 	k->ring = NULL;
 	if (k->store)
 		keyd_store_seal(k->store);
+	keyd_watch_drop_proposals(k);
 	keyd_audit_forget(k);
 	secret_wipe(k->scratch, sizeof(*k->scratch));
 }

@@ -62,7 +62,8 @@ int keyd_op_quorum_approve(struct keyd_op_call *call)
 		return rc < 0 ? rc : ERR_QUORUM;
 	}
 	rc = keyd_op_run_proposed(call, p);
-	keyd_quorum_drop(p);
+	if (p->number == number) /* else what was approved has dropped them all */
+		keyd_quorum_drop(p);
 	return rc;
 }
 

@@ -139,7 +139,7 @@ int keyd_op_zeroize(struct keyd_op_call *call)
 		  (unsigned)call->session->uid, j->files.count);
 	if (k->ring)
 		keyd_lock(k, "asked to destroy everything");
-	keyd_quorum_clear(&k->quorum);
+	keyd_watch_drop_proposals(k);
 	keyd_unseal_drop(&k->unseal);
 	k->opening = 1; /* nobody unseals meanwhile */
 	j->job.work = zero_work;

@@ -4,7 +4,7 @@
  * Story:     an operation whose class needs more than one approval is added as a proposal; whoever
  *            proposed it has approved it. Others, each under a uid of his own, approve by number;
  *            with the last needed approval the proposal is taken out and done. It is gone after
- *            KEYD_QUORUM_TIME, and when keyd ends. What is approved is these very bytes: digest is
+ *            KEYD_QUORUM_TIME, and when keyd locks or ends. What is approved is these very bytes: digest is
  *            their SHA-256, shown to those who are asked.
  * Ownership: bodies are copied to secret memory, and wiped when the proposal is gone.
  * Errors:    ERR_LIMIT (table full), ERR_NOMEM, ERR_NOTFOUND, ERR_EXISTS (this uid has approved

@@ -117,20 +117,32 @@ static void look_for_tracer(struct keyd *k)
 	k->watch.tracer = pid > 0;
 }
 
+static void drop(struct keyd *k, struct keyd_quorum_proposal *p)
+{
+	char digest[HEX_SIZE(32)];
+
+	hex_encode(digest, p->digest, 32);
+	log_event(LOG_LEVEL_WARN, NULL, "proposal-expired", "proposal=%" PRIu64 " op=%s", p->number,
+		  keyproto_op_name(p->op));
+	keyd_audit_event(k, AUDIT_EXPIRED, AUDIT_NUM(PROPOSAL, p->number),
+			 AUDIT_STR(OP, keyproto_op_name(p->op)), AUDIT_STR(DIGEST, digest),
+			 AUDIT_NUM(HAVE, p->have), AUDIT_NUM(NEED, p->need));
+	keyd_quorum_drop(p);
+}
+
+void keyd_watch_drop_proposals(struct keyd *k)
+{
+	for (unsigned i = 0; i < KEYD_QUORUM_MAX; i++)
+		if (k->quorum.items[i].number)
+			drop(k, &k->quorum.items[i]);
+}
+
 static void expire(struct keyd *k)
 {
 	struct keyd_quorum_proposal *p;
-	char digest[HEX_SIZE(32)];
 
-	while ((p = keyd_quorum_expired(&k->quorum, clock_mono()))) {
-		hex_encode(digest, p->digest, 32);
-		log_event(LOG_LEVEL_WARN, NULL, "proposal-expired", "proposal=%" PRIu64 " op=%s",
-			  p->number, keyproto_op_name(p->op));
-		keyd_audit_event(k, AUDIT_EXPIRED, AUDIT_NUM(PROPOSAL, p->number),
-				 AUDIT_STR(OP, keyproto_op_name(p->op)), AUDIT_STR(DIGEST, digest),
-				 AUDIT_NUM(HAVE, p->have), AUDIT_NUM(NEED, p->need));
-		keyd_quorum_drop(p);
-	}
+	while ((p = keyd_quorum_expired(&k->quorum, clock_mono())))
+		drop(k, p);
 }
 
 void keyd_watch_tick(struct keyd *k)

@@ -39,6 +39,9 @@ void keyd_watch_settle(struct keyd *k);
 /* What the timer does. */
 void keyd_watch_tick(struct keyd *k);
 
+/* keyd locks: proposals may hold secrets, and are wiped too. */
+void keyd_watch_drop_proposals(struct keyd *k);
+
 /* {"auth":{"recent":..,"limit":..,"total":..},...} */
 void keyd_watch_json(struct keyd *k, struct buf *out);
 

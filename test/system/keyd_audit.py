@@ -21,12 +21,12 @@ EVENTS = {
     "unseal": "method slot uid result have need", "tamper": "what count", "tamper-lock": "what count",
     "proposed": VOTE, "approved": VOTE, "withdrawn": VOTE, "expired": VOTE,
     "kek": "shard version state", "rewrapped": "shard version count", "dek": "customer keyref version state",
-    "signing-key": "label version type state", "shred": "customer state why count",
+    "signing-key": "label version type state", "shred": "customer state why count token",
     "slot": "slot method state", "backup": "backup state bytes", "restore": "backup state count",
     "rollback": "seen source state count", "selftest": "result why", "zeroize": "result what count bytes",
 }
 WORDS = set("op role session result customer label subject type method state from to what source".split())
-HEX = set("prev store key public sig digest branch".split())
+HEX = set("prev store key public sig digest branch token".split())
 
 
 class Bad(Exception):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import smtplib
@@ -150,6 +151,19 @@ def unsealed(o):
         return True
     except Refused as e:
         assert e.status == wire.E_BUSY
+
+
+def test_the_manual_page_has_the_same_events():
+    page = os.path.join(os.path.dirname(__file__), "..", "..", "man", "sealpost-keyd-audit.7")
+    with open(page) as f:
+        text = f.read().replace("\\\n", "")
+    listed = {}
+    for names, fields in re.findall(r"^\.It ([a-z, -]+) Pq (.*)$", text, re.M):
+        words = [w for w in fields.split(" ; ")[0].split() if w not in ("Va", ",")]
+        for name in names.split(" , "):
+            listed[name] = set(words)
+    listed["outcome"] |= {"of", "status"}
+    assert listed == {name: set(fields.split()) for name, fields in keyd_audit.EVENTS.items()}
 
 
 def test_the_command_shows_verifies_and_exports(keyd, place):
@@ -513,6 +527,18 @@ def test_a_proposal_is_withdrawn_by_who_made_it_alone(three):
     assert b("approve", number(3))[0] == wire.E_QUORUM and c("approve", number(3))[0] == wire.E_ARGUMENT
     with k.officer() as o:
         assert o.status()["state"] == "ready"
+
+
+@needs_root
+def test_a_lock_forgets_proposals(three):
+    k, (a, b, c) = three
+    assert a("slot-remove", struct.pack(">I", 2)) == (wire.E_QUORUM, number(1))
+    with k.officer() as o:
+        o.lock()
+        o.unseal("file")
+        assert b("approve", number(1))[0] == wire.E_NOTFOUND
+        assert len(o.status()["slots"]) == 2
+    assert events(k, "expired", proposal=1, op="slot-remove", have=1, need=2)
 
 
 @needs_root
