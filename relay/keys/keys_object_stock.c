@@ -222,8 +222,10 @@ static void fetched(void *arg, int err, struct span reply)
 		err = keep(k, c, f, reply);
 	if (current && err < 0) {
 		c->err = err;
-		c->not_before = evt_loop_now(k->loop) +
-				(err == ERR_NOTFOUND || err == ERR_DENIED ? PAUSE_NAME : PAUSE);
+		c->not_before =
+		    evt_loop_now(k->loop) +
+		    (err == ERR_NOTFOUND || err == ERR_GONE || err == ERR_DENIED ? PAUSE_NAME
+										 : PAUSE);
 	}
 	free(f);
 	if (current)

@@ -205,6 +205,7 @@ static void refused(struct queue *q, struct queue_message *m, int err)
 	case ERR_DAMAGED:
 	case ERR_FORMAT:
 	case ERR_NOTFOUND:
+	case ERR_GONE:
 		f->reason = QUEUE_DAMAGED;
 		if (f->attempts == 0)
 			relay_count(q->relay, damaged, 1);

@@ -4,6 +4,7 @@ complete before that is so."""
 import hashlib
 import os
 import shutil
+import smtplib
 
 import harness
 import keyd_wire as wire
@@ -294,3 +295,21 @@ def test_no_secret_of_it_in_the_log(place, parts):
     log = p.keyd.process.log_text()
     for value in (old, new, secret):
         assert value.hex() not in log and value not in log.encode()
+
+
+def test_relay_takes_no_more_mail_for_a_destroyed_customer(sealpost, sink):
+    s = sealpost
+    s.configure([f'{{domain: "*", to: "127.0.0.1:{sink.port}", tls: encrypt}}'])
+    s.start()
+
+    def send():
+        with smtplib.SMTP("127.0.0.1", s.smtp_port, timeout=20) as c:
+            c.sendmail("ann@example.test", ["bob@example.test"], "Subject: x\r\n\r\nhello\r\n")
+    send()
+    sink.wait_for(1)
+    s.cli("key", "shred", "default", "--yes", check=True)
+    with pytest.raises(smtplib.SMTPResponseException) as refusal:
+        send()
+    assert refusal.value.smtp_code == 451
+    assert s.relay.running() and s.keyd.running()
+    assert s.status()["relay"]["keyd"] == "ready"
