@@ -313,3 +313,29 @@ def test_relay_takes_no_more_mail_for_a_destroyed_customer(sealpost, sink):
     assert refusal.value.smtp_code == 451
     assert s.relay.running() and s.keyd.running()
     assert s.status()["relay"]["keyd"] == "ready"
+
+
+def test_an_older_copy_without_an_anchor_is_noticed_and_its_dead_stay_dead(place, parts):
+    p = Place(place, parts)
+    add(p.keyd, DOOMED, NEIGHBOUR, OTHER)
+    copies = []
+    for name in ("one", "two", "three"):  # at rest, at work, with other customers
+        copies.append(p.copy(os.path.join(place, name)))
+        add(p.keyd, f"{name}.example")
+    with p.keyd.officer() as o:
+        o.shred(DOOMED)
+    p.until(DOOMED, "backups")
+    for copy in copies:
+        p.keyd.stop()
+        for n in ("store.snap", "store.journal"):
+            shutil.copy(os.path.join(copy, n), p.keyd.file(n))
+            os.chown(p.keyd.file(n), p.keyd.uid, p.keyd.uid)
+        p.keyd.start()
+        with p.keyd.officer() as o:
+            assert o.state == "locked"
+            with refused(wire.E_ROLLBACK):
+                o.unseal("file")
+            o.accept()
+        assert derive(p.keyd, DOOMED, NEIGHBOUR, OTHER) == [wire.E_GONE, 0, 0]
+        p.until(DOOMED, "backups")
+        assert DOOMED not in [c for c, _ in p.keyd.read_store().deks.values()]
