@@ -51,6 +51,9 @@ int keyd_rotate_key_promote(struct keyd_change *c, struct span label);
 /* Says in both logs that it did. */
 void keyd_rotate_key_promoted(struct keyd *k, struct span label);
 
+/* Says in both logs what a version became: NEXT, ACTIVE or DESTROYED. */
+void keyd_rotate_key_say(struct keyd *k, struct span label, uint32_t version, unsigned state);
+
 /* Keys that are due, and that others must act for. */
 void keyd_rotate_key_warnings(const struct keyd *k, void (*put)(void *arg, const char *text),
 			      void *arg);
