@@ -6,29 +6,32 @@
 #include "keyd/keyd_ring_in.h"
 
 #define AHEAD	  8
-#define STEPS_MAX (16 * KEYD_RING_REWRAP_BATCH) /* DEKs passed over at one go */
+#define STEPS_MAX (8 * KEYD_RING_REWRAP_SLICE) /* DEKs passed over at one go */
 
-/* The next DEKs of the batch, downwards from the cursor: their key references, and the version that
- * wraps them. What is read of them is fetched a few steps ahead: with a million DEKs nothing of
- * them is in the processor's cache, and the loop has others to serve. */
-static void choose(const struct keyd_ring *r, unsigned shard, uint32_t *cursor,
-		   struct keyd_ring_rewrap *batch)
+/* Adds the next DEKs, downwards from the cursor: their key references, and the version that wraps
+ * them. What is read of them is fetched a few steps ahead: with a million DEKs nothing of them is
+ * in the processor's cache, and the loop has others to serve. 1: the batch is whole. */
+static int choose(const struct keyd_ring *r, unsigned shard, uint32_t *cursor,
+		  struct keyd_ring_rewrap *batch)
 {
 	const struct keyd_ring_refs *l = &r->shard_deks[shard];
 	const struct keyd_ring_dek *d;
 	uint32_t at = keyd_ring_refs_below(l, *cursor);
-	unsigned steps = 0;
+	unsigned end = batch->count + KEYD_RING_REWRAP_SLICE, steps = 0;
+	int other = 0;
 
-	batch->count = 0;
+	if (end > KEYD_RING_REWRAP_BATCH)
+		end = KEYD_RING_REWRAP_BATCH;
 	for (uint32_t i = at; i > 0 && at - i < AHEAD; i--)
 		__builtin_prefetch(keyd_ring_dek_place(r, l->refs[i - 1]));
-	for (; at && batch->count < KEYD_RING_REWRAP_BATCH && steps < STEPS_MAX; at--, steps++) {
+	for (; at && batch->count < end && steps < STEPS_MAX; at--, steps++) {
 		if (at > AHEAD)
 			__builtin_prefetch(keyd_ring_dek_place(r, l->refs[at - AHEAD - 1]));
 		d = keyd_ring_find_dek(r, l->refs[at - 1]);
 		if (d->kek_version == batch->to)
 			continue;
-		if (batch->count && d->kek_version != batch->from)
+		other = batch->count && d->kek_version != batch->from;
+		if (other)
 			break;
 		batch->from = d->kek_version;
 		batch->items[batch->count++].keyref = l->refs[at - 1];
@@ -36,19 +39,22 @@ static void choose(const struct keyd_ring *r, unsigned shard, uint32_t *cursor,
 		__builtin_prefetch(&r->customers[d->customer]);
 	}
 	*cursor = at ? l->refs[at - 1] + 1 : 0;
+	return !at || other || batch->count == KEYD_RING_REWRAP_BATCH;
 }
 
-static void copy(const struct keyd_ring *r, struct keyd_ring_rewrap *batch)
+/* The items from first on. */
+static void copy(const struct keyd_ring *r, struct keyd_ring_rewrap *batch, unsigned first)
 {
-	const struct keyd_ring_dek *deks[KEYD_RING_REWRAP_BATCH];
-	struct keyd_ring_rewrap_item *item = batch->items;
+	const struct keyd_ring_dek *deks[KEYD_RING_REWRAP_SLICE];
+	struct keyd_ring_rewrap_item *item = batch->items + first;
+	unsigned count = batch->count - first;
 	const char *name;
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		deks[i] = keyd_ring_find_dek(r, batch->items[i].keyref);
+	for (unsigned i = 0; i < count; i++) {
+		deks[i] = keyd_ring_find_dek(r, item[i].keyref);
 		__builtin_prefetch(r->customers[deks[i]->customer].name);
 	}
-	for (unsigned i = 0; i < batch->count; i++, item++) {
+	for (unsigned i = 0; i < count; i++, item++) {
 		name = r->customers[deks[i]->customer].name;
 		item->version = deks[i]->version;
 		item->generation = deks[i]->generation;
@@ -64,23 +70,27 @@ int keyd_ring_rewrap_take(const struct keyd_ring *r, unsigned shard, uint64_t ge
 			  struct keyd_ring_rewrap_keys *keys)
 {
 	const struct keyd_ring_kek *to = r->shards[shard], *from;
+	unsigned first = batch->count;
+	int whole;
 
 	batch->to = to->version;
-	choose(r, shard, cursor, batch);
+	whole = choose(r, shard, cursor, batch);
 	if (!batch->count)
-		return *cursor ? 0 : ERR_NOTFOUND;
+		return whole ? ERR_NOTFOUND : 0;
+	copy(r, batch, first);
+	if (!whole)
+		return 0;
 	from = keyd_ring_find_kek(r, shard, batch->from);
 	if (!from)
 		return ERR_DAMAGED;
 	if (to->uses + batch->count > KEYD_WRAP_USES_MAX)
 		return ERR_LIMIT;
-	copy(r, batch);
 	memcpy(batch->store, r->store, sizeof(batch->store));
 	batch->shard = (uint8_t)shard;
 	batch->generation = generation;
 	memcpy(keys->from, from->key, 32);
 	memcpy(keys->to, to->key, 32);
-	return 0;
+	return 1;
 }
 
 /* 0, ERR_AUTH: the old wrap does not open, or what else went wrong. */

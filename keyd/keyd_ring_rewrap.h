@@ -18,7 +18,8 @@
 #include "keyd/keyd_ring.h"
 #include "keyproto/keyproto_msg.h"
 
-#define KEYD_RING_REWRAP_BATCH 256 /* what the loop copies, and takes in, at one go */
+#define KEYD_RING_REWRAP_BATCH 512 /* what one record takes in */
+#define KEYD_RING_REWRAP_SLICE 256 /* what the loop copies at one go */
 
 struct keyd_ring_rewrap_item {
 	uint32_t keyref, version;
@@ -42,8 +43,9 @@ struct keyd_ring_rewrap_keys {
 	uint8_t from[32], to[32], dek[32], again[32];
 };
 
-/* cursor: UINT32_MAX at first, 0 when all were looked at. generation: the store's. A batch is of
- * one older version; it may be empty, and the next not. */
+/* Adds up to a slice to the batch, whose count is 0 at first. cursor: UINT32_MAX at first, 0 when all
+ * were looked at. generation: the store's. A batch is of one older version. 1: it is whole; 0: call
+ * again. */
 int keyd_ring_rewrap_take(const struct keyd_ring *r, unsigned shard, uint64_t generation,
 			  uint32_t *cursor, struct keyd_ring_rewrap *batch,
 			  struct keyd_ring_rewrap_keys *keys);

@@ -34,6 +34,7 @@ struct keyd_rotate {
 	int shard;  /* or NONE */
 	int urgent; /* for wants */
 	int fresh;  /* its new KEK is still to be made */
+	int taking; /* its batch is being copied */
 	uint32_t cursor, done, failed;
 	uint8_t stuck[KEYD_RING_SHARDS];
 	int64_t next;			    /* clock_mono: of the next batch */
@@ -150,6 +151,7 @@ static void begin(struct keyd_rotate *r, unsigned shard, int fresh, const char *
 	keyd_ring_shard(r->keyd->ring, shard, &s);
 	r->shard = (int)shard;
 	r->fresh = fresh;
+	r->taking = 0;
 	r->cursor = UINT32_MAX;
 	r->done = r->failed = 0;
 	r->stuck[shard] = 0;
@@ -408,31 +410,43 @@ static int may_start(struct keyd_rotate *r, uint32_t count)
 	return 1;
 }
 
-static void start_batch(struct keyd_rotate *r, uint32_t left)
+/* Copies a slice, in each turn of the loop one, until the batch is whole; then it is worked. */
+static void take_slice(struct keyd_rotate *r)
 {
 	struct keyd *k = r->keyd;
-	int rc;
+	int rc = keyd_ring_rewrap_take(k->ring, (unsigned)r->shard, keyd_generation(k), &r->cursor,
+				       r->batch, r->keys);
 
-	if (!may_start(r, left))
-		return;
-	rc = keyd_ring_rewrap_take(k->ring, (unsigned)r->shard, keyd_generation(k), &r->cursor,
-				   r->batch, r->keys);
-	if (rc == ERR_NOTFOUND) /* all were looked at: what is left does not open */
-		r->failed += left;
-	else if (rc == ERR_LIMIT)
-		r->fresh = 1;
-	else if (rc < 0)
-		hold(r, rc);
-	if (rc < 0 ||
-	    !r->batch->count) { /* none: so many were passed over that others come first */
-		wait_for(r, 0);
+	r->taking = rc == 0;
+	if (rc > 0) {
+		r->busy = 1;
+		r->job.work = work;
+		r->job.done = worked;
+		/* On a busy machine the idle thread may wait for long. */
+		keyd_pool_run(r->urgent ? k->pool : k->idle, &r->job);
 		return;
 	}
-	r->busy = 1;
-	r->job.work = work;
-	r->job.done = worked;
-	/* On a busy machine the idle thread may wait for long. */
-	keyd_pool_run(r->urgent ? k->pool : k->idle, &r->job);
+	if (rc == ERR_NOTFOUND) { /* all were looked at: what is left does not open */
+		struct keyd_ring_shard s;
+		keyd_ring_shard(k->ring, (unsigned)r->shard, &s);
+		r->failed = s.left;
+	} else if (rc == ERR_LIMIT) {
+		r->fresh = 1;
+	} else if (rc < 0) {
+		hold(r, rc);
+	}
+	if (k->loop)
+		wait_for(r, 0);
+	else
+		go(r);
+}
+
+static void start_batch(struct keyd_rotate *r, uint32_t left)
+{
+	if (!may_start(r, left))
+		return;
+	r->batch->count = 0;
+	take_slice(r);
 }
 
 /* --- the machine */
@@ -443,7 +457,9 @@ static void step_shard(struct keyd_rotate *r)
 	struct keyd_ring_shard s;
 
 	keyd_ring_shard(r->keyd->ring, shard, &s);
-	if (r->fresh)
+	if (r->taking)
+		take_slice(r);
+	else if (r->fresh)
 		start_change(r, make_kek);
 	else if (s.left > r->failed)
 		start_batch(r, s.left - r->failed);

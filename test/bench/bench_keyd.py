@@ -265,6 +265,71 @@ SOFTHSM_ROWS = [
 
 START_ROWS = [("start_ms", "start with self-tests, until READY (file slot)", "ms", "<= 300")]
 
+CUSTOMERS = 1_000_000
+
+
+def rss(pid, what="VmRSS"):
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) / 1024 for line in f if line.startswith(what + ":"))
+
+
+def clients(bed, seconds=0.7):
+    """[derive p50, p99, seal p50, p99] as the scheduler places them, and with client and loop on one CPU."""
+    out = []
+    for cpus in (None, {min(os.sched_getaffinity(0))}):
+        os.sched_setaffinity(bed.keyd.pid, cpus or os.sched_getaffinity(0))  # the loop alone
+        for test in ("derive", "seal"):
+            report = bed.load(test, cpus=cpus, seconds=seconds)
+            out += [report["p50_us"], report["p99_us"]]
+    return out
+
+
+def medians(samples):
+    return [statistics.median(column) for column in zip(*samples)]
+
+
+def rotate(bed):
+    """A keyd of its own with a million customers: its start, its memory, and all shards rotated beside clients."""
+    big = Bed(os.path.join(os.path.dirname(bed.set.dir), f"rotate-{time.monotonic_ns()}"), bed.seconds)
+    try:
+        big.keyd.stop()
+        subprocess.run([harness.program("keyd_fill"), big.set.path("keyd.yaml"), str(CUSTOMERS)],
+                       preexec_fn=big._become(None), stderr=subprocess.DEVNULL, check=True)
+        out = {"big_start_ms": start(big)["start_ms"], "big_rss": rss(big.keyd.pid)}
+        before = [clients(big) for _ in range(6)]
+        with big.admin() as c:
+            began = time.monotonic()
+            c.rotate("kek", "all")
+            during, ended = [], None
+            while ended is None:
+                during.append(clients(big))
+                r = c.status()["rotation"]
+                if not r["asked"] and "shard" not in r:
+                    ended = time.monotonic() - began
+        after = [clients(big) for _ in range(6)]
+        idle, busy = medians(before + after), medians(during[:-1])
+        for n, name in enumerate(ROTATE_CLIENTS):
+            out[name + "_idle"], out[name + "_busy"], out[name + "_times"] = idle[n], busy[n], busy[n] / idle[n]
+        out.update(rotate_s=ended, big_peak=rss(big.keyd.pid, "VmHWM"),
+                   snapshots=len(big.keyd.events("snapshot-written")))
+        return out
+    finally:
+        big.close()
+        shutil.rmtree(big.set.dir)
+
+
+ROTATE_CLIENTS = [f"rot{where}_{test}_{p}" for where in ("", "1") for test in ("derive", "seal") for p in ("p50", "p99")]
+ROTATE_ROWS = [
+    ("big_start_ms", "start with 1,000,000 DEKs, until READY", "ms", None),
+    ("big_rss", "its memory", "MiB", None),
+    ("big_peak", "its memory at most (snapshot, start)", "MiB", None),
+    ("rotate_s", "1,000,000 DEKs under new KEKs, clients beside it", "s", "<= 60"),
+    ("snapshots", "snapshots written meanwhile", "", None),
+] + [(f"{name}_{of}", f"client's {name.split('_')[1]}, {name[-3:]}{', one CPU' if name[3] == '1' else ''}: {text}", unit, bar)
+     for name in ROTATE_CLIENTS
+     for of, text, unit, bar in (("idle", "idle", "us", None), ("busy", "rotating", "us", None),
+                                 ("times", "ratio", "times", "<= 1.2"))]
+
 # name, function, rows, rounds at most (0: as many as the run has)
 SECTIONS = [
     ("single", single, single_rows(""), 0),
@@ -274,6 +339,7 @@ SECTIONS = [
     ("rsa-load", rsa_load, RSA_ROWS, 0),
     ("connections", connections, CONNECTION_ROWS, 0),
     ("start", start, START_ROWS, 0),
+    ("rotate", rotate, ROTATE_ROWS, 1),
     ("softhsm", softhsm, SOFTHSM_ROWS, 0),  # to compare with
 ]
 
