@@ -16,7 +16,8 @@ struct recall {
 	int failed;
 };
 
-/* A destruction has a line for each of its states: the first tells all. */
+/* A destruction has a line for each of its states. The first tells all; one that a witness brought
+ * begins with the second. */
 static void take_line(struct recall *r, struct span text)
 {
 	uint8_t token[KEYD_RECORD_TOMB_TOKEN_MAX];
@@ -28,11 +29,13 @@ static void take_line(struct recall *r, struct span text)
 		return;
 	state = audit_line_value(&line, AUDIT_F_STATE);
 	value = audit_line_value(&line, AUDIT_F_TOKEN);
-	if (!state || !value || !span_equal(state->text, SPAN_LIT("dead")))
+	if (!state || !value ||
+	    (!span_equal(state->text, SPAN_LIT("dead")) &&
+	     !span_equal(state->text, SPAN_LIT("rewrapped"))))
 		return;
 	n = hex_decode(token, sizeof(token), value->text);
-	if (n <= 0)
-		return;
+	if (n <= 17 || memcmp(token + 1, keyd_store_id(r->keyd), 16))
+		return; /* of another store */
 	if (keyd_witness_pend(r->keyd, span_of(token, (size_t)n)) < 0)
 		r->failed = 1;
 	else

@@ -100,7 +100,8 @@ static void snapshot_done(struct keyd_change *change, int rc)
 {
 	struct keyd_renew *r = of_change(change);
 	struct keyd *k = r->keyd;
-	int there = !memcmp(keyd_store_head(k->store)->anchor, r->id, sizeof(r->id));
+	const struct keyd_snapshot_head *head = k->store ? keyd_store_head(k->store) : NULL;
+	int there = head && !memcmp(head->anchor, r->id, sizeof(r->id));
 
 	if (r->path && k->ring && there)
 		keyd_ring_anchor_commit(k->ring);
