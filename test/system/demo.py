@@ -5,6 +5,7 @@ import argparse
 import base64
 import email.message
 import email.policy
+import json
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ import harness
 
 BOLD, GREEN, RED, DIM, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
 QUEUED = 200
+FLOWING = 2000
 checks = []
 
 
@@ -67,6 +69,14 @@ def in_all_forms(text):
         b64 = base64.b64encode(b"\0" * pad + raw).decode()
         forms.append(b64[4 if pad else 0:-4].encode())
     return [f for f in forms if len(f) >= 8]
+
+
+def share_bodies(folder):
+    found = []
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name), "rb") as f:
+            found.append(f.read().strip())
+    return found
 
 
 class Demo:
@@ -174,6 +184,42 @@ class Demo:
         self.s.wait_empty()
         check("the queue is empty", not self.s.queue())
 
+    def keys_in_keyd(self):
+        step("6  keyd as an HSM: every key-encryption key is replaced while mail flows, and three of five people open it")
+        s = self.s
+        before = s.status()["keyd"]
+        more = harness.load(s.smtp_port, "--tls", "--messages", FLOWING, "--sessions", 10, "--run", "hsm", wait=False)
+        s.cli("key", "rotate", "kek", "--wait", check=True)
+        sent = json.loads(more.communicate(timeout=60)[0])
+        table = s.cli("key", "schedule", "--all", check=True).stdout.split("KEKs", 1)[1]
+        versions = re.findall(r"^ *\d+ +(\d+) ", table, re.M)
+        check(f"all {before['keks']} key-encryption keys are of version 2", versions == ["2"] * before["keks"])
+        check(f"{FLOWING} messages were accepted meanwhile, none refused", sent["acked"] == FLOWING)
+        shares = os.path.join(self.place, "shares")
+        os.mkdir(shares, 0o700)
+        os.chown(shares, s.uid, s.uid)
+        s.cli("key", "slot", "add", "shares", "--shares", "3/5", "--out", shares, check=True)
+        for line in s.cli("key", "slot", "list", check=True).stdout.splitlines():
+            note(f"{DIM}| {line}{PLAIN}")
+        s.cli("key", "lock", check=True)
+        check("locked: new mail gets 451, nothing is lost", self.answer_to_mail() == 451)
+        for number in (5, 1, 4):
+            r = s.cli("key", "unseal", "--shares", "--secret-file", os.path.join(shares, f"share-{number}"), check=True)
+            note(f"{DIM}share {number}: {r.stdout.strip()}{PLAIN}")
+        s.wait_keyd()
+        check("three of five shares opened it again", self.answer_to_mail() == 250)
+        s.wait_empty()
+        verified = s.cli("key", "audit", "verify")
+        check("the audit log is whole, and signed to its end", verified.returncode == 0 and "signed to the end" in verified.stdout,
+              verified.stdout.splitlines()[0])
+        found = harness.find_bytes([os.path.join(s.logs, n) for n in os.listdir(s.logs)], share_bodies(shares))
+        check("no share stands in any log", not found)
+
+    def answer_to_mail(self):
+        with smtplib.SMTP("127.0.0.1", self.s.smtp_port, timeout=30) as c:
+            c.ehlo("shop.example")
+            return c.mail("news@shop.example")[0]
+
     def stay(self):
         s = self.s
         step("Everything goes on running. Try:")
@@ -214,6 +260,7 @@ def main():
         demo.hops(*demo.one_message())
         demo.nothing_readable()
         demo.survives_kill()
+        demo.keys_in_keyd()
         good = True
         if args.stay:
             demo.stay()
