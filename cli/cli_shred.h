@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli_shred - sealpost key shred: destroys a customer's keys, and shows how far such destructions are. */
+/* cli_shred - sealpost key shred: destroys a customer's keys, and shows how far that is. */
 #ifndef CLI_CLI_SHRED_H
 #define CLI_CLI_SHRED_H
 

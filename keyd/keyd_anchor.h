@@ -5,10 +5,10 @@
  *   file     eight places, of which one is in use, and two while the anchor changes; the others are
  *            empty, or hold what an INIT that was cut short has left
  *
- * Story:     a new anchor is written into the place that is not in use (_add), the store is written
- *            under it, and then the place of before is overwritten (_erase). A crash in between leaves
- *            both, and the store says which counts; so none is lost, and the old one goes when
- *            keyd is opened again. The id is a digest of store and anchor, so a place that was
+ * Story:     a new anchor is written into a place that is not in use (_add), the store is written
+ *            under it, and then the place of before is overwritten (_erase). A crash in between
+ *            leaves both, and the store says which counts; so none is lost, and the old one goes
+ *            when keyd is opened again. The id is a digest of store and anchor, so a place that was
  *            written in part is an empty one. Places of other stores are never touched.
  * Errors:    ERR_NOTFOUND (no such file, or that anchor is not in it), ERR_EXISTS (no place is
  *            free), ERR_DENIED (not a private file of our own), ERR_NOSPACE, ERR_IO, ERR_NOMEM.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyd_backup - a backup of the store: a snapshot that needs no anchor, sealed under a secret of its
- * own.
+/* keyd_backup - a backup of the store: a snapshot that needs no anchor, sealed under a secret of
+ * its own.
  *
  *   head     magic 16, format u32, store 16, generation u64, made u64, sequence u64, key u32,
  *            length u64, salt 24, commitment 32                                    128 bytes

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BACKUP, BACKUP_FORGET and RESTORE. Bytes go through a file without a name: what is in it is
- * sealed, and a store of a million customers does not lie in memory while somebody fetches it. */
+/* BACKUP and BACKUP_FORGET. Bytes go through a file without a name: what is in it is sealed, and a
+ * store of a million customers does not lie in memory while somebody fetches it. */
 #include "keyd/keyd_op_backup.h"
 
 #include <errno.h>
@@ -24,14 +24,7 @@
 #define IDLE	 (600 * CLOCK_SEC)
 #define JSON_MAX (60 * 1024)
 
-struct keyd_op_backup {
-	unsigned refs;
-	int fd, restoring;
-	uint64_t handle, size, offset; /* offset: of the next piece of a restore */
-	int64_t used;		       /* clock_mono */
-};
-
-static void release(struct keyd_op_backup *b)
+void keyd_op_backup_release(struct keyd_op_backup *b)
 {
 	if (!b || --b->refs)
 		return;
@@ -41,7 +34,7 @@ static void release(struct keyd_op_backup *b)
 
 void keyd_op_backup_end(struct keyd *k)
 {
-	release(k->backup);
+	keyd_op_backup_release(k->backup);
 	k->backup = NULL;
 }
 
@@ -61,8 +54,7 @@ static int open_nameless(const char *dir)
 	return fd;
 }
 
-/* Takes the place of the one before. */
-static struct keyd_op_backup *begin(struct keyd *k, int restoring, int *rc)
+struct keyd_op_backup *keyd_op_backup_begin(struct keyd *k, int restoring, int *rc)
 {
 	struct keyd_op_backup *b = calloc(1, sizeof(*b));
 
@@ -82,7 +74,7 @@ static struct keyd_op_backup *begin(struct keyd *k, int restoring, int *rc)
 	return b;
 }
 
-static struct keyd_op_backup *current(struct keyd *k, int restoring)
+struct keyd_op_backup *keyd_op_backup_current(struct keyd *k, int restoring)
 {
 	struct keyd_op_backup *b = k->backup;
 
@@ -96,7 +88,7 @@ static struct keyd_op_backup *current(struct keyd *k, int restoring)
 	return b;
 }
 
-/* --- BEGIN: two changes, so that the backup knows its own key: the key's record, then the bytes. */
+/* --- BEGIN: two changes, so that the backup knows its own key: its record, then the bytes. */
 
 struct making {
 	struct keyd_op_change op;
@@ -114,7 +106,7 @@ static void making_end(struct making *m, int rc, struct span reply)
 		log_event(LOG_LEVEL_ERROR, m->op.late.session->name, "backup-failed",
 			  "error=\"%s\"", err_text(rc));
 	keyd_op_late_answer(&m->op.late, rc, reply);
-	release(m->backup);
+	keyd_op_backup_release(m->backup);
 	secret_free(m->secret, 32);
 	free(m);
 }
@@ -245,7 +237,7 @@ static int backup_begin(struct keyd_op_call *call, const struct keyproto_backup 
 	if (!m)
 		return ERR_NOMEM;
 	m->secret = secret_alloc(32);
-	m->backup = m->secret ? begin(call->keyd, 0, &rc) : NULL;
+	m->backup = m->secret ? keyd_op_backup_begin(call->keyd, 0, &rc) : NULL;
 	if (!m->backup) {
 		rc = m->secret ? rc : ERR_NOMEM;
 		secret_free(m->secret, 32);
@@ -259,34 +251,21 @@ static int backup_begin(struct keyd_op_call *call, const struct keyproto_backup 
 	return keyd_op_change_start(&m->op, call);
 }
 
-/* --- READ, and the pieces of RESTORE: one job on the disk thread each. */
+/* --- READ: one job on the disk thread each. */
 
-struct piece {
-	struct keyd_pool_job job;
-	struct keyd_op_late late;
-	struct keyd_op_backup *backup;
-	uint64_t offset;
-	size_t n;
-	int result;
-	struct keyd_store *store; /* set with the last piece of a restore */
-	uint8_t *secret;
-	uint32_t key;
-	uint8_t data[KEYPROTO_BACKUP_PIECE];
-};
-
-static void piece_end(struct piece *p, int rc, struct span body)
+void keyd_op_backup_piece_end(struct keyd_op_backup_piece *p, int rc, struct span body)
 {
 	keyd_op_late_answer(&p->late, rc, body);
-	release(p->backup);
+	keyd_op_backup_release(p->backup);
 	secret_free(p->secret, 32);
 	free(p);
 }
 
-static struct piece *piece_new(struct keyd_op_backup *b, uint64_t offset,
-			       void (*work)(struct keyd_pool_job *),
-			       void (*done)(struct keyd_pool_job *))
+struct keyd_op_backup_piece *keyd_op_backup_piece_new(struct keyd_op_backup *b, uint64_t offset,
+						      void (*work)(struct keyd_pool_job *),
+						      void (*done)(struct keyd_pool_job *))
 {
-	struct piece *p = calloc(1, sizeof(*p));
+	struct keyd_op_backup_piece *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
@@ -298,7 +277,7 @@ static struct piece *piece_new(struct keyd_op_backup *b, uint64_t offset,
 	return p;
 }
 
-static int piece_start(struct piece *p, struct keyd_op_call *call)
+int keyd_op_backup_piece_start(struct keyd_op_backup_piece *p, struct keyd_op_call *call)
 {
 	keyd_op_late_begin(&p->late, call);
 	keyd_pool_run(call->keyd->disk, &p->job);
@@ -307,7 +286,7 @@ static int piece_start(struct piece *p, struct keyd_op_call *call)
 
 static void read_work(struct keyd_pool_job *job)
 {
-	struct piece *p = (struct piece *)job;
+	struct keyd_op_backup_piece *p = (struct keyd_op_backup_piece *)job;
 
 	while (p->n < sizeof(p->data)) {
 		ssize_t n = pread(p->backup->fd, p->data + p->n, sizeof(p->data) - p->n,
@@ -324,31 +303,31 @@ static void read_work(struct keyd_pool_job *job)
 
 static void read_done(struct keyd_pool_job *job)
 {
-	struct piece *p = (struct piece *)job;
+	struct keyd_op_backup_piece *p = (struct keyd_op_backup_piece *)job;
 	struct buf body;
 	int rc = p->result;
 
 	buf_init(&body, KEYPROTO_BACKUP_PIECE + 16);
 	if (rc == 0)
 		rc = keyproto_bytes_put(&body, span_of(p->data, p->n));
-	piece_end(p, rc, buf_span(&body));
+	keyd_op_backup_piece_end(p, rc, buf_span(&body));
 	buf_clear(&body);
 }
 
 static int backup_read(struct keyd_op_call *call, const struct keyproto_backup *req)
 {
-	struct keyd_op_backup *b = current(call->keyd, 0);
-	struct piece *p;
+	struct keyd_op_backup *b = keyd_op_backup_current(call->keyd, 0);
+	struct keyd_op_backup_piece *p;
 
 	if (!b || b->handle != req->handle || !b->size)
 		return ERR_NOTFOUND;
-	p = piece_new(b, req->offset, read_work, read_done);
-	return p ? piece_start(p, call) : ERR_NOMEM;
+	p = keyd_op_backup_piece_new(b, req->offset, read_work, read_done);
+	return p ? keyd_op_backup_piece_start(p, call) : ERR_NOMEM;
 }
 
 static int backup_end(struct keyd_op_call *call, const struct keyproto_backup *req)
 {
-	struct keyd_op_backup *b = current(call->keyd, 0);
+	struct keyd_op_backup *b = keyd_op_backup_current(call->keyd, 0);
 
 	if (!b || b->handle != req->handle)
 		return ERR_NOTFOUND;
@@ -444,124 +423,4 @@ int keyd_op_backup_forget(struct keyd_op_call *call)
 	f->op.change.make = forget_make;
 	f->op.change.done = forget_done;
 	return keyd_op_change_start(&f->op, call);
-}
-
-/* --- RESTORE */
-
-static int write_piece(struct piece *p)
-{
-	size_t at = 0;
-
-	while (at < p->n) {
-		ssize_t n = pwrite(p->backup->fd, p->data + at, p->n - at, (off_t)(p->offset + at));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? err_from_errno(errno) : ERR_IO;
-		at += (size_t)n;
-	}
-	return 0;
-}
-
-static int read_all(int fd, uint64_t size, struct buf *out)
-{
-	while (buf_size(out) < size) {
-		uint8_t *room = buf_reserve(out, KEYPROTO_BACKUP_PIECE);
-		ssize_t n = room ? pread(fd, room, KEYPROTO_BACKUP_PIECE, (off_t)buf_size(out)) : 0;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return !room ? ERR_NOMEM : n < 0 ? err_from_errno(errno) : ERR_IO;
-		buf_commit(out, (size_t)n);
-	}
-	return 0;
-}
-
-/* The whole backup becomes the store. */
-static int put_store(struct piece *p)
-{
-	struct keyd_backup_head head;
-	struct buf file, snapshot;
-	int rc;
-
-	buf_init(&file, KEYD_SNAPSHOT_SIZE_MAX);
-	buf_init(&snapshot, KEYD_SNAPSHOT_SIZE_MAX);
-	rc = read_all(p->backup->fd, p->offset + p->n, &file);
-	if (rc == 0)
-		rc = keyd_backup_open(buf_span(&file), p->secret, &head, &snapshot);
-	if (rc == 0) {
-		p->key = head.key;
-		rc = keyd_store_work_restore(p->store, buf_span(&snapshot));
-	}
-	buf_clear(&file);
-	buf_clear(&snapshot);
-	return rc;
-}
-
-static void restore_work(struct keyd_pool_job *job)
-{
-	struct piece *p = (struct piece *)job;
-
-	p->result = write_piece(p);
-	if (p->result == 0 && p->store)
-		p->result = put_store(p);
-}
-
-static void restore_done(struct keyd_pool_job *job)
-{
-	struct piece *p = (struct piece *)job;
-	struct keyd *k = p->late.keyd;
-	int rc = p->result;
-
-	if (p->store) {
-		k->opening = 0;
-		keyd_op_backup_end(k);
-	}
-	if (rc < 0)
-		log_event(LOG_LEVEL_WARN, p->late.session->name, "restore-failed", "error=\"%s\"",
-			  err_text(rc));
-	else if (p->store) {
-		log_event(LOG_LEVEL_WARN, p->late.session->name, "restored", "key=%" PRIu32,
-			  p->key);
-		keyd_audit_event(k, AUDIT_RESTORE, AUDIT_NUM(BACKUP, p->key));
-		keyd_restored(k);
-	}
-	piece_end(p, rc, span_of(NULL, 0));
-}
-
-int keyd_op_restore(struct keyd_op_call *call)
-{
-	struct keyd *k = call->keyd;
-	struct keyd_op_backup *b;
-	struct keyproto_restore m;
-	struct piece *p;
-	int rc = 0;
-
-	if (keyproto_restore_get(call->body, &m) < 0)
-		return KEYD_OP_MALFORMED;
-	if (k->opening)
-		return ERR_BUSY;
-	if (!k->store || m.size > KEYD_SNAPSHOT_SIZE_MAX)
-		return k->store ? ERR_LIMIT : ERR_BADSTATE;
-	b = m.offset ? current(k, 1) : begin(k, 1, &rc);
-	if (!b || b->offset != m.offset)
-		return rc < 0 ? rc : ERR_BADSTATE;
-	p = piece_new(b, m.offset, restore_work, restore_done);
-	if (!p)
-		return ERR_NOMEM;
-	b->offset += m.data.n;
-	p->n = m.data.n;
-	memcpy(p->data, m.data.p, m.data.n);
-	if (m.secret.n) {
-		p->secret = secret_alloc(32);
-		if (!p->secret) {
-			release(b);
-			free(p);
-			return ERR_NOMEM;
-		}
-		memcpy(p->secret, m.secret.p, 32);
-		p->store = k->store;
-		k->opening = 1;
-	}
-	return piece_start(p, call);
 }

@@ -29,7 +29,7 @@ void keyd_ring_tomb_at(const struct keyd_ring *r, uint32_t i, struct keyd_ring_t
 /* Appends the token, for a witness: at most KEYD_RECORD_TOMB_TOKEN_MAX bytes. */
 int keyd_ring_tomb_get(const struct keyd_ring *r, uint32_t i, struct buf *token);
 
-/* The first record, REQUESTED or DEAD. ERR_NOTFOUND: no such customer. ERR_GONE: has one already. */
+/* The first record, REQUESTED or DEAD. ERR_NOTFOUND: no such customer. ERR_GONE: has one. */
 int keyd_ring_tomb_make(const struct keyd_ring *r, struct span customer, unsigned state,
 			int64_t now, struct buf *out);
 /* The next record of tombstone i, in that state (a later one, or the same). */
