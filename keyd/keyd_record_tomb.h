@@ -51,7 +51,7 @@ struct keyd_record_tomb {
 	uint8_t state;
 	int64_t dead;	 /* when it came into DEAD; 0 before */
 	int64_t changed; /* when it came into its state */
-	int64_t since;	 /* when its oldest DEK was made; 0: not known */
+	int64_t since;	 /* when its first DEK was made; 0: not known */
 	uint32_t kek;	 /* newest version of the shard's KEK at death: all up to it must go */
 	uint32_t backup; /* newest key of backups when they were replaced; 0 before, or none */
 };

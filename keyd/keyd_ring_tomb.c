@@ -37,17 +37,14 @@ int keyd_ring_tomb_get(const struct keyd_ring *r, uint32_t i, struct buf *token)
 	return token_of(r, &r->tombs[i], token);
 }
 
-/* When the oldest DEK of a customer was made. */
+/* When the first DEK of a customer was made; 0 if that one is destroyed: copies may hold it. */
 static int64_t oldest(const struct keyd_ring *r, uint32_t customer)
 {
-	int64_t since = 0;
+	const struct keyd_ring_dek *first = NULL;
 
-	for (uint32_t at = r->customers[customer].newest; at;) {
-		const struct keyd_ring_dek *d = keyd_ring_find_dek(r, at);
-		since = d->created;
-		at = d->older;
-	}
-	return since;
+	for (uint32_t at = r->customers[customer].newest; at; at = first->older)
+		first = keyd_ring_find_dek(r, at);
+	return first && first->version == 1 ? first->created : 0;
 }
 
 static int put(struct buf *out, struct keyd_record_tomb *m, const struct buf *token)

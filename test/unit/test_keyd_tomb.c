@@ -329,6 +329,33 @@ static void a_new_anchor_wraps_all_and_the_old_key_opens_nothing(void **state)
 	keyd_ring_free(r);
 }
 
+/* A customer is as old as its first key, and of no known age once that is destroyed. */
+static void the_age_of_a_customer_is_that_of_its_first_key(void **state)
+{
+	struct keyd_ring *r = ring_with(id, two);
+	struct keyd_ring_tomb t;
+	uint32_t alpha = (uint32_t)keyd_ring_customer(r, SPAN_LIT("alpha"));
+	uint32_t beta = (uint32_t)keyd_ring_customer(r, SPAN_LIT("beta"));
+	uint32_t first = keyd_ring_newest(r, alpha);
+
+	(void)state;
+	assert_int_equal(keyd_ring_make_dek(r, alpha, 1, &record), 0);
+	assert_int_equal(take(r, KEYD_RECORD_DEK, &record), 0);
+	assert_int_equal(keyd_ring_make_dek(r, beta, 1, &record), 0);
+	assert_int_equal(take(r, KEYD_RECORD_DEK, &record), 0);
+	for (unsigned s = KEYD_RECORD_RETIRED; s <= KEYD_RECORD_DESTROYED; s++) {
+		assert_int_equal(keyd_ring_make_dek_state(r, first, s, 10, &record), 0);
+		assert_int_equal(take(r, KEYD_RECORD_DEK_STATE, &record), 0);
+	}
+	bury(r, "alpha");
+	keyd_ring_tomb_at(r, 0, &t);
+	assert_int_equal(t.since, 0);
+	bury(r, "beta");
+	keyd_ring_tomb_at(r, 1, &t);
+	assert_true(t.since > 0);
+	keyd_ring_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +364,7 @@ int main(void)
 	    cmocka_unit_test(a_customer_never_seen_here_can_be_dead_all_the_same),
 	    cmocka_unit_test(nobody_can_forge_a_token),
 	    cmocka_unit_test(a_destruction_never_goes_back),
+	    cmocka_unit_test(the_age_of_a_customer_is_that_of_its_first_key),
 	    cmocka_unit_test(a_secret_of_backups_is_held_until_it_is_replaced),
 	    cmocka_unit_test(a_new_anchor_wraps_all_and_the_old_key_opens_nothing),
 	};
