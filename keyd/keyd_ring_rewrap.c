@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/keyd_ring_rewrap.h"
 
+#include <stdlib.h>
+
 #include "core/err.h"
+#include "core/rand.h"
 #include "core/secret.h"
 #include "keyd/keyd_ring_in.h"
 
@@ -93,11 +96,41 @@ int keyd_ring_rewrap_take(const struct keyd_ring *r, unsigned shard, uint64_t ge
 	return 1;
 }
 
+/* What the work on a batch needs. */
+struct tools {
+	struct keyd_wrap_many *open, *seal, *again;
+	struct buf aad;
+	uint8_t nonces[KEYD_RING_REWRAP_BATCH][12];
+};
+
+static struct tools *tools_new(const struct keyd_ring_rewrap *batch,
+			       const struct keyd_ring_rewrap_keys *keys)
+{
+	struct tools *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->open = keyd_wrap_many_new(keys->from, 0);
+	b->seal = keyd_wrap_many_new(keys->to, 1);
+	b->again = keyd_wrap_many_new(keys->to, 0);
+	buf_init(&b->aad, 512);
+	rand_bytes(b->nonces, sizeof(b->nonces[0]) * batch->count);
+	return b;
+}
+
+static void tools_free(struct tools *b)
+{
+	keyd_wrap_many_free(b->open);
+	keyd_wrap_many_free(b->seal);
+	keyd_wrap_many_free(b->again);
+	buf_clear(&b->aad);
+	free(b);
+}
+
 /* 0, ERR_AUTH: the old wrap does not open, or what else went wrong. */
 static int rewrap(const struct keyd_ring_rewrap *batch, struct keyd_ring_rewrap_item *item,
-		  struct keyd_ring_rewrap_keys *keys, struct buf *aad)
+		  struct keyd_ring_rewrap_keys *keys, struct tools *b, const uint8_t nonce[12])
 {
-	struct span wrapped = span_of(item->wrapped, KEYD_WRAP_KEY);
 	struct keyd_record_dek m = {.keyref = item->keyref,
 				    .customer = span_of(item->name, item->name_size),
 				    .version = item->version,
@@ -105,22 +138,23 @@ static int rewrap(const struct keyd_ring_rewrap *batch, struct keyd_ring_rewrap_
 				    .generation = item->generation};
 	int rc;
 
-	buf_reset(aad);
-	rc = keyd_record_dek_shard_aad(aad, batch->store, &m, batch->shard);
+	buf_reset(&b->aad);
+	rc = keyd_record_dek_shard_aad(&b->aad, batch->store, &m, batch->shard);
 	if (rc == 0)
-		rc = keyd_wrap_open(keys->from, buf_span(aad), wrapped, keys->dek);
+		rc = keyd_wrap_many_open(b->open, buf_span(&b->aad),
+					 span_of(item->wrapped, KEYD_WRAP_KEY), keys->dek);
 	if (rc < 0)
 		return rc;
 	m.kek_version = batch->to;
 	m.generation = batch->generation;
-	buf_reset(aad);
-	rc = keyd_record_dek_shard_aad(aad, batch->store, &m, batch->shard);
+	buf_reset(&b->aad);
+	rc = keyd_record_dek_shard_aad(&b->aad, batch->store, &m, batch->shard);
 	if (rc == 0)
-		rc = keyd_wrap_seal(keys->to, buf_span(aad), keys->dek, 32, item->fresh);
-	if (rc == 0)
-		rc = keyd_wrap_open(keys->to, buf_span(aad), span_of(item->fresh, KEYD_WRAP_KEY),
-				    keys->again);
-	if (rc == 0 && !secret_equal(keys->dek, keys->again, 32))
+		rc = keyd_wrap_many_seal(b->seal, nonce, buf_span(&b->aad), keys->dek, 32,
+					 item->fresh);
+	if (rc == 0 && (keyd_wrap_many_open(b->again, buf_span(&b->aad),
+					    span_of(item->fresh, KEYD_WRAP_KEY), keys->again) < 0 ||
+			!secret_equal(keys->dek, keys->again, 32)))
 		rc = ERR_CRYPTO;
 	return rc;
 }
@@ -128,22 +162,22 @@ static int rewrap(const struct keyd_ring_rewrap *batch, struct keyd_ring_rewrap_
 int keyd_ring_rewrap_work(struct keyd_ring_rewrap *batch, struct keyd_ring_rewrap_keys *keys,
 			  const int *cancel)
 {
-	struct buf aad;
-	int rc = 0;
+	struct tools *b = tools_new(batch, keys);
+	int rc = !b ? ERR_NOMEM : b->open && b->seal && b->again ? 0 : ERR_CRYPTO;
 
-	buf_init(&aad, 512);
 	for (unsigned i = 0; rc == 0 && i < batch->count; i++) {
 		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED)) {
 			rc = ERR_LOCKED;
 			break;
 		}
-		rc = rewrap(batch, &batch->items[i], keys, &aad);
+		rc = rewrap(batch, &batch->items[i], keys, b, b->nonces[i]);
 		if (rc == ERR_AUTH) {
 			batch->items[i].failed = 1;
 			rc = 0;
 		}
 	}
-	buf_clear(&aad);
+	if (b)
+		tools_free(b);
 	return rc;
 }
 

@@ -78,3 +78,65 @@ int keyd_wrap_open(const uint8_t key[32], struct span aad, struct span sealed, u
 		secret_wipe(out, n);
 	return ok ? 0 : ERR_AUTH;
 }
+
+/* The context itself: its key is in it, nonces come one after another. */
+struct keyd_wrap_many *keyd_wrap_many_new(const uint8_t key[32], int seal)
+{
+	EVP_CIPHER_CTX *ctx;
+
+	pthread_once(&once, fetch);
+	ctx = gcm ? EVP_CIPHER_CTX_new() : NULL;
+	if (ctx && EVP_CipherInit_ex2(ctx, gcm, key, NULL, seal, NULL) != 1) {
+		EVP_CIPHER_CTX_free(ctx);
+		ctx = NULL;
+	}
+	return (struct keyd_wrap_many *)ctx;
+}
+
+void keyd_wrap_many_free(struct keyd_wrap_many *m)
+{
+	EVP_CIPHER_CTX_free((EVP_CIPHER_CTX *)m);
+}
+
+static int next(EVP_CIPHER_CTX *ctx, const uint8_t *nonce, struct span aad)
+{
+	int n;
+
+	return EVP_CipherInit_ex2(ctx, NULL, NULL, nonce, -1, NULL) == 1 && aad.n <= INT_MAX &&
+	       (aad.n == 0 || EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) == 1);
+}
+
+int keyd_wrap_many_seal(struct keyd_wrap_many *m, const uint8_t nonce[12], struct span aad,
+			const uint8_t *in, size_t n, uint8_t *out)
+{
+	EVP_CIPHER_CTX *ctx = (EVP_CIPHER_CTX *)m;
+	int made = 0, end = 0;
+
+	memcpy(out, nonce, 12);
+	return n <= INT_MAX && next(ctx, nonce, aad) &&
+		       EVP_EncryptUpdate(ctx, out + 12, &made, in, (int)n) == 1 &&
+		       (size_t)made == n && EVP_EncryptFinal_ex(ctx, out + 12 + n, &end) == 1 &&
+		       end == 0 &&
+		       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, out + 12 + n) == 1
+		   ? 0
+		   : ERR_CRYPTO;
+}
+
+int keyd_wrap_many_open(struct keyd_wrap_many *m, struct span aad, struct span sealed, uint8_t *out)
+{
+	EVP_CIPHER_CTX *ctx = (EVP_CIPHER_CTX *)m;
+	size_t n = sealed.n - KEYD_WRAP_OVERHEAD;
+	uint8_t tag[16];
+	int made = 0, end = 0;
+
+	if (sealed.n < KEYD_WRAP_OVERHEAD || sealed.n > INT_MAX)
+		return ERR_AUTH;
+	memcpy(tag, sealed.p + 12 + n, 16);
+	if (next(ctx, sealed.p, aad) &&
+	    EVP_DecryptUpdate(ctx, out, &made, sealed.p + 12, (int)n) == 1 &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, 16, tag) == 1 &&
+	    EVP_DecryptFinal_ex(ctx, out + made, &end) == 1)
+		return 0;
+	secret_wipe(out, n);
+	return ERR_AUTH;
+}
