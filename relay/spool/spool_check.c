@@ -253,7 +253,8 @@ int spool_check_step(struct spool_log *s)
 
 void spool_check_all(struct spool_log *s)
 {
-	if (s->current->bad || cost(s) > AT_CLOSE_MAX)
+	/* however large, if only it says what a bad segment took along */
+	if (s->current->bad || (cost(s) > AT_CLOSE_MAX && !s->check.wanted))
 		return;
 	begin(s);
 	while (s->check.active)

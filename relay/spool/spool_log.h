@@ -9,7 +9,8 @@
  *            sync moves no metadata). A segment none of whose messages lives any more is recycled or removed.
  * Ownership: a posted job belongs to the spool until it comes back through its reply inbox.
  * Errors:    result ERR_NOSPACE (452 4.3.1), ERR_IO (451 4.3.0; the segment is left for a new one: after a failed
- *            fdatasync the same descriptor is never trusted again). Disk floor: limits.free_space.
+ *            fdatasync the same descriptor is never trusted again). Disk floor: limits.free_space. What a
+ *            crash after a failure may bring back, a COMMIT or a recipient, is in sealpost-spool(7).
  * Thread:    post and read from any; open, stop and close from main. */
 #ifndef RELAY_SPOOL_SPOOL_LOG_H
 #define RELAY_SPOOL_SPOOL_LOG_H

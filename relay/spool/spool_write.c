@@ -3,7 +3,7 @@
  *   - a segment is synced before the next one is begun, so a later sync covers all earlier records;
  *   - after a failed write or sync nothing behind the last good sync counts: the segment is left,
  * the CLOSE in the next one says where it ends, and that is stable before anybody hears of the
- * failure. */
+ * failure, unless no next one can be written either. */
 #include <fcntl.h>
 
 #include "core/clock.h"
@@ -192,7 +192,8 @@ static void leave(struct spool_log *s, const char *op, int err)
 	 * said */
 	s->check.active = 0;
 	s->check.wanted = 1;
-	/* Before anybody hears of it, it must be certain that the refused COMMITs stay refused. */
+	/* Before anybody hears of it, it must be certain that the refused COMMITs stay refused; if
+	 * nothing can be written, they must be refused all the same, and nobody waits for that. */
 	for (int i = 0; i < TRIES && s->current->bad; i++)
 		if (new_segment(s) == 0 && sync_current(s) < 0)
 			give_up_segment(s);
@@ -220,10 +221,18 @@ static int wipe(struct spool_log *s, uint32_t from, size_t n)
 	return 0;
 }
 
-/* The disk is full in the middle of a write. What was written must not be found by a recovery. */
+/* The disk is full in the middle of a write. What was written must not be found by a recovery, and
+ * that must be certain before its COMMITs are refused. */
 static void no_space(struct spool_log *s, size_t done)
 {
-	if (wipe(s, s->current->end, done) < 0) {
+	int err = wipe(s, s->current->end, done);
+
+	if (!err && done && s->group.commits) {
+		err = sync_current(s);
+		if (!err)
+			spool_commit_synced(s);
+	}
+	if (err) {
 		leave(s, "write", ERR_NOSPACE);
 		return;
 	}
@@ -385,11 +394,15 @@ void spool_write_look(struct spool_log *s)
 	if (s->current->bad) {
 		if (spool_write_next(s) < 0)
 			return;
+	} else if (s->tried && s->now - s->tried < s->options.look) {
+		return; /* as bad as it was; the next job will try */
+	}
+	/* It must be certain that what was refused is void before new mail is taken: a STATE may
+	 * have got the new segment, and asked for no sync. */
+	if (s->closing_written && atomic_load(&s->trouble)) {
 		spool_write_sync(s);
 		if (s->current->bad)
 			return;
-	} else if (s->tried && s->now - s->tried < s->options.look) {
-		return; /* as bad as it was; the next job will try */
 	}
 	set_trouble(s, err);
 }
