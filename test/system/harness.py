@@ -75,6 +75,17 @@ def unix_answers(path):
             return False
 
 
+def descriptors(pid):
+    """What a process's open descriptors lead to; one that is closed meanwhile is left out."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:
+            pass
+    return found
+
+
 def cpu_seconds(pid):
     """User and system time of a process with all its threads."""
     with open(f"/proc/{pid}/stat") as f:

@@ -217,8 +217,7 @@ def test_no_process_shows_the_pin_or_can_be_dumped(helper):
     if os.getuid() == 0:
         # No way back to keyd from a module: its process has no socket but the one to the helper.
         def sockets():
-            links = [os.readlink(f"/proc/{worker}/fd/{fd}") for fd in os.listdir(f"/proc/{worker}/fd")]
-            return sum(link.startswith("socket:") for link in links)
+            return sum(link.startswith("socket:") for link in harness.descriptors(worker))
         harness.wait_for("a worker without keyd's socket", lambda: sockets() == 1)
 
 
