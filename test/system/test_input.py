@@ -226,11 +226,10 @@ def test_a_full_disk_gives_452_and_recovers_by_itself(sealpost, sink):
 
         assert send()[0] == 250
         accepted = 1
-        with open(filler, "wb") as f:  # everything that is left
+        with open(filler, "wb", buffering=0) as f:  # everything that is left
             try:
                 while True:
                     f.write(b"\0" * 65536)
-                    f.flush()
             except OSError:
                 pass
         full = harness.wait_for("a refusal", lambda: (lambda r: r if r[0] == 452 else None)(send()), 30, 0.2)

@@ -371,7 +371,7 @@ def test_the_command_makes_tests_and_opens_slots_on_a_token(place, parts, token)
     s.keyd.start()
     run = s.key("slot", "add", "token", "--secret-file", pin)
     assert run.returncode == 0, run.stderr
-    number, = re.findall(r"(\d+), token", run.stdout)
+    number, = re.findall(r"^Slot +(\d+)", run.stdout, re.M)
     assert number == str(s.slots()["token"])
     line, = [line for line in s.key("slot", "list").stdout.splitlines() if "token" in line]
     assert line.split()[0] == number
