@@ -117,16 +117,16 @@ EXAMPLES = [
     ("proposals-reply", None, frame(56, 26, PROPOSALS, epoch=7)),
     ("withdraw", 27, frame(57, 27, u64(1))),
     ("shred", 14, frame(45, 28, s16(b"acme.example"))),
-    ("shreds", 29, frame(46, 29, u32(0))),
+    ("shreds", 33, frame(46, 29, u32(0))),
     ("shreds-reply", None, frame(46, 29, b'{"shreds":[{"customer":"acme.example","state":"backups","ordered":1795341600,'
                                  b'"dead":1795341600,"changed":1795341660,"waits":[{"for":"copies","until":1798365600},'
                                  b'{"for":"backup","id":3,"until":1798365600}]}],"next":null}', epoch=7)),
-    ("backup", 25, frame(47, 30, u8(1) + u8(1) + u64(0) + u64(0))),
-    ("backup-reply", 26, frame(47, 30, run(0x40, 8) + u64(17000) + u32(3) + s8(run(0x80, 32)), epoch=7)),
-    ("backup-read", 25, frame(47, 31, u8(2) + u8(0) + run(0x40, 8) + u64(16384))),
+    ("backup", 29, frame(47, 30, u8(1) + u8(1) + u64(0) + u64(0))),
+    ("backup-reply", 30, frame(47, 30, run(0x40, 8) + u64(17000) + u32(3) + s8(run(0x80, 32)), epoch=7)),
+    ("backup-read", 29, frame(47, 31, u8(2) + u8(0) + run(0x40, 8) + u64(16384))),
     ("backup-read-reply", 14, frame(47, 31, s16(run(0, 100)), epoch=7)),
-    ("backup-forget", 27, frame(48, 32, u32(3))),
-    ("restore", 28, frame(49, 33, u64(1100) + u64(1000) + s8(run(0x80, 32)) + s16(run(0, 100)))),
+    ("backup-forget", 31, frame(48, 32, u32(3))),
+    ("restore", 32, frame(49, 33, u64(1100) + u64(1000) + s8(run(0x80, 32)) + s16(run(0, 100)))),
 ]
 
 
