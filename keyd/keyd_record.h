@@ -16,7 +16,7 @@
 
 #define KEYD_RECORD_BODY_MAX	16384
 #define KEYD_RECORD_REWRAP_SIZE (KEYD_RECORD_REWRAP_MAX * (KEYD_WRAP_KEY + 12) + 7)
-#define KEYD_RECORD_REWRAP_MAX	1024 /* DEKs in one record */
+#define KEYD_RECORD_REWRAP_MAX	2048 /* DEKs in one record */
 #define KEYD_RECORD_NOTE_MAX	1024 /* bytes of a note's value */
 
 enum keyd_record_type {

@@ -20,8 +20,8 @@
 
 /* What one record takes in, and what the loop copies at one go. Fewer and longer turns disturb
  * fewer requests: with 512 and 256 more than one in a hundred met one. */
-#define KEYD_RING_REWRAP_BATCH 1024
-#define KEYD_RING_REWRAP_SLICE 1024
+#define KEYD_RING_REWRAP_BATCH 2048
+#define KEYD_RING_REWRAP_SLICE 2048
 
 struct keyd_ring_rewrap_item {
 	uint32_t keyref, version;

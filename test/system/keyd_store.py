@@ -168,7 +168,7 @@ class Store:
 
     def rewrap(self, r):
         shard, version, count = r.u(1), r.u(4), r.u(2)
-        assert 1 <= count <= 1024 and version == max(v for s, v in self.keks if s == shard)
+        assert 1 <= count <= 2048 and version == max(v for s, v in self.keks if s == shard)
         last = 1 << 32
         for _ in range(count):
             keyref, generation, wrapped = r.u(4), r.u(8), r.raw(60)
