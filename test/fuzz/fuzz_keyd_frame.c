@@ -18,6 +18,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct keyd_play play;
 static struct keyd_crypto_key *ec, *rsa;
 
+/* OpenSSL's tables may lie in its locked heap, which LeakSanitizer does not search: what only they
+ * point to would count as leaked. test_keyd_ops looks for leaks. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+
 static void be_quiet(void *arg, const char *line)
 {
 	(void)arg;
