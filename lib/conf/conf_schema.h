@@ -26,6 +26,7 @@ enum conf_type {
 	CONF_INT,      /* int64_t, within min..max */
 	CONF_DURATION, /* int64_t microseconds, within min..max */
 	CONF_SIZE,     /* uint64_t bytes, within min..max */
+	CONF_RATE,     /* struct num_rate, as num_parse_rate; empty: no limit */
 	CONF_ENUM,     /* int: value of a choice */
 	CONF_SECRET,   /* char *: text, or a !sealed value kept as its "sp1:" text */
 	CONF_MAP,      /* a nested struct, in place: sub */

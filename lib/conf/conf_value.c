@@ -95,6 +95,16 @@ static const char *set_number(const struct conf_key *k, void *s, const char *tex
 	return NULL;
 }
 
+static const char *set_rate(const struct conf_key *k, void *s, const char *text)
+{
+	struct num_rate r;
+
+	if (num_parse_rate(span_str(text), &r) < 0)
+		return "must be a rate such as 100/15m, 1,000/h, 10/min or 5/s, or empty";
+	*(struct num_rate *)place(k, s) = r;
+	return NULL;
+}
+
 static const char *set_enum(const struct conf_key *k, void *s, const char *text, char *why)
 {
 	size_t n;
@@ -128,6 +138,8 @@ const char *conf_value_set(const struct conf_key *k, void *s, const char *text, 
 	case CONF_DURATION:
 	case CONF_SIZE:
 		return set_number(k, s, text, why);
+	case CONF_RATE:
+		return set_rate(k, s, text);
 	case CONF_ENUM:
 		return set_enum(k, s, text, why);
 	default:
@@ -197,6 +209,7 @@ static int print_exact_size(struct buf *out, uint64_t v)
 int conf_value_print(const struct conf_key *k, const void *s, struct buf *out)
 {
 	const void *p = place_const(k, s);
+	char rate[32];
 
 	switch (k->type) {
 	case CONF_STRING:
@@ -212,6 +225,9 @@ int conf_value_print(const struct conf_key *k, const void *s, struct buf *out)
 		return print_exact_duration(out, *(const int64_t *)p);
 	case CONF_SIZE:
 		return print_exact_size(out, *(const uint64_t *)p);
+	case CONF_RATE:
+		num_format_rate(rate, *(const struct num_rate *)p);
+		return print_text(out, rate);
 	case CONF_ENUM:
 		for (const struct conf_choice *c = k->choices; c->name; c++)
 			if (c->value == *(const int *)p)
@@ -227,6 +243,7 @@ const char *conf_value_type(const struct conf_key *k)
 	static const char *const names[] = {
 	    [CONF_STRING] = "string", [CONF_PATH] = "path",	    [CONF_BOOL] = "yes | no",
 	    [CONF_INT] = "number",    [CONF_DURATION] = "duration", [CONF_SIZE] = "size",
+	    [CONF_RATE] = "rate",
 	    [CONF_ENUM] = "choice",   [CONF_SECRET] = "secret",	    [CONF_MAP] = "mapping",
 	    [CONF_LIST] = "list of mappings", [CONF_STRINGS] = "list of strings",
 	    [CONF_FREE_MAP] = "mapping"};

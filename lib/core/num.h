@@ -12,6 +12,17 @@ int num_parse_u64(struct span s, uint64_t *out);
 int num_parse_duration(struct span s, int64_t *usec);
 /* "10240", "64K", "50M", "2G" (powers of 1024) -> bytes. */
 int num_parse_size(struct span s, uint64_t *bytes);
+/* So many in a window of so long; count 0: no limit. */
+struct num_rate {
+	uint64_t count;
+	int64_t window; /* usec */
+};
+/* "100/15m", "1,000/h", "1_000/hr", "10/min", "5/s", "20/day": a count (groups of three digits may be set apart by
+ * commas or underscores), "/", and a window: an optional number and s, sec, second, m, min, minute, h, hr, hour, d or
+ * day. The empty text is no limit. ERR_FORMAT; ERR_LIMIT: count not in 1..10^9, or window not in 1 s..31 days. */
+int num_parse_rate(struct span s, struct num_rate *out);
+/* "100/15m", "" for no limit; dst of at least 32 bytes. */
+void num_format_rate(char dst[32], struct num_rate r);
 /* Shortest form of a duration ("5m", "1h30m", "2d4h"), for people; dst of at least 24 bytes. */
 void num_format_duration(char dst[24], int64_t usec);
 /* "4.0 KiB" and the like; dst of at least 16 bytes. */

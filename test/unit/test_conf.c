@@ -11,6 +11,7 @@
 #include "conf/conf_peek.h"
 #include "conf/conf_schema.h"
 #include "core/err.h"
+#include "core/num.h"
 
 struct item {
 	char *address;
@@ -21,6 +22,7 @@ struct sample {
 	int flag;
 	int64_t count, wait;
 	uint64_t size;
+	struct num_rate rate;
 	struct conf_list listen, nets, peers;
 	struct {
 		char *ca;
@@ -56,6 +58,7 @@ static const struct conf_key keys[] = {
     {.name = "wait", .type = CONF_DURATION, .offset = offsetof(struct sample, wait), .fallback = "5m",
      .min = 1000000, .max = INT64_C(86400000000)},
     {.name = "size", .type = CONF_SIZE, .offset = offsetof(struct sample, size), .fallback = "50M"},
+    {.name = "rate", .type = CONF_RATE, .offset = offsetof(struct sample, rate), .fallback = ""},
     {.name = "listen", .type = CONF_LIST, .offset = offsetof(struct sample, listen), .sub = item_keys,
      .item_size = sizeof(struct item), .check_item = check_item},
     {.name = "nets", .type = CONF_STRINGS, .offset = offsetof(struct sample, nets)},
@@ -77,7 +80,7 @@ static void a_full_file_fills_the_struct(void **state)
 	struct conf_pair *pair;
 
 	(void)state;
-	assert_int_equal(parse("hostname: a.example\nflag: no\ncount: 7\nwait: 2h\n"
+	assert_int_equal(parse("hostname: a.example\nflag: no\ncount: 7\nwait: 2h\nrate: 1,000/hr\n"
 			       "password: !sealed sp1:abcd\n"
 			       "listen:\n  - {address: \"127.0.0.1:25\", mode: smarthost}\n"
 			       "  - {address: \"[::1]:25\"}\nnets: [\"10.0.0.0/8\", \"::1\"]\n"
@@ -89,6 +92,8 @@ static void a_full_file_fills_the_struct(void **state)
 	assert_int_equal(s.count, 7);
 	assert_int_equal(s.wait, INT64_C(7200000000));
 	assert_int_equal(s.size, 52428800);
+	assert_int_equal(s.rate.count, 1000);
+	assert_int_equal(s.rate.window, INT64_C(3600000000));
 	assert_string_equal(s.secret, "sp1:abcd");
 	assert_int_equal(s.listen.count, 2);
 	items = s.listen.items;
@@ -117,6 +122,8 @@ static void every_mistake_names_file_line_and_key(void **state)
 	    {"hostname: a\n\nwait: 2 parsecs\n",
 	     "test.yaml:3: wait: must be a duration such as 90s, 5m, 4h or 5d"},
 	    {"hostname: a\nwait: 2d\n", "test.yaml:2: wait: must lie between 1s and 1d"},
+	    {"hostname: a\nrate: 5/w\n", "test.yaml:2: rate: must be a rate such as 100/15m, 1,000/h, 10/min or "
+					  "5/s, or empty"},
 	    {"hostname: a\nflag: maybe\n", "test.yaml:2: flag: must be yes or no"},
 	    {"hostname: a\nlisten:\n  - address: x\n    mode: open\n",
 	     "test.yaml:4: listen[0].mode: must be one of smarthost, submission"},

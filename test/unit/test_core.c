@@ -121,6 +121,55 @@ static void durations_and_sizes_read_as_people_write_them(void **state)
 	assert_string_equal(text, "1h30m");
 }
 
+static void rates_read_as_people_write_them(void **state)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		uint64_t count;
+		int64_t seconds;
+		const char *again;
+	} rows[] = {{"100/15m", 0, 100, 900, "100/15m"},
+		    {"1,000/h", 0, 1000, 3600, "1000/h"},
+		    {"1_000/hr", 0, 1000, 3600, "1000/h"},
+		    {"1000/hour", 0, 1000, 3600, "1000/h"},
+		    {"1,000,000/day", 0, 1000000, 86400, "1000000/d"},
+		    {"10/min", 0, 10, 60, "10/m"},
+		    {"5/s", 0, 5, 1, "5/s"},
+		    {"5/90s", 0, 5, 90, "5/90s"},
+		    {"5/120s", 0, 5, 120, "5/2m"},
+		    {"7/2d", 0, 7, 172800, "7/2d"},
+		    {"", 0, 0, 0, ""},
+		    {"0/h", ERR_LIMIT, 0, 0, ""},
+		    {"5/0s", ERR_LIMIT, 0, 0, ""},
+		    {"5/32d", ERR_LIMIT, 0, 0, ""},
+		    {"2000000000/h", ERR_LIMIT, 0, 0, ""},
+		    {"5/99999999999999999999s", ERR_LIMIT, 0, 0, ""},
+		    {"5", ERR_FORMAT, 0, 0, ""},
+		    {"/h", ERR_FORMAT, 0, 0, ""},
+		    {"5/", ERR_FORMAT, 0, 0, ""},
+		    {"5/15", ERR_FORMAT, 0, 0, ""},
+		    {"5/w", ERR_FORMAT, 0, 0, ""},
+		    {"10,00/h", ERR_FORMAT, 0, 0, ""},
+		    {"1000,000/h", ERR_FORMAT, 0, 0, ""},
+		    {"1,000_000/h", ERR_FORMAT, 0, 0, ""},
+		    {",100/h", ERR_FORMAT, 0, 0, ""},
+		    {"-5/h", ERR_FORMAT, 0, 0, ""},
+		    {"5 / h", ERR_FORMAT, 0, 0, ""},
+		    {"5/h/h", ERR_FORMAT, 0, 0, ""}};
+	struct num_rate r;
+	char text[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(num_parse_rate(span_str(rows[i].text), &r), rows[i].rc);
+		assert_int_equal(r.count, rows[i].count);
+		assert_int_equal(r.window, rows[i].seconds * CLOCK_SEC);
+		num_format_rate(text, r);
+		assert_string_equal(text, rows[i].again);
+	}
+}
+
 static void ids_are_unique_sorted_by_time_and_readable(void **state)
 {
 	uint64_t a, b, back;
@@ -208,6 +257,7 @@ int main(void)
 	    cmocka_unit_test(buf_keeps_order_over_many_puts_and_drains),
 	    cmocka_unit_test(hex_and_base64_round_trip_and_refuse_foreign_bytes),
 	    cmocka_unit_test(durations_and_sizes_read_as_people_write_them),
+	    cmocka_unit_test(rates_read_as_people_write_them),
 	    cmocka_unit_test(ids_are_unique_sorted_by_time_and_readable),
 	    cmocka_unit_test(secret_memory_comes_zeroed_and_is_wiped),
 	    cmocka_unit_test(a_log_line_cannot_be_forged_by_a_value),
