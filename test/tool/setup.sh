@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-# Read by run-demo and run-tests: installs Debian packages by name, and builds. Not run by itself.
+# Read by run-demo, run-tests and make bench-mta: installs Debian packages by name, and builds. Not run by itself.
 
 PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libevent-dev libssl-dev openssl libmilter-dev libyaml-dev
 	libunbound-dev libidn2-dev libjansson-dev libargon2-dev libsystemd-dev libseccomp-dev libp11-kit-dev
 	libcmocka-dev zlib1g-dev"
 PACKAGES_RUN="postfix python3 procps ca-certificates"
 PACKAGES_TEST="python3-pytest python3-cryptography mandoc miltertest nsd softhsm2 opensc"
+# MTAs exclude each other, so these are unpacked only (test/system/peers.py runs them).
+PACKAGES_PEERS="exim4-daemon-light exim4-base opensmtpd"
 
 say() {
 	printf '\n== %s\n' "$*"
@@ -19,7 +21,7 @@ die() {
 need_root() {
 	[ "$(id -u)" = 0 ] && return
 	command -v sudo >/dev/null || die "needs root: Postfix is started as in real life"
-	exec sudo --preserve-env=CI,SEALPOST_VECTORS "$0" "$@"
+	exec sudo --preserve-env=CI,SEALPOST_VECTORS,SEALPOST_PEERS "$0" "$@"
 }
 
 # Installs what is missing of the packages named.
@@ -37,6 +39,30 @@ need_packages() {
 	# shellcheck disable=SC2086
 	apt-get -q install -y --no-install-recommends $missing >>"$LOG_DIR/apt.log" 2>&1 ||
 		die "apt-get install failed; see $LOG_DIR/apt.log"
+}
+
+# need_unpacked DIR PACKAGES...: downloads the packages and unpacks them in DIR without installing them; the libraries they
+# need are installed. What DIR has already is left alone.
+need_unpacked() {
+	dir=$1
+	shift
+	[ -f "$dir/.unpacked" ] && [ "$(cat "$dir/.unpacked")" = "$*" ] && return 0
+	mkdir -p "$dir/deb"
+	say "Unpacking: $*"
+	[ -n "$(find /var/lib/apt/lists -name '*_Packages*' -print -quit 2>/dev/null)" ] ||
+		apt-get -q update >"$LOG_DIR/apt.log" 2>&1 || die "apt-get update failed; see $LOG_DIR/apt.log"
+	(cd "$dir/deb" && { apt-get -q download "$@" || { apt-get -q update && apt-get -q download "$@"; }; }) \
+		>>"$LOG_DIR/apt.log" 2>&1 || die "apt-get download failed; see $LOG_DIR/apt.log"
+	libraries=""
+	for p in "$@"; do
+		for deb in "$dir/deb/$p"_*.deb; do
+			dpkg -x "$deb" "$dir" || die "cannot unpack $deb"
+			libraries="$libraries $(dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed -n 's/^ *\(lib[a-z0-9.+-]*\|zlib1g\).*/\1/p')"
+		done
+	done
+	# shellcheck disable=SC2086
+	need_packages $(printf '%s\n' $libraries | sort -u)
+	echo "$*" >"$dir/.unpacked"
 }
 
 # build DIR CONFIGURE-ARGUMENTS...: an out-of-tree build of everything, quietly; the log is shown if it fails.
