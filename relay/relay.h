@@ -30,6 +30,8 @@ struct api_server;
 struct keyproto_client_ev;
 struct keys_witness;
 struct relay_retired;
+struct shape;
+struct store;
 
 /* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
  * which runs on the receiving thread. */
@@ -77,6 +79,8 @@ struct relay {
 	struct queue *queue;
 	struct api_server *api;
 	struct keys_witness *witness;
+	struct shape *shape; /* limits of destinations and sources; any thread */
+	struct store *store; /* control's database */
 	int64_t started; /* wall */
 	atomic_int stopping;
 	struct relay_retired *retired; /* what reloads replaced */

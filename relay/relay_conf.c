@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "relay/relay_conf.h"
+#include "relay/relay_conf_own.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -12,15 +12,8 @@
 #include "core/num.h"
 #include "evt/evt_listen.h"
 #include "keyproto/keyproto_msg.h"
-#include "smtp/smtp_addr.h"
 
-#define SECOND INT64_C(1000000)
-#define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
-#define DAY (24 * HOUR)
-#define WORKERS_MAX 64
-
-static int parse_net(const char *text, struct relay_net *net)
+int relay_conf_net_parse(const char *text, struct relay_net *net)
 {
 	const char *slash = strchr(text, '/');
 	char address[64];
@@ -47,245 +40,6 @@ static int parse_net(const char *text, struct relay_net *net)
 	return 0;
 }
 
-static const char *check_net(const char *v)
-{
-	struct relay_net net;
-
-	return parse_net(v, &net) == 0 ? NULL : "must be a network such as 192.0.2.0/24 or 2001:db8::/32";
-}
-
-static const char *check_listen(const char *v)
-{
-	struct sockaddr_storage a;
-	socklen_t len;
-
-	return evt_listen_address(span_str(v), &a, &len) == 0 ? NULL
-							       : "must be ADDRESS:PORT, numeric";
-}
-
-static const char *check_name(const char *v)
-{
-	return keyproto_name_ok(span_str(v)) ? NULL : "must be 1 to 64 of a-z 0-9 . _ / -";
-}
-
-static const char *check_hostname(const char *v)
-{
-	return smtp_addr_domain_ok(span_str(v), 0) && v[0] != '[' ? NULL : "must be a host name";
-}
-
-static const char *check_workers(const char *v)
-{
-	uint64_t n;
-
-	if (!strcmp(v, "auto"))
-		return NULL;
-	return num_parse_u64(span_str(v), &n) == 0 && n >= 1 && n <= WORKERS_MAX
-		   ? NULL
-		   : "must be auto, or a number from 1 to 64";
-}
-
-static const char *check_domain(const char *v)
-{
-	if (!strcmp(v, "*"))
-		return NULL;
-	if (*v == '.')
-		v++;
-	return smtp_addr_domain_ok(span_str(v), 1) ? NULL
-						     : "must be *, a domain, or .domain for what is below it";
-}
-
-static const char *check_next_hop(const char *v)
-{
-	const char *colon = strrchr(v, ':');
-	uint64_t port;
-	size_t n = colon ? (size_t)(colon - v) : 0;
-
-	if (!strcmp(v, "mx"))
-		return NULL;
-	if (!colon || num_parse_u64(span_str(colon + 1), &port) < 0 || port < 1 || port > 65535)
-		return "must be mx or HOST:PORT";
-	if (v[0] == '[' ? check_listen(v) == NULL : smtp_addr_domain_ok(span_of(v, n), 0))
-		return NULL;
-	return "must be mx or HOST:PORT";
-}
-
-static const char *check_dns_server(const char *v)
-{
-	const char *at = strchr(v, '@');
-	char address[64];
-	uint8_t bytes[16];
-	uint64_t port = 53;
-	size_t n = at ? (size_t)(at - v) : strlen(v);
-
-	if (n < sizeof(address)) {
-		memcpy(address, v, n);
-		address[n] = '\0';
-		if ((inet_pton(AF_INET, address, bytes) == 1 ||
-		     inet_pton(AF_INET6, address, bytes) == 1) &&
-		    (!at || (num_parse_u64(span_str(at + 1), &port) == 0 && port >= 1 && port <= 65535)))
-			return NULL;
-	}
-	return "must be ADDRESS or ADDRESS@PORT, numeric";
-}
-
-static const char *check_tls(const char *v)
-{
-	return strcmp(v, "dane") ? NULL
-				 : "dane is not available in this version; verify is the strictest";
-}
-
-static const char *check_filter(const char *v)
-{
-	(void)v;
-	return "filters are not available in this version: give milters to Postfix";
-}
-
-#define AT(member) offsetof(struct relay_conf, member)
-#define IN(outer, member) (offsetof(struct relay_conf, outer.member) - offsetof(struct relay_conf, outer))
-
-static const struct conf_choice modes[] = {{"smarthost", RELAY_SMARTHOST},
-					   {"submission", RELAY_SUBMISSION},
-					   {"submissions", RELAY_SUBMISSIONS},
-					   {NULL, 0}};
-static const struct conf_choice tls_levels[] = {{"none", RELAY_TLS_NONE},
-						{"opportunistic", RELAY_TLS_OPPORTUNISTIC},
-						{"encrypt", RELAY_TLS_ENCRYPT},
-						{"verify", RELAY_TLS_VERIFY},
-						{NULL, 0}};
-
-static const struct conf_key listen_keys[] = {
-    {.name = "address", .type = CONF_STRING, .offset = offsetof(struct relay_listen, address_text),
-     .required = 1, .check = check_listen, .help = "Address and port to listen on, numeric."},
-    {.name = "mode", .type = CONF_ENUM, .offset = offsetof(struct relay_listen, mode),
-     .choices = modes, .fallback = "smarthost",
-     .help = "What the listener is for; submission demands STARTTLS, submissions speaks TLS from the first "
-	     "byte. Both need tls.certificate, and in this version serve trusted networks only."},
-    {.name = "customer", .type = CONF_STRING, .offset = offsetof(struct relay_listen, customer),
-     .fallback = "default", .check = check_name,
-     .help = "Customer whose keys seal what comes in here."},
-    {0}};
-
-static const struct conf_key tls_keys[] = {
-    {.name = "certificate", .type = CONF_PATH, .offset = IN(tls, certificate),
-     .help = "PEM chain of the server, own certificate first. Without it STARTTLS is not offered."},
-    {.name = "key", .type = CONF_STRING, .offset = IN(tls, key), .fallback = "keyd:tls/relay",
-     .help = "keyd:LABEL, a key that never leaves keyd; or a PEM file, which status calls unsafe."},
-    {0}};
-
-static const struct conf_key route_keys[] = {
-    {.name = "domain", .type = CONF_STRING, .offset = offsetof(struct relay_route, domain),
-     .required = 1, .check = check_domain,
-     .help = "Recipient domain; * for any, .example.org for what is below it. The first match counts."},
-    {.name = "to", .type = CONF_STRING, .offset = offsetof(struct relay_route, to), .fallback = "mx",
-     .check = check_next_hop, .help = "mx, or the next hop as HOST:PORT."},
-    {.name = "tls", .type = CONF_ENUM, .offset = offsetof(struct relay_route, tls),
-     .choices = tls_levels, .fallback = "opportunistic", .check = check_tls,
-     .help = "TLS is always tried unless none; encrypt and verify never fall back to clear text."},
-    {0}};
-
-static const struct conf_key retry_keys[] = {
-    {.name = "first", .type = CONF_DURATION, .offset = IN(retry, first), .fallback = "5m",
-     .min = SECOND, .max = DAY, .help = "Wait after the first failed attempt; it doubles from there."},
-    {.name = "max", .type = CONF_DURATION, .offset = IN(retry, max), .fallback = "4h",
-     .min = SECOND, .max = 7 * DAY, .help = "Longest wait between attempts."},
-    {.name = "expire", .type = CONF_DURATION, .offset = IN(retry, expire), .fallback = "5d",
-     .min = SECOND, .max = 30 * DAY, .help = "Age at which a message is returned to its sender."},
-    {0}};
-
-static const struct conf_key api_keys[] = {
-    {.name = "socket", .type = CONF_PATH, .offset = IN(api, socket),
-     .fallback = SP_RUNDIR "/api.sock", .help = "Local API socket, used by sealpost(8)."},
-    {.name = "https", .type = CONF_STRING, .offset = IN(api, https), .check = check_listen,
-     .help = "Accepted; not served in this version."},
-    {.name = "redirect", .type = CONF_STRING, .offset = IN(api, redirect), .check = check_listen,
-     .help = "Accepted; not served in this version."},
-    {.name = "users", .type = CONF_STRINGS, .offset = IN(api, users),
-     .help = "Users (names or numbers) who may use the local API beside root and relay's own."},
-    {0}};
-
-static const struct conf_key dns_keys[] = {
-    {.name = "servers", .type = CONF_STRINGS, .offset = IN(dns, servers), .check = check_dns_server,
-     .help = "Resolvers to ask, ADDRESS@PORT. Empty: those of the system."},
-    {.name = "trust_anchor", .type = CONF_PATH, .offset = IN(dns, trust_anchor),
-     .help = "DNSSEC trust anchor file. Empty: Debian's root key if installed."},
-    {0}};
-
-static const struct conf_key outbound_keys[] = {
-    {.name = "ca", .type = CONF_PATH, .offset = IN(outbound, ca),
-     .help = "Trusted CA certificates (PEM) for routes with tls: verify. Empty: the system's."},
-    {.name = "private_ok", .type = CONF_STRINGS, .offset = IN(outbound, private_ok),
-     .check = check_net,
-     .help = "Loopback, private and link-local networks in which MX hosts may lie all the same."},
-    {.name = "port", .type = CONF_INT, .offset = IN(outbound, port), .fallback = "25", .min = 1,
-     .max = 65535, .help = "Port of MX hosts."},
-    {.name = "connections", .type = CONF_INT, .offset = IN(outbound, connections), .fallback = "20",
-     .min = 1, .max = 5000, .help = "Connections to one destination at a time."},
-    {.name = "messages", .type = CONF_INT, .offset = IN(outbound, messages), .fallback = "1000",
-     .min = 1, .max = 1000000, .help = "Messages over one connection before it is closed."},
-    {.name = "idle", .type = CONF_DURATION, .offset = IN(outbound, idle), .fallback = "10s",
-     .min = 0, .max = 5 * MINUTE, .help = "How long an idle connection is kept for reuse."},
-    {0}};
-
-static const struct conf_key limits_keys[] = {
-    {.name = "message_size", .type = CONF_SIZE, .offset = IN(limits, message_size), .fallback = "50M",
-     .min = 65536, .max = INT64_C(1) << 31, .help = "Largest message accepted (552 beyond)."},
-    {.name = "recipients", .type = CONF_INT, .offset = IN(limits, recipients), .fallback = "1000",
-     .min = 100, .max = 10000, .help = "Recipients in one transaction (452 beyond)."},
-    {.name = "sessions", .type = CONF_INT, .offset = IN(limits, sessions), .fallback = "10000",
-     .min = 1, .max = 100000, .help = "Inbound sessions at a time (421 beyond)."},
-    {.name = "sessions_per_client", .type = CONF_INT, .offset = IN(limits, sessions_per_client),
-     .fallback = "1000", .min = 1, .max = 100000, .help = "Of these, from one address."},
-    {.name = "errors", .type = CONF_INT, .offset = IN(limits, errors), .fallback = "20", .min = 1,
-     .max = 1000, .help = "Bad commands after which a session is closed (421)."},
-    {.name = "idle", .type = CONF_DURATION, .offset = IN(limits, idle), .fallback = "5m",
-     .min = SECOND, .max = HOUR, .help = "Silence after which a session is closed (421)."},
-    {.name = "free_space", .type = CONF_SIZE, .offset = IN(limits, free_space), .fallback = "256M",
-     .min = 0, .max = INT64_C(1) << 50,
-     .help = "Space that must stay free on the spool's file system (452 below)."},
-    {0}};
-
-static const struct conf_key reseal_keys[] = {
-    {.name = "rate", .type = CONF_INT, .offset = IN(reseal, rate), .fallback = "1000", .min = 1,
-     .max = 1000000, .help = "Sealed items looked at in a second after a customer got a new key."},
-    {.name = "settle", .type = CONF_DURATION, .offset = IN(reseal, settle), .fallback = "3h",
-     .min = SECOND, .max = 24 * HOUR,
-     .help = "How long after a new key something may still be under way with the one before."},
-    {0}};
-
-static const struct conf_key keys[] = {
-    {.name = "hostname", .type = CONF_STRING, .offset = AT(hostname), .required = 1,
-     .check = check_hostname, .help = "Name of this host in greetings and trace headers."},
-    {.name = "state", .type = CONF_PATH, .offset = AT(state), .fallback = SP_STATEDIR "/relay",
-     .help = "Directory of the spool. Other relative paths start here."},
-    {.name = "keyd", .type = CONF_PATH, .offset = AT(keyd), .fallback = SP_RUNDIR "/keyd.sock",
-     .help = "Socket of sealpost-keyd(8)."},
-    {.name = "user", .type = CONF_STRING, .offset = AT(user), .fallback = "sealpost-relay",
-     .help = "User to become when started as root."},
-    {.name = "workers", .type = CONF_STRING, .offset = AT(workers_text), .fallback = "auto",
-     .check = check_workers, .help = "Event loops; auto is one for each CPU."},
-    {.name = "listen", .type = CONF_LIST, .offset = AT(listen), .sub = listen_keys,
-     .item_size = sizeof(struct relay_listen), .help = "SMTP listeners."},
-    {.name = "trusted", .type = CONF_STRINGS, .offset = AT(trusted), .check = check_net,
-     .help = "Networks whose hosts may relay."},
-    {.name = "tls", .type = CONF_MAP, .offset = AT(tls), .sub = tls_keys},
-    {.name = "filters", .type = CONF_STRINGS, .offset = AT(filters), .check = check_filter,
-     .help = "Milters, in order. Must be empty in this version."},
-    {.name = "routes", .type = CONF_LIST, .offset = AT(routes), .sub = route_keys,
-     .item_size = sizeof(struct relay_route),
-     .help = "Where mail goes. Empty: everything by MX, TLS opportunistic."},
-    {.name = "retry", .type = CONF_MAP, .offset = AT(retry), .sub = retry_keys},
-    {.name = "api", .type = CONF_MAP, .offset = AT(api), .sub = api_keys},
-    {.name = "dns", .type = CONF_MAP, .offset = AT(dns), .sub = dns_keys},
-    {.name = "outbound", .type = CONF_MAP, .offset = AT(outbound), .sub = outbound_keys},
-    {.name = "reseal", .type = CONF_MAP, .offset = AT(reseal), .sub = reseal_keys},
-    {.name = "limits", .type = CONF_MAP, .offset = AT(limits), .sub = limits_keys},
-    {0}};
-
-const struct conf_key *relay_conf_table(void)
-{
-	return keys;
-}
-
 static void lower(char *s)
 {
 	for (; *s; s++)
@@ -301,7 +55,7 @@ static int make_nets(const struct conf_list *texts, struct relay_net **nets, siz
 	if (!*nets)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < texts->count; i++)
-		parse_net(((char **)texts->items)[i], *nets + i); /* checked by the table */
+		relay_conf_net_parse(((char **)texts->items)[i], *nets + i); /* checked by the table */
 	*count = texts->count;
 	return 0;
 }
@@ -320,11 +74,132 @@ static int add_default_route(struct relay_conf *c)
 	return r->domain && r->to ? 0 : ERR_NOMEM;
 }
 
-/* What the table cannot say: derived values, and rules across keys. NULL if good. */
+int relay_conf_member_parse(const char *text, size_t *name_len, unsigned *weight)
+{
+	const char *sign = strchr(text, '=');
+	uint64_t n = 1;
+
+	*name_len = sign ? (size_t)(sign - text) : strlen(text);
+	if (sign && (num_parse_u64(span_str(sign + 1), &n) < 0 || n < 1 || n > 1000))
+		return ERR_FORMAT;
+	*weight = (unsigned)n;
+	return keyproto_name_ok(span_of(text, *name_len)) ? 0 : ERR_FORMAT;
+}
+
+const struct relay_pool *relay_conf_pool(const struct relay_conf *c, const char *name)
+{
+	const struct relay_pool *p = c->pools.items;
+
+	for (size_t i = 0; i < c->pools.count; i++)
+		if (!strcmp(p[i].name, name))
+			return p + i;
+	return NULL;
+}
+
+const struct relay_warmup *relay_conf_warmup(const struct relay_conf *c, const char *name)
+{
+	const struct relay_warmup *w = c->warmups.items;
+
+	for (size_t i = 0; i < c->warmups.count; i++)
+		if (!strcmp(w[i].name, name))
+			return w + i;
+	return NULL;
+}
+
+/* --- what the table cannot say: derived values, and rules across keys. NULL if good. */
+
+static const char *finish_listen(struct relay_conf *c, struct relay_listen *l)
+{
+	int submission = l->mode != RELAY_SMARTHOST;
+
+	evt_listen_address(span_str(l->address_text), &l->address, &l->address_len);
+	if (l->auth == RELAY_AUTH_BY_MODE)
+		l->auth = submission ? RELAY_AUTH_OPTIONAL : RELAY_AUTH_NO;
+	if (l->tls == RELAY_LISTEN_TLS_BY_MODE)
+		l->tls = submission ? RELAY_LISTEN_TLS_REQUIRED : RELAY_LISTEN_TLS_OFFERED;
+	if (!c->tls.certificate) {
+		if (submission)
+			return "listen: submission and submissions need tls.certificate";
+		if (l->tls == RELAY_LISTEN_TLS_REQUIRED || l->auth != RELAY_AUTH_NO || l->client_ca)
+			return "listen: tls: required, auth and client_ca need tls.certificate";
+	}
+	if (make_nets(&l->proxies, &l->proxy_nets.all, &l->proxy_nets.count) < 0 ||
+	    make_nets(&l->xclient, &l->xclient_nets.all, &l->xclient_nets.count) < 0)
+		return "out of memory";
+	return NULL;
+}
+
+static const char *finish_pool(const struct relay_conf *c, struct relay_pool *p)
+{
+	const struct relay_source *sources = c->sources.items;
+	char **texts = p->sources.items;
+
+	p->members = calloc(p->sources.count ? p->sources.count : 1, sizeof(*p->members));
+	if (!p->members)
+		return "out of memory";
+	if (p->sources.count == 0)
+		return "pools: a pool needs sources";
+	for (size_t i = 0; i < p->sources.count; i++) {
+		struct relay_pool_member *m = &p->members[i];
+		size_t n;
+		relay_conf_member_parse(texts[i], &n, &m->weight); /* checked by the table */
+		for (m->source = 0; m->source < c->sources.count; m->source++)
+			if (span_equal(span_str(sources[m->source].name), span_of(texts[i], n)))
+				break;
+		if (m->source == c->sources.count)
+			return "pools: a pool names a source that sources does not have";
+		p->member_count = i + 1;
+	}
+	return NULL;
+}
+
+static const char *finish_sources(struct relay_conf *c)
+{
+	const struct relay_source *s = c->sources.items;
+	struct relay_pool *p = c->pools.items;
+	const struct relay_warmup *w = c->warmups.items;
+	const char *wrong = NULL;
+
+	for (size_t i = 0; i < c->sources.count; i++) {
+		if (s[i].warmup && !relay_conf_warmup(c, s[i].warmup))
+			return "sources: a source names a schedule that warmups does not have";
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(s[i].name, s[j].name))
+				return "sources: the same name twice";
+	}
+	for (size_t i = 0; i < c->pools.count && !wrong; i++) {
+		if (relay_conf_pool(c, p[i].name) != p + i)
+			return "pools: the same name twice";
+		wrong = finish_pool(c, p + i);
+	}
+	for (size_t i = 0; i < c->warmups.count && !wrong; i++) {
+		if (relay_conf_warmup(c, w[i].name) != w + i)
+			return "warmups: the same name twice";
+		if (w[i].daily.count == 0)
+			return "warmups: daily needs at least one number";
+		if (w[i].overflow && !relay_conf_pool(c, w[i].overflow))
+			return "warmups: overflow names a pool that pools does not have";
+	}
+	return wrong;
+}
+
+static const char *finish_route(const struct relay_conf *c, struct relay_route *r)
+{
+	lower(r->domain);
+	if (r->pool && !relay_conf_pool(c, r->pool))
+		return "routes: a route names a pool that pools does not have";
+	if (r->credential && r->tls < RELAY_TLS_ENCRYPT)
+		return "routes: a credential is only sent over TLS: tls must be encrypt or verify";
+	if (r->credential && !strcmp(r->to, "mx"))
+		return "routes: a credential needs a next hop as HOST:PORT";
+	return NULL;
+}
+
 static const char *finish(struct relay_conf *c)
 {
 	struct relay_listen *listens = c->listen.items;
 	struct relay_route *routes;
+	const char *wrong = NULL;
 	uint64_t n;
 
 	if (!strcmp(c->workers_text, "auto"))
@@ -333,22 +208,24 @@ static const char *finish(struct relay_conf *c)
 		c->workers = (int)n;
 	if (c->workers < 1)
 		c->workers = 1;
-	if (c->workers > WORKERS_MAX)
-		c->workers = WORKERS_MAX;
-	for (size_t i = 0; i < c->listen.count; i++) {
-		evt_listen_address(span_str(listens[i].address_text), &listens[i].address,
-				   &listens[i].address_len);
-		if (listens[i].mode != RELAY_SMARTHOST && !c->tls.certificate)
-			return "listen: submission and submissions need tls.certificate";
-	}
+	if (c->workers > RELAY_CONF_WORKERS_MAX)
+		c->workers = RELAY_CONF_WORKERS_MAX;
+	for (size_t i = 0; i < c->listen.count && !wrong; i++)
+		wrong = finish_listen(c, listens + i);
+	if (!wrong)
+		wrong = finish_sources(c);
+	if (wrong)
+		return wrong;
 	if (make_nets(&c->trusted, &c->trusted_nets, &c->trusted_count) < 0 ||
 	    make_nets(&c->outbound.private_ok, &c->outbound.private_nets,
 		      &c->outbound.private_count) < 0 ||
 	    (c->routes.count == 0 && add_default_route(c) < 0))
 		return "out of memory";
 	routes = c->routes.items;
-	for (size_t i = 0; i < c->routes.count; i++)
-		lower(routes[i].domain);
+	for (size_t i = 0; i < c->routes.count && !wrong; i++)
+		wrong = finish_route(c, routes + i);
+	if (wrong)
+		return wrong;
 	if (strncmp(c->tls.key, "keyd:", 5)) {
 		char *full = conf_path_join(c->state, c->tls.key);
 		if (!full)
@@ -360,7 +237,28 @@ static const char *finish(struct relay_conf *c)
 	}
 	if (c->retry.max < c->retry.first)
 		return "retry.max: must not be shorter than retry.first";
+	if (c->bounce.verp && !c->bounce.domain)
+		return "bounce.verp: needs bounce.domain";
+	if (c->bounce.reports.count && !c->bounce.domain)
+		return "bounce.reports: needs bounce.domain";
+	if (c->bounce.domain)
+		lower(c->bounce.domain);
 	return NULL;
+}
+
+static void clear_derived(struct relay_conf *c)
+{
+	struct relay_listen *l = c->listen.items;
+	struct relay_pool *p = c->pools.items;
+
+	for (size_t i = 0; i < c->listen.count; i++) {
+		free(l[i].proxy_nets.all);
+		free(l[i].xclient_nets.all);
+	}
+	for (size_t i = 0; i < c->pools.count; i++)
+		free(p[i].members);
+	free(c->trusted_nets);
+	free(c->outbound.private_nets);
 }
 
 struct relay_conf *relay_conf_load(const char *path, char err[CONF_ERR_MAX])
@@ -374,7 +272,7 @@ struct relay_conf *relay_conf_load(const char *path, char err[CONF_ERR_MAX])
 		return NULL;
 	}
 	atomic_init(&c->refs, 1);
-	if (conf_load(path, keys, c, err) < 0) {
+	if (conf_load(path, relay_conf_table(), c, err) < 0) {
 		free(c->path);
 		free(c);
 		return NULL;
@@ -398,9 +296,8 @@ void relay_conf_unref(struct relay_conf *c)
 {
 	if (!c || atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
-	conf_free(keys, c);
-	free(c->trusted_nets);
-	free(c->outbound.private_nets);
+	clear_derived(c);
+	conf_free(relay_conf_table(), c);
 	free(c->path);
 	free(c);
 }
@@ -427,17 +324,23 @@ int relay_conf_net_match(const struct relay_net *nets, size_t count, const struc
 	return 0;
 }
 
-const struct relay_route *relay_conf_route(const struct relay_conf *c, struct span domain)
+static int serves(const struct relay_route *r, struct span domain)
+{
+	struct span d = span_str(r->domain);
+
+	if (d.n == 1 && d.p[0] == '*')
+		return 1;
+	return d.p[0] == '.' ? domain.n > d.n && span_equal(span_sub(domain, domain.n - d.n, d.n), d)
+			     : span_equal(domain, d);
+}
+
+const struct relay_route *relay_conf_route(const struct relay_conf *c, const char *customer,
+					   struct span domain)
 {
 	const struct relay_route *r = c->routes.items;
 
-	for (size_t i = 0; i < c->routes.count; i++, r++) {
-		struct span d = span_str(r->domain);
-		if (d.n == 1 && d.p[0] == '*')
+	for (size_t i = 0; i < c->routes.count; i++, r++)
+		if ((!r->customer || !strcmp(r->customer, customer)) && serves(r, domain))
 			return r;
-		if (d.p[0] == '.' ? domain.n > d.n && span_equal(span_sub(domain, domain.n - d.n, d.n), d)
-				  : span_equal(domain, d))
-			return r;
-	}
 	return NULL;
 }

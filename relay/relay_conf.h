@@ -21,19 +21,68 @@ struct relay_net { /* a CIDR block, v4 held as v6-mapped */
 	int bits;
 };
 
+struct relay_nets { /* from a list of texts */
+	struct relay_net *all;
+	size_t count;
+};
+
+enum relay_auth { RELAY_AUTH_BY_MODE, RELAY_AUTH_NO, RELAY_AUTH_OPTIONAL, RELAY_AUTH_REQUIRED };
+enum relay_listen_tls { RELAY_LISTEN_TLS_BY_MODE, RELAY_LISTEN_TLS_OFFERED, RELAY_LISTEN_TLS_REQUIRED };
+
 struct relay_listen {
 	char *address_text;
 	int mode; /* enum relay_mode */
 	char *customer;
+	int auth;	 /* enum relay_auth, never BY_MODE once loaded */
+	int tls;	 /* enum relay_listen_tls, never BY_MODE once loaded */
+	char *client_ca; /* PEM; NULL: no client certificates are asked for */
+	struct conf_list proxies, xclient; /* char *: CIDR */
+	int filters;	 /* mail from here passes them */
 	struct sockaddr_storage address; /* from address_text */
 	socklen_t address_len;
+	struct relay_nets proxy_nets, xclient_nets;
+};
+
+enum relay_away { RELAY_AWAY_TEMPFAIL, RELAY_AWAY_ACCEPT, RELAY_AWAY_REJECT };
+struct relay_filter { /* a milter */
+	char *socket; /* "unix:/path", "inet:PORT@HOST", "inet6:PORT@HOST", numeric or localhost */
+	int away;     /* enum relay_away: what is said when it cannot be asked */
+	int64_t connect, timeout, body; /* usec: to connect, for an answer, for the answer after the body */
 };
 
 struct relay_route {
 	char *domain; /* lower case; "*": any; ".example.org": subdomains */
 	char *to;     /* "mx" or host:port */
 	int tls;      /* enum relay_tls */
+	char *customer;	  /* NULL: any */
+	char *pool;	  /* of sources; NULL: the host's own address */
+	char *credential; /* to log in with at the next hop; NULL: none */
 };
+
+struct relay_source { /* a virtual MTA */
+	char *name;
+	char *address, *address6; /* to send from, numeric; NULL: the system chooses */
+	char *hostname;		  /* for EHLO; NULL: ours */
+	char *warmup;		  /* name of a schedule, or NULL */
+};
+struct relay_pool {
+	char *name;
+	struct conf_list sources; /* char *: NAME or NAME=WEIGHT */
+	struct relay_pool_member {
+		unsigned source; /* index in sources */
+		unsigned weight;
+	} * members;
+	size_t member_count;
+};
+struct relay_warmup {
+	char *name;
+	char *start;		/* YYYY-MM-DD, UTC */
+	struct conf_list daily; /* char *: messages to one site on that day, the last for all that follow: decimal, or "all" */
+	char *overflow;		/* pool for what is more; NULL: it waits */
+};
+
+enum relay_eightbit { RELAY_EIGHTBIT_PASS, RELAY_EIGHTBIT_REFUSE };
+enum relay_ipv6 { RELAY_IPV6_PREFER, RELAY_IPV6_AFTER, RELAY_IPV6_NO };
 
 struct relay_conf {
 	char *path;	/* of the file */
@@ -51,8 +100,20 @@ struct relay_conf {
 		char *certificate; /* PEM chain */
 		char *key;	   /* "keyd:LABEL" or a PEM file */
 	} tls;
-	struct conf_list filters; /* char * */
+	struct conf_list filters; /* struct relay_filter, in order */
 	struct conf_list routes;  /* struct relay_route, first match wins */
+	struct conf_list sources; /* struct relay_source */
+	struct conf_list pools;	  /* struct relay_pool */
+	struct conf_list warmups; /* struct relay_warmup */
+	struct conf_list shaping; /* char *: rule files, patterns of glob(7) */
+	struct {
+		char *domain; /* where bounces and reports are taken in; NULL: nowhere */
+		int verp;
+		int64_t delay; /* usec until the sender hears of a delay; 0: never */
+		int full;      /* reports hold the whole message unless RET says otherwise */
+		int64_t keep;  /* usec that a suppression after a bounce lasts */
+		struct conf_list reports; /* char *: local parts at domain that take feedback reports */
+	} bounce;
 	struct {
 		int64_t first, max, expire; /* usec */
 	} retry;
@@ -73,6 +134,9 @@ struct relay_conf {
 		int64_t connections;	 /* per destination */
 		int64_t messages;	 /* per connection */
 		int64_t idle;		 /* usec a connection is kept for reuse */
+		int64_t open;		 /* outgoing connections in all */
+		int eightbit;		 /* enum relay_eightbit: 8-bit mail for a server without 8BITMIME */
+		int ipv6;		 /* enum relay_ipv6 */
 	} outbound;
 	struct {
 		int64_t rate;	/* items a second */
@@ -86,6 +150,7 @@ struct relay_conf {
 		int64_t errors; /* bad commands before 421 */
 		int64_t idle;	/* usec */
 		uint64_t free_space; /* floor under which mail is refused (452) */
+		int64_t free_inodes; /* likewise */
 	} limits;
 
 	atomic_int refs;
@@ -100,7 +165,11 @@ const struct conf_key *relay_conf_table(void);
 
 /* 1 if the address is within one of the nets. */
 int relay_conf_net_match(const struct relay_net *nets, size_t count, const struct sockaddr_storage *a);
-/* Route of a recipient's domain (lower case), or NULL if none matches. */
-const struct relay_route *relay_conf_route(const struct relay_conf *c, struct span domain);
+/* Route of a customer's recipient at domain (lower case), or NULL if none matches. */
+const struct relay_route *relay_conf_route(const struct relay_conf *c, const char *customer,
+					   struct span domain);
+/* By name; NULL if there is none of that name. */
+const struct relay_pool *relay_conf_pool(const struct relay_conf *c, const char *name);
+const struct relay_warmup *relay_conf_warmup(const struct relay_conf *c, const char *name);
 
 #endif

@@ -61,6 +61,7 @@ struct conf_key {
 	const struct conf_choice *choices; /* ENUM; ended by a NULL name */
 	const struct conf_key *sub;	   /* MAP, LIST; ended by a NULL name */
 	size_t item_size;		   /* LIST */
+	int shorthand; /* LIST: a plain scalar stands for an item with only its first key */
 	/* More checks on a finished scalar: NULL if good, else what is wrong (static text). */
 	const char *(*check)(const char *value);
 	/* LIST: the same for a finished item, whose derived members it may fill in. */

@@ -186,6 +186,15 @@ static int read_free_map(struct reader *r, struct conf_list *l)
 }
 
 static int read_map(struct reader *r, const struct conf_key *table, void *s);
+static int read_value(struct reader *r, const struct conf_key *k, void *s);
+
+/* An item as a mapping, or, where that is allowed, as the value of its first key. */
+static int read_item(struct reader *r, const struct conf_key *k, void *item)
+{
+	if (k->shorthand && r->ev.type == YAML_SCALAR_EVENT)
+		return read_value(r, k->sub, item);
+	return read_map(r, k->sub, item);
+}
 
 static int read_list(struct reader *r, const struct conf_key *k, struct conf_list *l)
 {
@@ -209,7 +218,7 @@ static int read_list(struct reader *r, const struct conf_key *k, struct conf_lis
 		if (conf_value_defaults(k->sub, item) < 0)
 			return fail(r, "out of memory");
 		line = r->ev.start_mark.line;
-		rc = read_map(r, k->sub, item);
+		rc = read_item(r, k, item);
 		if (rc < 0)
 			return rc;
 		wrong = k->check_item ? k->check_item(item) : NULL;

@@ -28,14 +28,14 @@ static enum in_reply parse(struct span args, struct smtp_addr *to)
 }
 
 /* Whether there is a way for it. The domain counts in lower case, as routes are written. */
-static int routed(const struct relay_conf *conf, const struct smtp_addr *to)
+static int routed(const struct in_session *s, const struct smtp_addr *to)
 {
 	char address[SMTP_ADDR_MAX];
 	struct smtp_addr domain = {.domain = to->domain};
 
 	if (smtp_addr_format(address, &domain) < 0)
 		return 0;
-	return relay_conf_route(conf, span_str(address + 1)) != NULL;
+	return relay_conf_route(s->conf, s->peer.customer, span_str(address + 1)) != NULL;
 }
 
 /* <postmaster> means the postmaster of this host (RFC 5321 4.5.1). */
@@ -54,7 +54,7 @@ static enum in_reply add(struct in_session *s, struct smtp_addr *to)
 	if (to->utf8 && !tx->utf8_asked)
 		return IN_REPLY_UTF8_RECIPIENT;
 	complete(s->conf, to);
-	if (!routed(s->conf, to))
+	if (!routed(s, to))
 		return IN_REPLY_NO_ROUTE;
 	if (tx->envelope.count >= (unsigned)s->conf->limits.recipients)
 		return IN_REPLY_TOO_MANY_RECIPIENTS;

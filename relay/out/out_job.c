@@ -160,7 +160,7 @@ void out_job_wait_for_connection(struct out_job *job, int first)
 	struct queue_result v = {0};
 	struct out_route route;
 
-	if (out_route_find(conf, job->j->destination, &route) < 0) {
+	if (out_route_find(conf, job->j->customer, job->j->destination, &route) < 0) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2", "no such kind of domain");
 		refused(&job->task, &v);
 		return;

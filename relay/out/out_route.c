@@ -79,9 +79,10 @@ static int take_destination(const char *destination, struct out_route *out)
 	return span_copy_str(out->host, sizeof(out->host), span_str(destination));
 }
 
-int out_route_find(const struct relay_conf *c, const char *destination, struct out_route *out)
+int out_route_find(const struct relay_conf *c, const char *customer, const char *destination,
+		   struct out_route *out)
 {
-	const struct relay_route *r = relay_conf_route(c, span_str(destination));
+	const struct relay_route *r = relay_conf_route(c, customer, span_str(destination));
 	int err;
 
 	if (!destination[0])

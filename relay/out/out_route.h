@@ -28,6 +28,7 @@ struct out_route {
 };
 
 /* destination in lower case. */
-int out_route_find(const struct relay_conf *c, const char *destination, struct out_route *out);
+int out_route_find(const struct relay_conf *c, const char *customer, const char *destination,
+		   struct out_route *out);
 
 #endif

@@ -22,6 +22,8 @@
 #include "relay/relay.h"
 #include "relay/spool/spool_message.h"
 
+struct shape_lane;
+
 /* Why a recipient waits. Texts are shown by the CLI and documented in sealpost-queue(8). */
 #define QUEUE_REASONS(X)                               \
 	X(NEW, 0, "new")                               \
@@ -40,7 +42,16 @@
 	X(LOCAL, 13, "local shortage")                 \
 	X(DAMAGED, 14, "stored message damaged")       \
 	X(RETRY, 15, "retry asked for")                \
-	X(POLICY, 16, "not allowed by policy")
+	X(POLICY, 16, "not allowed by policy")         \
+	X(HELD, 17, "held")                            \
+	X(SUSPENDED, 18, "suspended")                  \
+	X(RATE, 19, "rate limit of the destination")   \
+	X(CONNECTIONS, 20, "connection limit of the destination") \
+	X(WARMUP, 21, "warm-up of the source")         \
+	X(BACKOFF, 22, "destination asked for a pause") \
+	X(AUTH, 23, "login at the next hop failed")    \
+	X(REROUTED, 24, "re-routed")                   \
+	X(QUARANTINE, 25, "quarantined by a filter")
 enum queue_reason {
 #define QUEUE_X(sym, num, text) QUEUE_##sym = num,
 	QUEUE_REASONS(QUEUE_X)
@@ -59,13 +70,18 @@ void queue_add_found(struct queue *q, const struct spool_found *f);
 enum queue_job_kind {
 	QUEUE_DELIVER = 1,
 	QUEUE_EXPIRE = 2, /* tell the sender, then done */
-	QUEUE_OPEN = 3	  /* recovery: read the envelope, answer with it */
+	QUEUE_OPEN = 3,	  /* recovery: read the envelope, answer with it */
+	QUEUE_DELAY = 4,  /* tell the sender that these recipients wait, as their NOTIFY allows; results hold the
+			   * last answers and stay as they are: outcome DEFERRED */
+	QUEUE_RESOLVE = 5 /* no message: which site serves destination for customer; answer in site, site_ttl */
 };
+#define QUEUE_SITE 288 /* name of a site with its NUL: see relay/out/out_site.h */
 struct queue_result {
 	uint16_t recipient;
 	uint8_t outcome; /* enum spool_outcome: DELIVERED, DEFERRED, BOUNCED, EXPIRED */
 	uint8_t reason;	 /* enum queue_reason */
 	uint16_t code;
+	uint8_t dsn_passed; /* DELIVERED: the next hop took over its DSN parameters */
 	/* shortened, control characters out: for queue show and the DSN; memory only */
 	char reply[160];
 };
@@ -78,6 +94,14 @@ struct queue_job {
 	/* the worker takes it over, and sets this to NULL; what it leaves the queue frees */
 	struct spool_fresh *fresh;
 	char destination[256]; /* domain, or "[literal]" */
+	char customer[65];
+	/* DELIVER: the site that the queue believes destination has; the worker defers with RETRY if that has
+	 * changed, and says the new one. RESOLVE: the answer ("": results[0] says why not, it has count 1) */
+	char site[QUEUE_SITE];
+	int64_t site_ttl; /* usec that the answer may be used */
+	char via[QUEUE_SITE]; /* not "": next hop of an administrator's re-routing, "mx" or HOST:PORT, instead of the
+			       * route's */
+	struct shape_lane *lane; /* DELIVER: the source's way to the site, with a job place taken; the queue's */
 	int64_t created;
 	uint16_t attempts;    /* before this one */
 	uint16_t count;	      /* 1..100; OPEN: 0 */

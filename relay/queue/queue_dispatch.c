@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "relay/queue/queue_priv.h"
@@ -179,6 +180,7 @@ static void post(struct queue *q, struct queue_task *t, int worker, uint8_t kind
 	t->job.id = m->id;
 	t->job.at = m->at;
 	t->job.created = m->created;
+	snprintf(t->job.customer, sizeof(t->job.customer), "%s", m->customer ? m->customer->name : "");
 	if (h->last)
 		h->last->next = &t->job.msg.msg;
 	else

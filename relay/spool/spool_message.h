@@ -21,11 +21,26 @@
 #include "relay/spool/spool_log.h"
 
 /* Envelope, in clear only in memory. Strings are NUL-terminated, owned by the envelope
- * (spool_envelope_clear). */
-enum { SPOOL_8BIT = 1, SPOOL_UTF8 = 2 };
+ * (spool_envelope_clear); those that may be missing are "" then, never NULL once read back (put takes NULL for ""). */
+enum {
+	SPOOL_8BIT = 1,
+	SPOOL_UTF8 = 2,
+	SPOOL_REQUIRETLS = 4, /* RFC 8689 */
+	SPOOL_HOLD = 8,	      /* a filter asked for quarantine: held in the queue until released */
+	SPOOL_RET_FULL = 16,  /* RFC 3461 4.3; neither: not said */
+	SPOOL_RET_HDRS = 32,
+	SPOOL_REPORT = 64 /* made here (a DSN): what it reports on is not reported on again */
+};
+enum { /* RFC 3461 4.1; 0: not said */
+	SPOOL_NOTIFY_NEVER = 1,
+	SPOOL_NOTIFY_SUCCESS = 2,
+	SPOOL_NOTIFY_FAILURE = 4,
+	SPOOL_NOTIFY_DELAY = 8
+};
 struct spool_recipient {
 	char *address;	 /* local@domain */
-	uint32_t notify; /* 0 default; DSN bits, issue of DSN extension */
+	uint32_t notify; /* SPOOL_NOTIFY_* */
+	char *orcpt;	 /* "rfc822;..." as it was given (xtext), or "" */
 };
 struct spool_envelope {
 	char *customer;
@@ -35,10 +50,17 @@ struct spool_envelope {
 	uint64_t size;	 /* body bytes as accepted, Received included */
 	char *client;	 /* "mail.example.test [192.0.2.7]", for trace and DSN */
 	char *tls;	 /* how it came in: "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" */
+	char *campaign;	 /* id, at most 64 octets, or "" */
+	char *credential; /* that logged in, or "" */
+	char *envid;	 /* xtext as it was given, at most 100 octets, or "" */
+	struct span head; /* stands in place of the first skip stored bytes: a header section that a
+			   * filter changed. n 0 and skip 0: nothing was changed */
+	uint64_t skip;
 	struct spool_recipient *recipients;
 	unsigned count;
 	void *block; /* not NULL: all of the above lies in this one piece (spool_envelope_get) */
 };
+#define SPOOL_ENVELOPE_HEAD_MAX (256u << 10)
 void spool_envelope_clear(struct spool_envelope *e);
 int spool_envelope_put(struct buf *b, const struct spool_envelope *e);
 int spool_envelope_get(struct span s, struct spool_envelope *e);

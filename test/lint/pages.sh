@@ -34,6 +34,7 @@ rm -f "${TMPDIR:-/tmp}/pages.$$"
 
 for daemon in keyd relay milter; do
 	table=$root/$daemon/${daemon}_conf.c
+	[ -f "$root/$daemon/${daemon}_conf_table.c" ] && table=$root/$daemon/${daemon}_conf_table.c
 	[ -f "$table" ] || continue
 	keys=$(grep -o '\.name = "[a-z_]*"' "$table" | cut -d'"' -f2 | sort -u)
 	[ -n "$keys" ] || complain "$table: no keys found"

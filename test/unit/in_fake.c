@@ -134,8 +134,8 @@ void in_fake_init(struct in_fake *f)
 	f->conf.limits.errors = 20;
 	f->conf.limits.idle = 300 * CLOCK_SEC;
 	f->routes[0] =
-	    (struct relay_route){(char *)".example.org", (char *)"mx", RELAY_TLS_ENCRYPT};
-	f->routes[1] = (struct relay_route){(char *)"*", (char *)"mx", RELAY_TLS_OPPORTUNISTIC};
+	    (struct relay_route){(char *)".example.org", (char *)"mx", RELAY_TLS_ENCRYPT, NULL, NULL, NULL};
+	f->routes[1] = (struct relay_route){(char *)"*", (char *)"mx", RELAY_TLS_OPPORTUNISTIC, NULL, NULL, NULL};
 	f->conf.routes.items = f->routes;
 	f->conf.routes.count = 2;
 	snprintf(f->peer.address, sizeof(f->peer.address), "192.0.2.7");

@@ -76,7 +76,7 @@ int out_world_setup(void **state)
 	relay.tls_out_verify = evt_tls_client(ca, 1, &why);
 	out_server_open(&server, worker.loop, "127.0.0.1:0");
 	snprintf(to, sizeof(to), "127.0.0.1:%u", server.port);
-	route = (struct relay_route){any, to, RELAY_TLS_OPPORTUNISTIC};
+	route = (struct relay_route){any, to, RELAY_TLS_OPPORTUNISTIC, NULL, NULL, NULL};
 	conf.hostname = hostname;
 	conf.routes.items = &route;
 	conf.routes.count = 1;

@@ -60,7 +60,7 @@ static const struct conf_key keys[] = {
     {.name = "size", .type = CONF_SIZE, .offset = offsetof(struct sample, size), .fallback = "50M"},
     {.name = "rate", .type = CONF_RATE, .offset = offsetof(struct sample, rate), .fallback = ""},
     {.name = "listen", .type = CONF_LIST, .offset = offsetof(struct sample, listen), .sub = item_keys,
-     .item_size = sizeof(struct item), .check_item = check_item},
+     .item_size = sizeof(struct item), .check_item = check_item, .shorthand = 1},
     {.name = "nets", .type = CONF_STRINGS, .offset = offsetof(struct sample, nets)},
     {.name = "peers", .type = CONF_FREE_MAP, .offset = offsetof(struct sample, peers)},
     {.name = "out", .type = CONF_MAP, .offset = offsetof(struct sample, out), .sub = out_keys},
@@ -70,6 +70,24 @@ static int parse(const char *text, struct sample *s, char *err)
 {
 	memset(s, 0, sizeof(*s));
 	return conf_parse("test.yaml", span_str(text), keys, s, err);
+}
+
+static void a_plain_scalar_may_stand_for_an_item(void **state)
+{
+	struct sample s;
+	struct item *l;
+	char err[CONF_ERR_MAX];
+
+	(void)state;
+	assert_int_equal(parse("hostname: h\nlisten: [one, {address: two, mode: smarthost}]\n", &s, err),
+			 0);
+	l = s.listen.items;
+	assert_int_equal(s.listen.count, 2);
+	assert_string_equal(l[0].address, "one");
+	assert_int_equal(l[0].mode, 2);
+	assert_string_equal(l[1].address, "two");
+	conf_free(keys, &s);
+	assert_int_equal(parse("hostname: h\nlisten: [[one]]\n", &s, err), ERR_CONFIG);
 }
 
 static void a_full_file_fills_the_struct(void **state)
@@ -222,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_setting_can_be_read_out_of_anothers_file),
+	    cmocka_unit_test(a_plain_scalar_may_stand_for_an_item),
 	    cmocka_unit_test(a_full_file_fills_the_struct),
 	    cmocka_unit_test(every_mistake_names_file_line_and_key),
 	    cmocka_unit_test(the_dump_reads_back_as_the_same_configuration),

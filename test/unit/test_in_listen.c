@@ -164,7 +164,7 @@ static struct relay relay;
 static struct relay_worker worker;
 static struct relay_conf conf;
 static struct relay_listen listener;
-static struct relay_route route = {(char *)"*", (char *)"mx", RELAY_TLS_OPPORTUNISTIC};
+static struct relay_route route = {(char *)"*", (char *)"mx", RELAY_TLS_OPPORTUNISTIC, NULL, NULL, NULL};
 static struct relay_net net = {.bits = 0};
 static struct in_listen *in;
 static struct conn_side clients[CLIENTS];

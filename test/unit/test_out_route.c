@@ -75,7 +75,7 @@ static void the_first_matching_route_decides(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(out_route_find(c, rows[i].destination, &r), rows[i].err);
+		assert_int_equal(out_route_find(c, "default", rows[i].destination, &r), rows[i].err);
 		if (!rows[i].err)
 			assert_string_equal(r.key, rows[i].key);
 	}
@@ -88,7 +88,7 @@ static void without_routes_mail_goes_to_the_mx_with_opportunistic_tls(void **sta
 	struct out_route r;
 
 	(void)state;
-	assert_int_equal(out_route_find(c, "a.test", &r), 0);
+	assert_int_equal(out_route_find(c, "default", "a.test", &r), 0);
 	assert_string_equal(r.key, "mx:a.test:2500:1");
 	assert_int_equal(r.named, 0);
 	relay_conf_unref(c);

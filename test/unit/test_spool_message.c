@@ -303,8 +303,8 @@ static struct spool_envelope *an_envelope(void)
 	static struct spool_recipient r[2];
 	static struct spool_envelope e;
 
-	r[0] = (struct spool_recipient){a_recipient, 0};
-	r[1] = (struct spool_recipient){b_recipient, 3};
+	r[0] = (struct spool_recipient){a_recipient, 0, NULL};
+	r[1] = (struct spool_recipient){b_recipient, 3, (char *)"rfc822;b+2B@example.org"};
 	e = (struct spool_envelope){.customer = a_customer,
 				    .sender = a_sender,
 				    .flags = SPOOL_8BIT,
@@ -312,7 +312,10 @@ static struct spool_envelope *an_envelope(void)
 				    .client = a_client,
 				    .tls = a_tls,
 				    .recipients = r,
-				    .count = 2};
+				    .count = 2,
+				    .campaign = (char *)"cmp_01",
+				    .credential = (char *)"app1",
+				    .envid = (char *)"QQ+2B1"};
 	return &e;
 }
 
@@ -452,6 +455,12 @@ static void a_small_message_comes_back_with_its_envelope(void **state)
 	assert_string_equal(e->recipients[0].address, a_recipient);
 	assert_string_equal(e->recipients[1].address, b_recipient);
 	assert_int_equal(e->recipients[1].notify, 3);
+	assert_string_equal(e->recipients[0].orcpt, "");
+	assert_string_equal(e->recipients[1].orcpt, "rfc822;b+2B@example.org");
+	assert_string_equal(e->campaign, "cmp_01");
+	assert_string_equal(e->credential, "app1");
+	assert_string_equal(e->envid, "QQ+2B1");
+	assert_int_equal(e->head.n, 0);
 	spool_reader_close(r);
 }
 
@@ -1109,6 +1118,31 @@ static void an_envelope_survives_its_bytes_and_no_part_of_them_does(void **state
 	buf_clear(&b);
 }
 
+static void a_changed_header_section_travels_in_the_envelope(void **state)
+{
+	static const char head[] = "Subject: two\r\nX-Nul: \0\r\n\r\n";
+	struct spool_envelope e = *an_envelope(), back;
+	struct buf b;
+
+	(void)state;
+	e.head = span_of(head, sizeof(head) - 1);
+	e.skip = 17;
+	e.size = 4000;
+	buf_init(&b, 1 << 20);
+	assert_int_equal(spool_envelope_put(&b, &e), 0);
+	assert_int_equal(spool_envelope_get(buf_span(&b), &back), 0);
+	assert_true(span_equal(back.head, e.head));
+	assert_int_equal(back.skip, 17);
+	assert_string_equal(back.recipients[1].address, e.recipients[1].address);
+	spool_envelope_clear(&back);
+	buf_clear(&b);
+	e.skip = 4001; /* more than there is */
+	buf_init(&b, 1 << 20);
+	assert_int_equal(spool_envelope_put(&b, &e), 0);
+	assert_int_equal(spool_envelope_get(buf_span(&b), &back), ERR_FORMAT);
+	buf_clear(&b);
+}
+
 static void an_envelope_of_ten_thousand_recipients_fits(void **state)
 {
 	struct spool_envelope e = *an_envelope(), back;
@@ -1183,6 +1217,7 @@ int main(void)
 	    TEST(news_without_a_reader_has_no_detail),
 	    TEST(a_long_detail_is_cut),
 	    cmocka_unit_test(an_envelope_survives_its_bytes_and_no_part_of_them_does),
+	    cmocka_unit_test(a_changed_header_section_travels_in_the_envelope),
 	    cmocka_unit_test(an_envelope_of_ten_thousand_recipients_fits),
 	    cmocka_unit_test(an_envelope_made_of_separate_strings_is_freed_whole),
 	};
