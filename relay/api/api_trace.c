@@ -14,7 +14,6 @@
 #include "relay/spool/spool_message.h"
 
 #define NEWS_MAX 4096
-#define DETAIL_MAX 4096
 
 struct trace;
 
@@ -216,7 +215,7 @@ static void detail_opened(void *arg, int result, struct span detail)
 	struct news *n = arg; /* details come in any order */
 	struct trace *t = n->trace;
 
-	if (result == 0 && detail.n <= DETAIL_MAX)
+	if (result == 0 && detail.n <= SPOOL_DETAIL_MAX)
 		n->detail = strndup((const char *)detail.p, detail.n);
 	if (++t->opened == t->count)
 		back_to_control(t);

@@ -26,8 +26,9 @@
 #define RELAY_OUT_OUT_REPORT_H
 
 #include "relay/out/out_conn.h"
+#include "relay/spool/spool_message.h"
 
-#define OUT_REPORT_DETAIL 8192
+#define OUT_REPORT_DETAIL SPOOL_DETAIL_MAX
 
 struct out_report {
 	uint64_t id;

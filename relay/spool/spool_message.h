@@ -107,8 +107,9 @@ int spool_reader_rewind(struct spool_reader *r);
 /* Any time; also before opened was called (which then never comes). */
 void spool_reader_close(struct spool_reader *r);
 
+#define SPOOL_DETAIL_MAX 8192
 /* Posts news of recipients, with a text that is sealed under the message's envelope key (peer,
- * TLS facts, reply): read back by trace. r may be NULL: then the text is dropped. done on the
+ * TLS facts, reply): read back by trace. What is beyond SPOOL_DETAIL_MAX bytes of it is cut off. r may be NULL: then the text is dropped. done on the
  * same worker when written; may be NULL. */
 int spool_message_state(struct relay_worker *w, uint64_t id, const struct spool_reader *r,
 			const struct spool_state *states, unsigned count, struct span detail,

@@ -13,7 +13,6 @@
 #include "relay/spool/spool_message.h"
 
 #define SPOOL_ENVELOPE_MAX  (8u << 20) /* 10,000 recipients of 256 and more bytes */
-#define SPOOL_DETAIL_MAX    4096
 #define SPOOL_UNWRITTEN_MAX (1u << 20) /* of one message, sealed */
 /* Whole chunks that one PART holds. */
 #define SPOOL_STRETCH (SPOOL_PART_MAX / SEAL_CHUNK_SEALED * SEAL_CHUNK_SEALED)

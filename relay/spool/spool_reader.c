@@ -6,6 +6,7 @@
 #include "relay/spool/spool_message_priv.h"
 
 #define KEEP	    64 /* readers in the pool */
+#define TRIES	    3  /* to read a PART that is moved */
 #define RECORD_KEEP 65536
 #define RECORD_MAX  (SPOOL_ENVELOPE_MAX + SPOOL_PART_MAX + 65536)
 
@@ -16,6 +17,7 @@ struct spool_reader {
 	struct seal_chunk *cipher;
 	struct spool_fresh *keys;
 	uint64_t id;
+	struct spool_place at; /* of the COMMIT when we were opened */
 
 	spool_reader_open_fn opened;
 	void *arg;
@@ -212,6 +214,7 @@ struct spool_reader *spool_reader_open(struct relay_worker *w, uint64_t id, stru
 		r->w = w;
 		r->pool = pool;
 		r->id = id;
+		r->at = at;
 		r->keys = NULL;
 		r->head = (struct spool_head){0};
 		r->opened = opened;
@@ -247,6 +250,41 @@ const struct keys_object_envelope *spool_reader_key(const struct spool_reader *r
 	return &r->keys->envelope;
 }
 
+/* Where the PARTs are now. */
+static int find_parts(struct spool_reader *r, struct spool_log *log)
+{
+	struct spool_place *parts = NULL;
+	unsigned count = 0;
+	struct buf commit;
+	int err;
+
+	buf_init(&commit, RECORD_MAX);
+	err = spool_log_read_commit(log, r->at, r->id, &commit, &parts, &count);
+	buf_clear(&commit);
+	if (err == 0 && count == r->part_count) {
+		free(r->parts);
+		r->parts = parts;
+		return 0;
+	}
+	free(parts);
+	return err < 0 ? err : ERR_DAMAGED;
+}
+
+/* The PART that comes next, into r->part. The log may have moved it since it was asked. */
+static int read_part(struct spool_reader *r)
+{
+	struct spool_log *log = r->w->relay->spool;
+	int err = ERR_NOTFOUND;
+
+	for (int i = 0; i < TRIES && err == ERR_NOTFOUND; i++) {
+		if (i && find_parts(r, log) < 0)
+			break;
+		buf_reset(&r->part);
+		err = spool_log_read(log, r->parts[r->next_part], r->id, &r->part);
+	}
+	return err;
+}
+
 /* The next stretch that has bytes. Every PART holds whole chunks; the COMMIT's stretch comes last
  * and ends short. */
 static int next_stretch(struct spool_reader *r)
@@ -258,8 +296,7 @@ static int next_stretch(struct spool_reader *r)
 	if (r->next_part == r->part_count) {
 		r->stretch = r->head.body;
 	} else {
-		buf_reset(&r->part);
-		err = spool_log_read(r->w->relay->spool, r->parts[r->next_part], r->id, &r->part);
+		err = read_part(r);
 		if (err < 0)
 			return err == ERR_NOTFOUND || err == ERR_LIMIT ? ERR_DAMAGED : err;
 		r->stretch = buf_span(&r->part);
