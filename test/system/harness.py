@@ -318,14 +318,14 @@ def self_signed(directory, name):
 
 
 class Sink:
-    """smtp_sink: counts, checks, and with keep= stores what it gets."""
+    """smtp_sink: counts, checks, and with keep= stores what it gets. rules: options that make it difficult (smtp_sink.c)."""
 
-    def __init__(self, directory, tls=True, keep=False, port=None, name="sink"):
+    def __init__(self, directory, tls=True, keep=False, port=None, name="sink", host="127.0.0.1", rules=()):
         os.makedirs(directory, exist_ok=True)
         self.port = port or free_port()
         self.report_path = os.path.join(directory, f"{name}.json")
         self.keep_dir = os.path.join(directory, f"{name}-kept") if keep else None
-        argv = [program("smtp_sink"), "--listen", f"127.0.0.1:{self.port}", "--report", self.report_path]
+        argv = [program("smtp_sink"), "--listen", f"{host}:{self.port}", "--report", self.report_path, *map(str, rules)]
         if tls:
             self.cert, self.key = self_signed(directory, f"{name}.example.test")
             argv += ["--tls", self.cert, self.key]
@@ -333,7 +333,7 @@ class Sink:
             os.makedirs(self.keep_dir, exist_ok=True)
             argv += ["--keep", self.keep_dir]
         self.process = Process(argv, os.path.join(directory, f"{name}.log"),
-                               ready=lambda: connects(self.port), name=name)
+                               ready=lambda: connects(self.port, host), name=name)
 
     def start(self):
         self.process.start()

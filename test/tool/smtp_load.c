@@ -153,7 +153,7 @@ static void send_data(struct session *s)
 
 static void message_answered(struct session *s, int code)
 {
-	if (code == 250) {
+	if (code == 250 && !s->failed) {
 		latency[acked++] = (uint32_t)(clock_mono() - s->data_end);
 		if (acked_file)
 			fprintf(acked_file, "%llu\n", (unsigned long long)s->seq);
