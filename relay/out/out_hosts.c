@@ -9,11 +9,15 @@
 #include "core/log.h"
 #include "evt/evt_timer.h"
 #include "relay/out/out_addr.h"
+#include "relay/out/out_site.h"
 #include "relay/out/out_verdict.h"
 
 #define PATIENCE (30 * CLOCK_SEC)
 #define TTL_MIN	 (30 * CLOCK_SEC)
 #define TTL_MAX	 (3600 * CLOCK_SEC)
+
+static const struct queue_result short_of_memory = {
+    .outcome = SPOOL_DEFERRED, .reason = QUEUE_LOCAL, .reply = "4.3.0 out of memory"};
 
 struct host_query {
 	struct out_hosts_lookup *lookup;
@@ -35,6 +39,7 @@ struct out_hosts_lookup {
 	unsigned unsure, refused;
 	int done; /* told; freed when the starter lets go */
 	int within;
+	int only_site;
 	uint32_t ttl;
 	struct out_hosts hosts;
 };
@@ -138,6 +143,10 @@ static void on_addresses(void *arg, int result, const struct out_dnsmsg *msg, in
 
 static void ask_hosts(struct out_hosts_lookup *k, unsigned count)
 {
+	if (k->only_site) {
+		tell(k, NULL);
+		return;
+	}
 	k->open = 1;
 	k->hosts.name_count = count;
 	for (unsigned i = 0; i < count; i++)
@@ -156,6 +165,7 @@ static void ask_itself(struct out_hosts_lookup *k)
 {
 	k->mx_hosts[0].preference = 0;
 	memcpy(k->mx_hosts[0].name, k->route.host, OUT_MX_NAME);
+	out_site_of_route(k->hosts.site, &k->route);
 	ask_hosts(k, 1);
 }
 
@@ -168,7 +178,10 @@ static void choose(struct out_hosts_lookup *k, const struct out_dnsmsg *msg)
 	switch (out_mx_choose(all, &count, k->conf->hostname)) {
 	case OUT_MX_OK:
 		memcpy(k->mx_hosts, all, sizeof(all[0]) * count);
-		ask_hosts(k, (unsigned)count);
+		if (out_site_of_hosts(k->hosts.site, all, count) < 0)
+			tell(k, &short_of_memory);
+		else
+			ask_hosts(k, (unsigned)count);
 		break;
 	case OUT_MX_NULL:
 		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.1.10",
@@ -221,17 +234,16 @@ static void take_literal(struct out_hosts_lookup *k)
 		tell_failure(k, SPOOL_BOUNCED, QUEUE_POLICY, "5.4.4", "address is not allowed");
 		return;
 	}
+	out_site_of_route(k->hosts.site, &k->route);
 	k->hosts.count = 1;
 	k->hosts.targets[0].address = a;
 	tell(k, NULL);
 }
 
-struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
-					const struct relay_conf *conf,
-					const struct out_route *route, out_hosts_fn fn, void *arg)
+static struct out_hosts_lookup *find(struct evt_loop *l, struct out_dns *dns,
+				     const struct relay_conf *conf, const struct out_route *route,
+				     int only_site, out_hosts_fn fn, void *arg)
 {
-	static const struct queue_result short_of_memory = {
-	    .outcome = SPOOL_DEFERRED, .reason = QUEUE_LOCAL, .reply = "4.3.0 out of memory"};
 	struct out_hosts_lookup *k = calloc(1, sizeof(*k));
 
 	if (!k) {
@@ -245,6 +257,7 @@ struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
 	k->arg = arg;
 	k->ttl = UINT32_MAX;
 	k->within = 1;
+	k->only_site = only_site;
 	evt_timer_init(&k->timer, l, on_timer, k);
 	evt_timer_set(&k->timer, PATIENCE);
 	if (route->literal) {
@@ -259,6 +272,21 @@ struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
 		return k;
 	lookup_free(k);
 	return NULL;
+}
+
+struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
+					const struct relay_conf *conf,
+					const struct out_route *route, out_hosts_fn fn, void *arg)
+{
+	return find(l, dns, conf, route, 0, fn, arg);
+}
+
+struct out_hosts_lookup *out_hosts_find_site(struct evt_loop *l, struct out_dns *dns,
+					     const struct relay_conf *conf,
+					     const struct out_route *route, out_hosts_fn fn,
+					     void *arg)
+{
+	return find(l, dns, conf, route, 1, fn, arg);
 }
 
 void out_hosts_inherit(struct out_hosts *fresh, const struct out_hosts *old)

@@ -41,7 +41,8 @@ struct out_hosts {
 	struct out_hosts_target targets[OUT_HOSTS_TARGETS];
 	unsigned name_count;
 	char names[OUT_MX_HOSTS][OUT_MX_NAME];
-	int64_t ttl; /* usec the answer may be used for */
+	char site[QUEUE_SITE]; /* out_site */
+	int64_t ttl;	       /* usec the answer may be used for */
 };
 
 struct out_hosts_lookup;
@@ -54,6 +55,11 @@ typedef void (*out_hosts_fn)(void *arg, const struct out_hosts *h,
 struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
 					const struct relay_conf *conf,
 					const struct out_route *route, out_hosts_fn fn, void *arg);
+/* As find, but only as far as the site: no addresses are asked for, and there are no targets. */
+struct out_hosts_lookup *out_hosts_find_site(struct evt_loop *l, struct out_dns *dns,
+					     const struct relay_conf *conf,
+					     const struct out_route *route, out_hosts_fn fn,
+					     void *arg);
 void out_hosts_cancel(struct out_hosts_lookup *k);
 /* Hands the memory of addresses on to the answer that replaces an old one. */
 void out_hosts_inherit(struct out_hosts *fresh, const struct out_hosts *old);

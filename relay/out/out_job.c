@@ -160,7 +160,8 @@ void out_job_wait_for_connection(struct out_job *job, int first)
 	struct queue_result v = {0};
 	struct out_route route;
 
-	if (out_route_find(conf, job->j->customer, job->j->destination, &route) < 0) {
+	if (out_route_find(conf, job->j->customer, job->j->destination, job->j->via,
+			   &route) < 0) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2", "no such kind of domain");
 		refused(&job->task, &v);
 		return;
@@ -293,7 +294,8 @@ static void start_open(struct out_job *job)
 }
 
 static void (*const starts[])(struct out_job *job) = {
-    [QUEUE_DELIVER] = start_deliver, [QUEUE_EXPIRE] = start_expire, [QUEUE_OPEN] = start_open};
+    [QUEUE_DELIVER] = start_deliver, [QUEUE_EXPIRE] = start_expire, [QUEUE_OPEN] = start_open,
+    [QUEUE_RESOLVE] = out_job_start_resolve};
 
 /* --- life */
 
@@ -318,7 +320,8 @@ static void answer_unstarted(struct out_jobs *jobs, struct queue_job *j, int err
 	j->fresh = NULL;
 	j->err = err;
 	for (unsigned i = 0; i < j->count && j->kind != QUEUE_OPEN; i++) {
-		j->results[i].recipient = j->recipients[i];
+		if (j->kind != QUEUE_RESOLVE)
+			j->results[i].recipient = j->recipients[i];
 		out_verdict_local(&j->results[i], err);
 	}
 	queue_job_done(jobs->worker->relay->queue, j);
@@ -338,6 +341,7 @@ void out_job_start(struct out_jobs *jobs, struct queue_job *j)
 	job->opening = job->moved = job->reached = 0;
 	job->base = job->n = job->stale = job->writes = 0;
 	job->dsn = 0;
+	job->lookup = NULL;
 	job->began = out_job_now(job);
 	list_push_back(&jobs->running, &job->link);
 	jobs->count++;
@@ -362,7 +366,9 @@ void out_jobs_abort(struct out_jobs *jobs)
 	for (; k != &jobs->running.head; k = next) {
 		struct out_job *job = list_entry(k, struct out_job, link);
 		next = k->next;
-		if (job->opening) {
+		if (job->lookup) {
+			out_job_stop_resolve(job);
+		} else if (job->opening) {
 			spool_reader_close(job->reader);
 			job->reader = NULL;
 			job->opening = 0;
@@ -374,6 +380,7 @@ void out_jobs_abort(struct out_jobs *jobs)
 static void free_job(struct out_job *job)
 {
 	evt_timer_clear(&job->rewrite);
+	out_hosts_cancel(job->lookup);
 	spool_reader_close(job->reader);
 	free(job);
 }

@@ -3,7 +3,9 @@
  *
  * Story:  DELIVER: route, wait for a connection, open the message, send to at most
  *         OUT_SESSION_RECIPIENTS recipients, settle; again until all have had their turn. EXPIRE:
- *         open, settle. OPEN: open, copy the envelope.
+ *         open, settle. OPEN: open, copy the envelope. RESOLVE: route, ask for the site (out_site);
+ *         what keeps a domain from having one is the result: outcome BOUNCED (to be made true by a
+ *         DELIVER job, which finds the same) or DEFERRED.
  *
  *         To settle: recipients that failed for good are reported to the sender (out_bounce), then
  *         final outcomes are written into the spool log, then the connection is given back. If the
@@ -26,6 +28,7 @@ struct out_job;
 struct out_jobs {
 	struct relay_worker *worker;
 	struct out_pool *pool;
+	struct out_dns *dns;
 	struct list running;
 	struct list spare; /* for reuse */
 	unsigned count, spare_count;

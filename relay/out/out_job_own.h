@@ -2,7 +2,7 @@
 /* out_job_own - what the files of out_job know of each other; nobody else includes it.
  *
  * Story: out_job.c brings a job to where its recipients have outcomes; out_job_settle.c writes
- *        these down. A job with more than OUT_SESSION_RECIPIENTS recipients does so in turns: base
+ *        these down; out_job_site.c answers which site a domain belongs to. A job with more than OUT_SESSION_RECIPIENTS recipients does so in turns: base
  *        and n say whose turn it is. */
 #ifndef RELAY_OUT_OUT_JOB_OWN_H
 #define RELAY_OUT_OUT_JOB_OWN_H
@@ -25,6 +25,7 @@ struct out_job {
 	unsigned stale, writes;
 	uint64_t dsn;
 	int64_t began;
+	struct out_hosts_lookup *lookup; /* RESOLVE */
 	int reached; /* peer is set */
 	struct out_conn_peer peer;
 	struct evt_timer rewrite;
@@ -52,6 +53,11 @@ void out_job_finish(struct out_job *job);
 /* From base on there are outcomes: reports and writes them, then goes on with the next turn or the
  * end. */
 void out_job_settle(struct out_job *job);
+/* RESOLVE: which site it is. */
+void out_job_start_resolve(struct out_job *job);
+/* Breaks the lookup off and answers: later. */
+void out_job_stop_resolve(struct out_job *job);
+
 /* Writes once more (a timer's function). */
 void out_job_write_outcome(void *arg);
 

@@ -79,10 +79,23 @@ static int take_destination(const char *destination, struct out_route *out)
 	return span_copy_str(out->host, sizeof(out->host), span_str(destination));
 }
 
+/* What to log in with at a next hop that is not the route's own. */
+static const char *credential_of(const struct relay_conf *c, const char *customer, const char *to)
+{
+	const struct relay_route *all = c->routes.items;
+
+	for (size_t i = 0; i < c->routes.count; i++)
+		if (!strcmp(all[i].to, to) && strcmp(to, "mx") &&
+		    (!all[i].customer || !strcmp(all[i].customer, customer)))
+			return all[i].credential;
+	return NULL;
+}
+
 int out_route_find(const struct relay_conf *c, const char *customer, const char *destination,
-		   struct out_route *out)
+		   const char *via, struct out_route *out)
 {
 	const struct relay_route *r = relay_conf_route(c, customer, span_str(destination));
+	const char *to = r ? r->to : "mx", *credential = r ? r->credential : NULL;
 	int err;
 
 	if (!destination[0])
@@ -90,8 +103,14 @@ int out_route_find(const struct relay_conf *c, const char *customer, const char 
 	out->named = 0;
 	out->port = (uint16_t)c->outbound.port;
 	out->tls = r ? r->tls : RELAY_TLS_OPPORTUNISTIC;
-	if (r && strcmp(r->to, "mx"))
-		err = take_next_hop(r->to, out);
+	out->pool = r && r->pool ? r->pool : "";
+	if (via[0] && strcmp(via, to)) {
+		to = via;
+		credential = credential_of(c, customer, to);
+	}
+	out->credential = credential ? credential : "";
+	if (strcmp(to, "mx"))
+		err = take_next_hop(to, out);
 	else
 		err = take_destination(destination, out);
 	if (err < 0)

@@ -93,6 +93,7 @@ struct out_worker *out_worker_new(struct relay_worker *w)
 		return NULL;
 	}
 	o->jobs.pool = o->pool;
+	o->jobs.dns = o->dns;
 	return o;
 }
 

@@ -274,6 +274,8 @@ void queue_job_done(struct queue *q, struct queue_job *j)
 	d->count = j->count;
 	d->opened = j->opened;
 	d->err = j->err;
+	d->site_ttl = j->site_ttl;
+	memcpy(d->site, j->site, sizeof(d->site));
 	memcpy(d->results, j->results, sizeof(d->results[0]) * j->count);
 	free(j->results);
 	free(j->recipients);

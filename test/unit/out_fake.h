@@ -35,6 +35,8 @@ struct out_fake_job { /* a job that was given back */
 	unsigned count;
 	struct queue_result results[300];
 	struct spool_envelope *opened;
+	char site[QUEUE_SITE];
+	int64_t site_ttl;
 	int err;
 };
 struct out_fake_name { /* what the DNS says */

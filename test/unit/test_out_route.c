@@ -75,7 +75,7 @@ static void the_first_matching_route_decides(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(out_route_find(c, "default", rows[i].destination, &r), rows[i].err);
+		assert_int_equal(out_route_find(c, "default", rows[i].destination, "", &r), rows[i].err);
 		if (!rows[i].err)
 			assert_string_equal(r.key, rows[i].key);
 	}
@@ -88,9 +88,42 @@ static void without_routes_mail_goes_to_the_mx_with_opportunistic_tls(void **sta
 	struct out_route r;
 
 	(void)state;
-	assert_int_equal(out_route_find(c, "default", "a.test", &r), 0);
+	assert_int_equal(out_route_find(c, "default", "a.test", "", &r), 0);
 	assert_string_equal(r.key, "mx:a.test:2500:1");
 	assert_int_equal(r.named, 0);
+	relay_conf_unref(c);
+}
+
+static void another_way_has_its_own_login(void **state)
+{
+	struct relay_conf *c = conf_of(
+	    "pools:\n"
+	    "  - {name: slow, sources: [\"a\"]}\n"
+	    "sources:\n"
+	    "  - {name: a, address: \"127.0.0.2\"}\n"
+	    "routes:\n"
+	    "  - {customer: acme, domain: here.test, to: \"hop.test:587\", tls: verify, pool: slow,\n"
+	    "     credential: mine}\n"
+	    "  - {customer: acme, domain: x.test, to: \"other.test:587\", tls: verify, credential: theirs}\n"
+	    "  - {domain: \"*\", to: mx, tls: opportunistic}\n");
+	struct out_route r;
+
+	(void)state;
+	assert_int_equal(out_route_find(c, "acme", "here.test", "", &r), 0);
+	assert_string_equal(r.credential, "mine");
+	assert_string_equal(r.pool, "slow");
+	assert_int_equal(out_route_find(c, "acme", "here.test", "other.test:587", &r), 0);
+	assert_string_equal(r.key, "to:other.test:587:3");
+	assert_string_equal(r.credential, "theirs");
+	assert_string_equal(r.pool, "slow");
+	assert_int_equal(out_route_find(c, "acme", "here.test", "third.test:25", &r), 0);
+	assert_string_equal(r.credential, "");
+	assert_int_equal(out_route_find(c, "acme", "here.test", "mx", &r), 0);
+	assert_string_equal(r.key, "mx:here.test:2500:3");
+	assert_string_equal(r.credential, "");
+	assert_int_equal(out_route_find(c, "else", "here.test", "other.test:587", &r), 0);
+	assert_string_equal(r.credential, "");
+	assert_int_equal(out_route_find(c, "acme", "here.test", "nonsense", &r), ERR_FORMAT);
 	relay_conf_unref(c);
 }
 
@@ -296,6 +329,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_first_matching_route_decides),
 	    cmocka_unit_test(without_routes_mail_goes_to_the_mx_with_opportunistic_tls),
+	    cmocka_unit_test(another_way_has_its_own_login),
 	    cmocka_unit_test(special_addresses_are_known),
 	    cmocka_unit_test(private_ok_allows_what_it_covers_and_nothing_else),
 	    cmocka_unit_test(mx_hosts_are_sorted_and_doubles_dropped),

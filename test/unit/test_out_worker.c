@@ -63,6 +63,72 @@ static void an_unknown_kind_of_domain_bounces(void **state)
 	assert_result(0, 0, SPOOL_BOUNCED, QUEUE_DNS, 0);
 }
 
+static const char *site_of(const char *domain)
+{
+	unsigned n = fake.done_count;
+
+	message(1, 1, "hi\r\n");
+	out_fake_job(&worker, QUEUE_RESOLVE, 1, domain);
+	run_until_done(n + 1);
+	return fake.done[n].site;
+}
+
+static void the_queue_learns_which_site_a_domain_belongs_to(void **state)
+{
+	static const struct out_fake_name names[] = {
+	    {"one.test", MX, 0, "10 mx.test"},
+	    {"many.test", MX, 0, "20 b.test,10 a.test,20 c.test"},
+	    {"same.test", MX, 0, "7 c.test,5 a.test,7 b.test"},
+	    {"turned.test", MX, 0, "10 a.test,20 b.test,30 c.test"},
+	    {"other.test", MX, 0, "10 a.test,20 b.test,20 d.test"},
+	    {"gone.test", MX, ERR_NOTFOUND, NULL},
+	    {"away.test", MX, ERR_AWAY, NULL},
+	    {NULL, 0, 0, NULL}};
+	char many[QUEUE_SITE];
+
+	(void)state;
+	use_mx(names);
+	assert_string_equal(site_of("one.test"), "mx.test");
+	assert_int_equal(fake.done[0].site_ttl, 60 * CLOCK_SEC);
+	assert_string_equal(site_of("without.test"), "without.test");
+	assert_string_equal(site_of("[127.0.0.1]"), "127.0.0.1");
+	strcpy(many, site_of("many.test"));
+	assert_int_equal(strncmp(many, "a.test+2~", 9), 0);
+	assert_int_equal(strlen(many), 29);
+	assert_string_equal(site_of("same.test"), many);
+	assert_string_not_equal(site_of("turned.test"), many); /* tried in another order */
+	assert_string_not_equal(site_of("other.test"), many);
+	assert_int_equal(server.accepted, 0);
+}
+
+static void a_domain_without_a_site_says_why(void **state)
+{
+	static const struct out_fake_name names[] = {{"gone.test", MX, ERR_NOTFOUND, NULL},
+						     {"away.test", MX, ERR_AWAY, NULL},
+						     {NULL, 0, 0, NULL}};
+
+	(void)state;
+	use_mx(names);
+	assert_string_equal(site_of("gone.test"), "");
+	assert_result(0, 0, SPOOL_BOUNCED, QUEUE_DNS, 0);
+	assert_string_equal(site_of("away.test"), "");
+	assert_result(1, 0, SPOOL_DEFERRED, QUEUE_DNS, 0);
+	assert_string_equal(site_of("[nonsense]"), "");
+	assert_result(2, 0, SPOOL_BOUNCED, QUEUE_DNS, 0);
+	assert_int_equal(fake.state_count, 0); /* nothing is final, nobody is told */
+}
+
+static void a_named_next_hop_is_its_own_site(void **state)
+{
+	static char hop[] = "Smart.test:587", six[] = "[2001:db8::1]:25";
+
+	(void)state;
+	route.to = hop;
+	assert_string_equal(site_of("there.test"), hop);
+	route.to = six;
+	assert_string_equal(site_of("there.test"), six);
+}
+
 static void is_done(void *arg)
 {
 	++*(int *)arg;
@@ -149,6 +215,9 @@ int main(void)
 	    OUT_WORLD_TEST(expired_mail_waits_for_keyd),
 	    OUT_WORLD_TEST(recovery_gets_the_envelope),
 	    OUT_WORLD_TEST(an_unknown_kind_of_domain_bounces),
+	    OUT_WORLD_TEST(the_queue_learns_which_site_a_domain_belongs_to),
+	    OUT_WORLD_TEST(a_domain_without_a_site_says_why),
+	    OUT_WORLD_TEST(a_named_next_hop_is_its_own_site),
 	    OUT_WORLD_TEST(stopping_refuses_who_waits_and_lets_transactions_end),
 	    OUT_WORLD_TEST(stopping_breaks_off_after_the_grace),
 	    OUT_WORLD_TEST(stopping_with_nothing_to_do_is_at_once),
