@@ -14,6 +14,7 @@
 #include "relay/keys/keys_witness.h"
 #include "relay/out/out_worker.h"
 #include "relay/queue/queue.h"
+#include "relay/relay_control.h"
 #include "relay/relay_tls.h"
 #include "relay/relay_worker.h"
 #include "relay/spool/spool_log.h"
@@ -256,7 +257,8 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 		log_event(LOG_LEVEL_WARN, NULL, "tls-key-unknown", "key=%s certificate=%s",
 			  conf->tls.key, conf->tls.certificate);
 	r->queue = queue_new(r, out_worker_job);
-	if (!r->queue || start_control(r, why) < 0 || start_threads(r, conf, why) < 0)
+	if (!r->queue || start_control(r, why) < 0 || relay_control_start(r, why) < 0 ||
+	    start_threads(r, conf, why) < 0)
 		goto fail;
 	r->witness = keys_witness_new(r->loop, conf->keyd, conf->state);
 	if (!r->witness) {
@@ -304,6 +306,7 @@ void relay_free(struct relay *r)
 		spool_log_stop(r->spool);
 	for (int i = 0; i < r->worker_count; i++)
 		relay_worker_end(&r->workers[i]);
+	relay_control_stop(r);
 	spool_log_close(r->spool);
 	queue_free(r->queue);
 	free(r->workers);

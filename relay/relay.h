@@ -80,7 +80,8 @@ struct relay {
 	struct api_server *api;
 	struct keys_witness *witness;
 	struct shape *shape; /* limits of destinations and sources; any thread */
-	struct store *store; /* control's database */
+	struct store *store;	/* control's database */
+	struct keyproto_client_ev *keyd; /* control's own */
 	int64_t started; /* wall */
 	atomic_int stopping;
 	struct relay_retired *retired; /* what reloads replaced */

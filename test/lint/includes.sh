@@ -35,6 +35,10 @@ relay/out: LIB relay/ -relay/in/
 relay/queue: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/spool: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/keys: LIB relay/ -relay/in/ -relay/out/ -relay/api/
+relay/store: core/ seal/ relay/store/
+relay/shape: LIB relay/ -relay/in/ -relay/out/ -relay/api/
+relay/filter: LIB relay/ -relay/out/ -relay/api/
+relay/bounce: LIB relay/ -relay/api/
 '
 lib=$(ls -d lib/*/ | sed 's,^lib/,,' | tr '\n' ' ')
 

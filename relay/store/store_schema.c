@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Step n of this list brings a database from version n to n + 1 (PRAGMA user_version). A step that was released never
+ * changes: what comes later is another step. */
+#include "relay/store/store.h"
+
+const char *const store_schema[] = {
+    /* 0: who we are; credentials; what administrators ordered for the queue; suppressed recipients; warm-up */
+    STORE_SQL(
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+	"INSERT INTO meta VALUES('id', randomblob(16));"
+
+	/* kind: 1 inbound, 2 upstream. secret: sealed under purpose CRED; inbound: an Argon2id hash, upstream: the
+	 * password. login: upstream, sealed. fingerprint: SHA-256 of a client certificate. */
+	"CREATE TABLE credential("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, name TEXT NOT NULL,"
+	" customer TEXT NOT NULL, login BLOB, secret BLOB, fingerprint BLOB,"
+	" messages TEXT, recipients TEXT, connections INTEGER NOT NULL DEFAULT 0,"
+	" disabled INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, changed INTEGER NOT NULL,"
+	" UNIQUE(kind, name)) STRICT;"
+	"CREATE UNIQUE INDEX credential_fingerprint ON credential(fingerprint)"
+	" WHERE fingerprint IS NOT NULL;"
+
+	/* action: enum queue_action. NULL customer, campaign, destination: any. before: purge and bounce reach what
+	 * was accepted until then. */
+	"CREATE TABLE queue_order("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, action INTEGER NOT NULL, customer TEXT, campaign TEXT,"
+	" destination TEXT, via TEXT, before INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL) STRICT;"
+
+	/* hash: blind index of the address. address: sealed under purpose FIELD. expires 0: never. */
+	"CREATE TABLE suppression("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, customer TEXT NOT NULL, hash BLOB NOT NULL,"
+	" address BLOB NOT NULL, reason INTEGER NOT NULL, note TEXT, created INTEGER NOT NULL,"
+	" expires INTEGER NOT NULL DEFAULT 0, UNIQUE(customer, hash)) STRICT;"
+	"CREATE INDEX suppression_expires ON suppression(expires) WHERE expires > 0;"
+
+	/* source '' : the host's own. day: days since 1970, UTC. */
+	"CREATE TABLE shaping_sent("
+	" source TEXT NOT NULL, site TEXT NOT NULL, day INTEGER NOT NULL, sent INTEGER NOT NULL,"
+	" PRIMARY KEY(source, site)) STRICT, WITHOUT ROWID;"
+	/* site '' : the whole source */
+	"CREATE TABLE shaping_suspended("
+	" source TEXT NOT NULL, site TEXT NOT NULL, created INTEGER NOT NULL,"
+	" PRIMARY KEY(source, site)) STRICT, WITHOUT ROWID;"),
+};
+const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);
