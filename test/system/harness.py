@@ -86,6 +86,12 @@ def descriptors(pid):
     return found
 
 
+def descriptor_limit(pid):
+    """How many it may open at once at most (the hard limit)."""
+    with open(f"/proc/{pid}/limits") as f:
+        return int(re.search(r"Max open files\s+\d+\s+(\d+)", f.read())[1])
+
+
 def cpu_seconds(pid):
     """User and system time of a process with all its threads."""
     with open(f"/proc/{pid}/stat") as f:
