@@ -7,6 +7,7 @@
 
 #include "core/id.h"
 #include "core/log.h"
+#include "relay/bounce/bounce_class.h"
 #include "relay/out/out_verdict.h"
 
 /* events: delivered deferred bounced expired */
@@ -105,7 +106,7 @@ static void log_outcome(const struct out_report *r, const char *id, int outcome,
 			const struct queue_result *first)
 {
 	const struct out_conn_peer *p = r->peer;
-	char status[OUT_VERDICT_STATUS], reason[24] = "", extra[64] = "", dsn[ID_TEXT_SIZE];
+	char status[OUT_VERDICT_STATUS], reason[64] = "", extra[64] = "", dsn[ID_TEXT_SIZE];
 	size_t at = 0;
 
 	out_verdict_status(first, status);
@@ -113,6 +114,9 @@ static void log_outcome(const struct out_report *r, const char *id, int outcome,
 		at = (size_t)snprintf(reason, sizeof(reason), " reason=%s", reasons[first->reason]);
 		for (size_t i = 8; i < at; i++)
 			reason[i] |= 0x20;
+		snprintf(reason + at, sizeof(reason) - at, " class=%s",
+			 bounce_class_name(bounce_class_of(first->code, status,
+							   out_verdict_text(first))));
 	}
 	at = 0;
 	if (p && !p->tls.version)

@@ -4,9 +4,10 @@
  *
  * Story:  the log gets one line per attempt and kind of outcome:
  *           event=delivered|deferred|bounced|expired n=RECIPIENTS host=MX tls=TLSv1.3 cipher=...
- *           verified=yes|no reason=... code=250 status=2.0.0 ms=12 [clear=WHY] [dsn=ID|none]
+ *           verified=yes|no reason=... class=... code=250 status=2.0.0 ms=12 [clear=WHY] [dsn=ID|none]
  *         host is the MX host or what the route names, "-" if none was reached; code and status are
- *         of the first recipient of that kind; reason (not of delivered ones) is a QUEUE_* name.
+ *         of the first recipient of that kind; reason (not of delivered ones) is a QUEUE_* name,
+ *         class one of bounce_class.h.
  *         Texts of servers and addresses are never in it. If a domain has no MX record, its host is
  *         the domain itself.
  *

@@ -32,6 +32,7 @@ cli: LIB cli/
 relay: LIB relay/
 relay/in: LIB relay/ -relay/out/
 relay/out: LIB relay/ -relay/in/
+relay/bounce: LIB relay/ -relay/in/ -relay/out/
 relay/queue: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/spool: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/keys: LIB relay/ -relay/in/ -relay/out/ -relay/api/

@@ -435,7 +435,7 @@ static void the_log_has_one_line_per_outcome_and_no_text_of_servers(void **state
 	assert_string_equal(
 	    strstr(logged[1], "event="),
 	    "event=bounced n=1 host=mx.there.test tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 "
-	    "verified=yes reason=recipient code=550 status=5.1.1 ms=12 dsn=none");
+	    "verified=yes reason=recipient class=bad-mailbox code=550 status=5.1.1 ms=12 dsn=none");
 	assert_int_equal(atomic_load(&relay.count.deliveries), 2);
 	assert_int_equal(atomic_load(&relay.count.bounces), 1);
 	assert_int_equal(atomic_load(&relay.count.tls_out), 1);
