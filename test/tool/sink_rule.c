@@ -7,9 +7,9 @@
 #include "core/clock.h"
 #include "evt/evt_listen.h"
 
-#define RULES 64
+#define RULES	64
 #define SOURCES 4096
-#define WINDOW 65536 /* attempts remembered of a source, for rates */
+#define WINDOW	65536 /* attempts remembered of a source, for rates */
 
 struct rule {
 	enum sink_stage stage;
@@ -23,13 +23,15 @@ struct rule {
 
 struct sink_source {
 	char address[64];
-	uint64_t connections, open, max_open, messages, over_connections, over_rate, over_messages, max_rate;
+	uint64_t connections, open, max_open, messages, over_connections, over_rate, over_messages,
+	    max_rate;
 	int64_t *attempts; /* ring of times of the last WINDOW attempts */
 	uint64_t count;	   /* attempts ever */
 	uint64_t oldest;   /* first attempt within the window */
 };
 
-static const char *const stages[SINK_STAGES] = {"connect", "ehlo", "starttls", "mail", "rcpt", "data", "body", "dot"};
+static const char *const stages[SINK_STAGES] = {"connect", "ehlo", "starttls", "mail",
+						"rcpt",	   "data", "body",     "dot"};
 
 static struct {
 	uint64_t max_connections, max_messages, rate;
@@ -101,7 +103,8 @@ static int parse_reply(const char *value)
 		return -1;
 	stage = find_stage(at + 1, strcspn(at + 1, "%*:"));
 	r->code = atoi(value);
-	if (stage < 0 || (r->code && (r->code < 200 || r->code > 599)) || (!r->code && *value != '0'))
+	if (stage < 0 || (r->code && (r->code < 200 || r->code > 599)) ||
+	    (!r->code && *value != '0'))
 		return -1;
 	r->stage = (enum sink_stage)stage;
 	memcpy(r->reply, value, (size_t)(at - value));
@@ -120,7 +123,9 @@ static int parse_cut(const char *value)
 {
 	char text[64];
 
-	return snprintf(text, sizeof(text), "0@body%%%s", value) < (int)sizeof(text) ? parse_reply(text) : -1;
+	return snprintf(text, sizeof(text), "0@body%%%s", value) < (int)sizeof(text)
+		   ? parse_reply(text)
+		   : -1;
 }
 
 static int parse_delay(const char *value)
@@ -260,8 +265,8 @@ static int over_rate(struct sink_source *s)
 		return 0;
 	if (!s->attempts && !(s->attempts = calloc(WINDOW, sizeof(*s->attempts))))
 		return 0;
-	while (s->oldest < s->count &&
-	       (s->count - s->oldest >= WINDOW || s->attempts[s->oldest % WINDOW] <= now - opt.window))
+	while (s->oldest < s->count && (s->count - s->oldest >= WINDOW ||
+					s->attempts[s->oldest % WINDOW] <= now - opt.window))
 		s->oldest++;
 	s->attempts[s->count++ % WINDOW] = now;
 	if (s->count - s->oldest > s->max_rate)
@@ -289,7 +294,8 @@ static void ask_rules(struct sink_order *o, enum sink_stage stage, struct span l
 	}
 }
 
-struct sink_order sink_rule_ask(struct sink_source *s, enum sink_stage stage, struct span line, unsigned messages)
+struct sink_order sink_rule_ask(struct sink_source *s, enum sink_stage stage, struct span line,
+				unsigned messages)
 {
 	struct sink_order o = {.delay = opt.delay[stage], .silent = opt.silent[stage]};
 
@@ -319,7 +325,9 @@ void sink_rule_taken(struct sink_source *s)
 
 static void report_counters(FILE *f, const struct sink_source *s)
 {
-	fprintf(f, "\"max_open\": %llu, \"over_connections\": %llu, \"over_rate\": %llu, \"over_messages\": %llu, \"max_rate\": %llu",
+	fprintf(f,
+		"\"max_open\": %llu, \"over_connections\": %llu, \"over_rate\": %llu, "
+		"\"over_messages\": %llu, \"max_rate\": %llu",
 		(unsigned long long)s->max_open, (unsigned long long)s->over_connections,
 		(unsigned long long)s->over_rate, (unsigned long long)s->over_messages,
 		(unsigned long long)s->max_rate);
@@ -329,16 +337,16 @@ void sink_rule_report(FILE *f)
 {
 	struct sink_source sum = {.max_open = open_max};
 
-	fprintf(f, ", \"open\": %llu, \"silenced\": %llu, \"by_rule\": [", (unsigned long long)open_now,
-		(unsigned long long)silenced);
+	fprintf(f, ", \"open\": %llu, \"silenced\": %llu, \"by_rule\": [",
+		(unsigned long long)open_now, (unsigned long long)silenced);
 	for (int i = 0; i < opt.nrules; i++)
 		fprintf(f, "%s%llu", i ? ", " : "", (unsigned long long)opt.rules[i].applied);
 	fprintf(f, "], \"sources\": {");
 	for (int i = 0; i < nsources; i++) {
 		const struct sink_source *s = &sources[i];
-		fprintf(f, "%s\"%s\": {\"connections\": %llu, \"open\": %llu, \"messages\": %llu, ", i ? ", " : "",
-			s->address, (unsigned long long)s->connections, (unsigned long long)s->open,
-			(unsigned long long)s->messages);
+		fprintf(f, "%s\"%s\": {\"connections\": %llu, \"open\": %llu, \"messages\": %llu, ",
+			i ? ", " : "", s->address, (unsigned long long)s->connections,
+			(unsigned long long)s->open, (unsigned long long)s->messages);
 		report_counters(f, s);
 		fprintf(f, "}");
 		sum.over_connections += s->over_connections;

@@ -15,14 +15,24 @@
 
 #include "core/span.h"
 
-enum sink_stage { SINK_CONNECT, SINK_EHLO, SINK_STARTTLS, SINK_MAIL, SINK_RCPT, SINK_DATA, SINK_BODY, SINK_DOT, SINK_STAGES };
+enum sink_stage {
+	SINK_CONNECT,
+	SINK_EHLO,
+	SINK_STARTTLS,
+	SINK_MAIL,
+	SINK_RCPT,
+	SINK_DATA,
+	SINK_BODY,
+	SINK_DOT,
+	SINK_STAGES
+};
 
 /* What a stage is to do instead of its ordinary answer. */
 struct sink_order {
-	int code;	  /* of reply; 0 with a reply of "": close without an answer */
+	int code;	   /* of reply; 0 with a reply of "": close without an answer */
 	const char *reply; /* line without CRLF, or NULL: the ordinary answer */
-	int64_t delay;	  /* usec before the answer */
-	int silent;	  /* never answer from here on */
+	int64_t delay;	   /* usec before the answer */
+	int silent;	   /* never answer from here on */
 };
 
 struct sink_source;
@@ -39,7 +49,8 @@ int sink_rule_too_many(struct sink_source *s);
 void sink_rule_close(struct sink_source *s);
 
 /* line: the command, for rules that look for a text in it. messages: MAILs of this connection so far. */
-struct sink_order sink_rule_ask(struct sink_source *s, enum sink_stage stage, struct span line, unsigned messages);
+struct sink_order sink_rule_ask(struct sink_source *s, enum sink_stage stage, struct span line,
+				unsigned messages);
 /* A message was taken. */
 void sink_rule_taken(struct sink_source *s);
 

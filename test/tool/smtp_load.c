@@ -2,12 +2,19 @@
 /* smtp_load - sends numbered messages over many sessions and says what became of each.
  *
  * usage: smtp_load --to ADDR:PORT [--tls] [--sessions N] [--messages N] [--size BYTES] [--per-session N]
- *                  [--run NAME] [--first N] [--sender ADDR] [--domain NAME] [--acked FILE] [--seconds N] [--retry]
- * Every session sends one message after the other, MAIL, RCPT and DATA in one write. --per-session N opens a new
- * session after N messages. With --retry a lost or refused connection is tried again until --seconds are over; a message
- * whose answer never came counts as unknown and is not sent again. --acked writes the numbers answered with 250.
- * Prints one JSON object. Exit 0 if every message was answered with 250. */
+ *                  [--run NAME] [--first N] [--sender ADDR] [--domain NAME] [--domains N] [--header LINE]... [--acked FILE]
+ *                  [--source ADDR:0] [--opening N] [--seconds N] [--retry] [--idle]
+ * Every session sends one message after the other, MAIL, RCPT and DATA in one write where the server offers PIPELINING.
+ * --per-session N opens a new session after N messages. --domains N spreads the recipients over d0.NAME to d(N-1).NAME.
+ * --opening N: at most N sessions are between connect and the answer to (the last) EHLO. With --retry a lost or refused
+ * connection is tried again until --seconds are over; a message whose answer never came counts as unknown and is not sent
+ * again. --acked writes the numbers answered with 250.
+ * Prints one JSON object; greet_* is the time from connect to the greeting, ready_* to the answer to EHLO (under TLS with
+ * --tls). Exit 0 if every message was answered with 250.
+ * --idle: sends nothing; once all sessions stand (or failed) it prints {"holding": N} and holds them until SIGTERM or
+ * --seconds. Exit 0 if none was lost. */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +31,9 @@
 
 #define BODIES 64
 #define RETRY_WAIT (50 * 1000)
+#define HEADERS 8
 
-enum step { GREETING, EHLO, STARTTLS, HANDSHAKE, EHLO2, ENVELOPE, DATA, QUIT };
+enum step { GREETING, EHLO, STARTTLS, HANDSHAKE, EHLO2, ENVELOPE, DATA, RESET, QUIT, IDLE };
 
 struct session {
 	struct evt_conn *conn;
@@ -33,6 +41,9 @@ struct session {
 	struct smtp_reply_in reply;
 	enum step step;
 	int replies_due;  /* of the envelope's three */
+	int pipelining;
+	int opening;	  /* not ready yet */
+	int64_t begun;	  /* mono usec of connect */
 	int failed;	  /* a reply of the envelope refused */
 	int sent;	  /* messages in this session */
 	uint64_t seq;	  /* of the message under way; 0: none */
@@ -41,7 +52,10 @@ struct session {
 
 static struct {
 	struct sockaddr_storage to;
-	int tls, sessions, size, per_session, retry;
+	struct sockaddr_storage source;
+	int tls, sessions, size, per_session, retry, domains, opening, idle;
+	const char *header[HEADERS];
+	int headers;
 	uint64_t messages, first;
 	const char *run, *sender, *domain, *acked;
 	int64_t seconds;
@@ -54,6 +68,12 @@ static SSL_SESSION *resume;
 static struct session *sessions;
 static uint64_t next_seq, answered, acked, refused, unknown, lost_connections;
 static uint32_t *latency; /* usec from the final dot to 250 */
+struct times {
+	uint32_t *usec;
+	size_t n, room;
+};
+static struct times greets, readies;
+static int waiting_to_begin, opening_now, next_to_begin;
 static FILE *acked_file;
 static int running;
 static char *bodies[BODIES];
@@ -61,6 +81,30 @@ static char digests[BODIES][HEX_SIZE(TOOL_DIGEST)];
 static int64_t deadline;
 
 static void begin(struct session *s);
+static void open_more(void);
+
+static void note_time(struct times *t, int64_t since)
+{
+	if (t->n == t->room) {
+		size_t room = t->room ? 2 * t->room : 1024;
+		uint32_t *more = realloc(t->usec, room * sizeof(*more));
+		if (!more)
+			return;
+		t->usec = more;
+		t->room = room;
+	}
+	t->usec[t->n++] = (uint32_t)(clock_mono() - since);
+}
+
+/* The session stands, or has failed: another may be opened. */
+static void opened(struct session *s)
+{
+	if (!s->opening)
+		return;
+	s->opening = 0;
+	opening_now--;
+	open_more();
+}
 
 /* Bodies are made once: printable, in lines of 76, so that nothing on the way has a reason to change them. */
 static void make_bodies(void)
@@ -85,13 +129,26 @@ static void make_bodies(void)
 
 static void finish_if_done(void)
 {
-	if (running == 0 || answered >= opt.messages)
+	if (running == 0 || (!opt.idle && answered >= opt.messages))
 		evt_loop_stop(loop);
+}
+
+/* With --idle: says once that all stand. */
+static void holding(void)
+{
+	static int said;
+
+	if (said || opening_now || waiting_to_begin)
+		return;
+	said = 1;
+	printf("{\"holding\": %d}\n", running);
+	fflush(stdout);
 }
 
 static void lost(struct session *s)
 {
 	lost_connections++;
+	opened(s);
 	if (s->seq) {
 		unknown++;
 		answered++;
@@ -104,6 +161,8 @@ static void lost(struct session *s)
 		return;
 	}
 	running--;
+	if (opt.idle)
+		holding();
 	finish_if_done();
 }
 
@@ -112,11 +171,41 @@ static void put_line(struct session *s, const char *line)
 	evt_conn_write(s->conn, line, strlen(line));
 }
 
+/* "r7@rcpt.example", "r7@d3.rcpt.example" */
+static void recipient(char *dst, size_t size, uint64_t seq)
+{
+	if (opt.domains)
+		snprintf(dst, size, "r%llu@d%llu.%s", (unsigned long long)seq,
+			 (unsigned long long)(seq % (uint64_t)opt.domains), opt.domain);
+	else
+		snprintf(dst, size, "r%llu@%s", (unsigned long long)seq, opt.domain);
+}
+
+/* The commands that are due: all three at once, or the next one. */
+static void send_commands(struct session *s)
+{
+	char text[1024], to[300];
+
+	recipient(to, sizeof(to), s->seq);
+	if (s->replies_due == 3) {
+		snprintf(text, sizeof(text), "MAIL FROM:<%s>\r\n", opt.sender);
+		put_line(s, text);
+	}
+	if (s->replies_due == 2 || s->pipelining) {
+		snprintf(text, sizeof(text), "RCPT TO:<%s>\r\n", to);
+		put_line(s, text);
+	}
+	if (s->replies_due == 1 || s->pipelining)
+		put_line(s, "DATA\r\n");
+}
+
 static void send_envelope(struct session *s)
 {
-	char text[512];
-	int n;
-
+	if (opt.idle) {
+		s->step = IDLE;
+		holding();
+		return;
+	}
 	if (next_seq == opt.first + opt.messages ||
 	    (opt.per_session && s->sent == opt.per_session)) {
 		put_line(s, "QUIT\r\n");
@@ -127,24 +216,29 @@ static void send_envelope(struct session *s)
 	s->failed = 0;
 	s->replies_due = 3;
 	s->step = ENVELOPE;
-	n = snprintf(text, sizeof(text), "MAIL FROM:<%s>\r\nRCPT TO:<r%llu@%s>\r\nDATA\r\n", opt.sender,
-		     (unsigned long long)s->seq, opt.domain);
-	evt_conn_write(s->conn, text, (size_t)n);
+	send_commands(s);
 }
 
 static void send_data(struct session *s)
 {
 	const char *body = bodies[s->seq % BODIES];
-	char head[512];
-	int n = snprintf(head, sizeof(head),
-			 "From: Load <%s>\r\nTo: r%llu@%s\r\nSubject: load %s %llu\r\n"
+	char head[1024], to[300];
+	int n;
+
+	recipient(to, sizeof(to), s->seq);
+	n = snprintf(head, sizeof(head),
+			 "From: Load <%s>\r\nTo: %s\r\nSubject: load %s %llu\r\n"
 			 "Message-ID: <%s.%llu@%s>\r\nDate: Sun, 22 Nov 2026 06:00:00 +0000\r\n"
-			 "X-Load: %s %llu %s\r\n\r\n",
-			 opt.sender, (unsigned long long)s->seq, opt.domain, opt.run,
+			 "X-Load: %s %llu %s\r\n",
+			 opt.sender, to, opt.run,
 			 (unsigned long long)s->seq, opt.run, (unsigned long long)s->seq, opt.domain,
 			 opt.run, (unsigned long long)s->seq, digests[s->seq % BODIES]);
-
 	evt_conn_write(s->conn, head, (size_t)n);
+	for (int i = 0; i < opt.headers; i++) {
+		put_line(s, opt.header[i]);
+		put_line(s, "\r\n");
+	}
+	put_line(s, "\r\n");
 	evt_conn_write(s->conn, body, strlen(body));
 	evt_conn_write(s->conn, ".\r\n", 3);
 	s->data_end = clock_mono();
@@ -171,7 +265,12 @@ static void envelope_reply(struct session *s, int code)
 	s->replies_due--;
 	if (s->replies_due > 0) {
 		s->failed |= code >= 400;
-		return;
+		if (s->pipelining)
+			return;
+		if (!s->failed) {
+			send_commands(s);
+			return;
+		}
 	}
 	if (code == 354 && !s->failed)
 		send_data(s);
@@ -184,7 +283,7 @@ static void envelope_reply(struct session *s, int code)
 		answered++;
 		s->seq = 0;
 		s->sent++;
-		s->step = EHLO2; /* the next 250 goes on as after EHLO */
+		s->step = RESET;
 	}
 }
 
@@ -198,14 +297,18 @@ static void on_reply(struct session *s)
 			lost(s);
 			return;
 		}
+		note_time(&greets, s->begun);
 		put_line(s, "EHLO load.example\r\n");
 		s->step = EHLO;
 		break;
 	case EHLO:
+		smtp_reply_in_keyword(&s->reply, "PIPELINING", &s->pipelining);
 		if (opt.tls) {
 			put_line(s, "STARTTLS\r\n");
 			s->step = STARTTLS;
 		} else {
+			note_time(&readies, s->begun);
+			opened(s);
 			send_envelope(s);
 		}
 		break;
@@ -218,7 +321,16 @@ static void on_reply(struct session *s)
 		evt_conn_tls_connect(s->conn, ctx, "relay.example.test", resume);
 		break;
 	case EHLO2:
+		smtp_reply_in_keyword(&s->reply, "PIPELINING", &s->pipelining);
+		note_time(&readies, s->begun);
+		opened(s);
 		send_envelope(s);
+		break;
+	case RESET:
+		send_envelope(s);
+		break;
+	case IDLE:
+		lost(s); /* 421 */
 		break;
 	case ENVELOPE:
 		envelope_reply(s, code);
@@ -281,15 +393,42 @@ static void begin(struct session *s)
 
 	s->step = GREETING;
 	s->sent = 0;
+	s->begun = clock_mono();
+	if (!s->opening) {
+		s->opening = 1;
+		opening_now++;
+	}
 	smtp_reply_in_init(&s->reply);
-	s->conn = evt_conn_connect(loop, &opt.to, NULL, 65536, on_event, s, &err);
+	s->conn = evt_conn_connect(loop, &opt.to, opt.source.ss_family ? &opt.source : NULL, 65536, on_event, s, &err);
 	if (!s->conn)
 		lost(s);
+}
+
+/* Sessions begin in their order, as --opening allows. */
+static void open_more(void)
+{
+	static int inside; /* begin may fail at once and come back here */
+
+	if (inside)
+		return;
+	inside = 1;
+	while (waiting_to_begin && (!opt.opening || opening_now < opt.opening)) {
+		waiting_to_begin--;
+		begin(&sessions[next_to_begin++]);
+	}
+	inside = 0;
 }
 
 static void again(void *arg)
 {
 	begin(arg);
+}
+
+static void on_signal(void *arg, int signo)
+{
+	(void)arg;
+	(void)signo;
+	evt_loop_stop(loop);
 }
 
 static void time_is_up(void *arg)
@@ -305,18 +444,28 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static void report_times(const char *name, struct times *t)
+{
+	qsort(t->usec, t->n, sizeof(*t->usec), by_value);
+	printf("\"%s_p50_ms\": %.3f, \"%s_p99_ms\": %.3f, \"%s_max_ms\": %.3f, ", name,
+	       t->n ? t->usec[t->n / 2] / 1e3 : 0, name, t->n ? t->usec[t->n * 99 / 100] / 1e3 : 0, name,
+	       t->n ? t->usec[t->n - 1] / 1e3 : 0);
+}
+
 static void report(int64_t took)
 {
 	qsort(latency, acked, sizeof(*latency), by_value);
 	printf("{\"sent\": %llu, \"acked\": %llu, \"refused\": %llu, \"unknown\": %llu, \"lost_connections\": %llu, "
-	       "\"seconds\": %.3f, \"per_second\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, "
-	       "\"start_mono\": %.6f, \"cpu_us\": %lld}\n",
+	       "\"seconds\": %.3f, \"per_second\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, ",
 	       (unsigned long long)(next_seq - opt.first), (unsigned long long)acked,
 	       (unsigned long long)refused, (unsigned long long)unknown,
 	       (unsigned long long)lost_connections, (double)took / 1e6,
 	       (double)acked / ((double)took / 1e6), acked ? latency[acked / 2] / 1e3 : 0,
-	       acked ? latency[acked * 99 / 100] / 1e3 : 0, acked ? latency[acked - 1] / 1e3 : 0,
-	       (double)(clock_mono() - took) / 1e6, (long long)tool_cpu());
+	       acked ? latency[acked * 99 / 100] / 1e3 : 0, acked ? latency[acked - 1] / 1e3 : 0);
+	report_times("greet", &greets);
+	report_times("ready", &readies);
+	printf("\"start_mono\": %.6f, \"cpu_us\": %lld}\n", (double)(clock_mono() - took) / 1e6,
+	       (long long)tool_cpu());
 }
 
 static int parse(int argc, char **argv)
@@ -326,7 +475,9 @@ static int parse(int argc, char **argv)
 	    {"messages", 1, NULL, 'm'},	   {"size", 1, NULL, 'z'},   {"per-session", 1, NULL, 'p'},
 	    {"run", 1, NULL, 'r'},	   {"first", 1, NULL, 'f'},  {"sender", 1, NULL, 'S'},
 	    {"domain", 1, NULL, 'd'},	   {"acked", 1, NULL, 'a'},  {"seconds", 1, NULL, 'w'},
-	    {"retry", 0, NULL, 'R'},	   {NULL, 0, NULL, 0}};
+	    {"retry", 0, NULL, 'R'},	   {"idle", 0, NULL, 'i'},   {"domains", 1, NULL, 'D'},
+	    {"header", 1, NULL, 'H'},	   {"source", 1, NULL, 'o'}, {"opening", 1, NULL, 'O'},
+	    {NULL, 0, NULL, 0}};
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -370,6 +521,23 @@ static int parse(int argc, char **argv)
 		case 'R':
 			opt.retry = 1;
 			break;
+		case 'i':
+			opt.idle = 1;
+			break;
+		case 'D':
+			opt.domains = atoi(optarg);
+			break;
+		case 'H':
+			if (opt.headers == HEADERS)
+				return -1;
+			opt.header[opt.headers++] = optarg;
+			break;
+		case 'o':
+			opt.source = tool_address(optarg);
+			break;
+		case 'O':
+			opt.opening = atoi(optarg);
+			break;
 		default:
 			return -1;
 		}
@@ -404,14 +572,14 @@ int main(int argc, char **argv)
 	running = opt.sessions;
 	evt_timer_init(&end, loop, time_is_up, NULL);
 	evt_timer_set(&end, opt.seconds * CLOCK_SEC);
-	for (int i = 0; i < opt.sessions; i++) {
+	for (int i = 0; i < opt.sessions; i++)
 		evt_timer_init(&sessions[i].again, loop, again, &sessions[i]);
-		begin(&sessions[i]);
-	}
-	if (running)
+	waiting_to_begin = opt.sessions;
+	open_more();
+	if (running && evt_loop_signal(loop, SIGTERM, on_signal, NULL) == 0)
 		evt_loop_run(loop);
 	report(clock_mono() - start);
 	if (acked_file)
 		fclose(acked_file);
-	return acked == opt.messages ? 0 : 1;
+	return opt.idle ? running != opt.sessions : acked != opt.messages;
 }
