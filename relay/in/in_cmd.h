@@ -38,6 +38,13 @@ void in_cmd_quit(struct in_session *s, struct span args);
 void in_cmd_vrfy(struct in_session *s, struct span args);
 void in_cmd_help(struct in_session *s, struct span args);
 
+/* How a command ends when the filters have nothing against it. */
+void in_cmd_helo_taken(struct in_session *s);
+void in_cmd_mail_taken(struct in_session *s);
+void in_cmd_rcpt_taken(struct in_session *s);
+void in_cmd_data_taken(struct in_session *s);
+void in_cmd_data_commit(struct in_session *s);
+
 /* Parts of DATA. Body bytes: returns those used, 0 if there is no room now. */
 size_t in_cmd_data_input(struct in_session *s, struct span in);
 /* The answer to begin. */

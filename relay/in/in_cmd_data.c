@@ -60,6 +60,12 @@ static int put_trace(struct in_session *s)
 	return s->host->body(s->arg, span_of(field, n));
 }
 
+void in_cmd_data_taken(struct in_session *s)
+{
+	in_state_set(s, IN_STATE_DATA, "begun");
+	in_session_say(s, IN_REPLY_START_DATA);
+}
+
 void in_cmd_data_begun(struct in_session *s, int err, uint64_t id)
 {
 	struct in_tx *tx = &s->tx;
@@ -78,16 +84,35 @@ void in_cmd_data_begun(struct in_session *s, int err, uint64_t id)
 		end(s, in_session_reply_of(err), NULL);
 		return;
 	}
-	in_state_set(s, IN_STATE_DATA, "begun");
-	in_session_say(s, IN_REPLY_START_DATA);
+	if (!in_ask_start(s, IN_ASK_DATA, span_of(NULL, 0)))
+		in_cmd_data_taken(s);
 }
 
-/* The message will be refused: its memory is given back now, its bytes are read on and dropped. */
+/* Its memory is given back now, its bytes are read on and dropped. */
+static void give_back(struct in_session *s)
+{
+	if (s->tx.begun)
+		s->host->abort(s->arg);
+	s->tx.begun = 0;
+}
+
+/* The message will be refused. */
 static void give_up(struct in_session *s, enum in_reply why)
 {
 	s->tx.refusal = why;
-	s->host->abort(s->arg);
-	s->tx.begun = 0;
+	give_back(s);
+}
+
+static void show_filters(struct in_session *s, struct span body)
+{
+	int rc = s->host->show(s->arg, body);
+
+	if (rc < 0) {
+		give_up(s, rc == ERR_LIMIT ? IN_REPLY_LONG_HEADER : in_session_reply_of(rc));
+	} else if (rc > 0) {
+		s->tx.decided = 1;
+		give_back(s);
+	}
 }
 
 static void take_body(struct in_session *s, struct span body)
@@ -107,9 +132,13 @@ static void take_body(struct in_session *s, struct span body)
 		give_up(s, IN_REPLY_LOOP);
 		return;
 	}
+	if (tx->discard || tx->decided)
+		return;
 	err = s->host->body(s->arg, body);
 	if (err < 0)
 		give_up(s, in_session_reply_of(err));
+	else if (s->peer.filters)
+		show_filters(s, body);
 }
 
 static enum in_reply fault_reply(enum smtp_data_fault f)
@@ -142,10 +171,19 @@ static char *keep_client(struct in_session *s)
 	return in_tx_keep(&s->tx, text, (size_t)n);
 }
 
+/* Accepted, and thrown away as a filter wished: its client hears no difference. */
+static void discard(struct in_session *s)
+{
+	s->errors = 0;
+	s->accepted_all++;
+	log_event(LOG_LEVEL_INFO, s->tx.name, "discarded", "session=%s customer=%s by=filter", s->name,
+		  s->peer.customer);
+	end(s, IN_REPLY_QUEUED, s->tx.name);
+}
+
 static void finish(struct in_session *s)
 {
 	struct in_tx *tx = &s->tx;
-	struct spool_envelope *e = &tx->envelope;
 
 	/* A fault is the client's and lasting: it goes before whatever else went wrong on the way.
 	 */
@@ -153,10 +191,23 @@ static void finish(struct in_session *s)
 		end(s, tx->data.fault ? fault_reply(tx->data.fault) : tx->refusal, NULL);
 		return;
 	}
+	tx->envelope.size += tx->size;
+	if (!in_ask_start(s, IN_ASK_END, span_of(NULL, 0)))
+		in_cmd_data_commit(s);
+}
+
+void in_cmd_data_commit(struct in_session *s)
+{
+	struct in_tx *tx = &s->tx;
+	struct spool_envelope *e = &tx->envelope;
+
+	if (tx->discard) {
+		discard(s);
+		return;
+	}
 	e->customer = in_tx_keep(tx, s->peer.customer, strlen(s->peer.customer));
 	e->client = keep_client(s);
 	e->tls = keep_tls(s);
-	e->size += tx->size;
 	e->flags |= tx->data.high ? SPOOL_8BIT : 0;
 	if (!e->customer || !e->client || !e->tls) {
 		end(s, IN_REPLY_STORE_FAILED, NULL);
@@ -173,7 +224,7 @@ size_t in_cmd_data_input(struct in_session *s, struct span in)
 	struct span body;
 	size_t used;
 
-	if (!tx->refusal && !s->host->room(s->arg))
+	if (!tx->refusal && !tx->decided && !tx->discard && !s->host->room(s->arg))
 		return 0;
 	used = smtp_data_in_feed(&tx->data, in, &body);
 	if (tx->data.fault && tx->begun)

@@ -17,23 +17,39 @@ static int greet(struct in_session *s, struct span name, int esmtp)
 	return 1;
 }
 
-void in_cmd_helo(struct in_session *s, struct span args)
-{
-	if (greet(s, args, 0))
-		in_session_say(s, IN_REPLY_HELO);
-}
-
-void in_cmd_ehlo(struct in_session *s, struct span args)
+static void say_extensions(struct in_session *s)
 {
 	char text[512];
 	int tls;
 
-	if (!greet(s, args, 1))
-		return;
 	tls = !s->tls.version && s->host->tls_ready(s->arg) != ERR_UNSUPPORTED;
 	snprintf(text, sizeof(text),
 		 "%s\nPIPELINING\nSIZE %llu%s\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES",
 		 s->conf->hostname, (unsigned long long)s->conf->limits.message_size,
 		 tls ? "\nSTARTTLS" : "");
 	in_session_say_param(s, IN_REPLY_HELO, text);
+}
+
+void in_cmd_helo_taken(struct in_session *s)
+{
+	if (s->esmtp)
+		say_extensions(s);
+	else
+		in_session_say(s, IN_REPLY_HELO);
+}
+
+static void hello(struct in_session *s, struct span args, int esmtp)
+{
+	if (greet(s, args, esmtp) && !in_ask_start(s, IN_ASK_HELO, span_of(NULL, 0)))
+		in_cmd_helo_taken(s);
+}
+
+void in_cmd_helo(struct in_session *s, struct span args)
+{
+	hello(s, args, 0);
+}
+
+void in_cmd_ehlo(struct in_session *s, struct span args)
+{
+	hello(s, args, 1);
 }

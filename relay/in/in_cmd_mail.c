@@ -48,7 +48,8 @@ static enum in_reply take_params(struct span rest, struct wishes *w)
 }
 
 /* "FROM:" path params, in out: what is wrong with it, or NONE. */
-static enum in_reply parse(struct span args, struct smtp_addr *from, struct wishes *w)
+static enum in_reply parse(struct span args, struct smtp_addr *from, struct wishes *w,
+			   struct span *params)
 {
 	static const char key[] = "FROM:";
 	int n;
@@ -64,7 +65,14 @@ static enum in_reply parse(struct span args, struct smtp_addr *from, struct wish
 	args = span_sub(args, (size_t)n, args.n);
 	if (args.n && args.p[0] != ' ')
 		return IN_REPLY_BAD_MAIL;
+	*params = args;
 	return take_params(args, w);
+}
+
+void in_cmd_mail_taken(struct in_session *s)
+{
+	in_state_set(s, IN_STATE_MAIL, "sender");
+	in_session_say(s, IN_REPLY_SENDER_OK);
 }
 
 void in_cmd_mail(struct in_session *s, struct span args)
@@ -72,7 +80,8 @@ void in_cmd_mail(struct in_session *s, struct span args)
 	struct wishes w = {0, SMTP_BODY_7BIT, 0};
 	struct in_tx *tx = &s->tx;
 	struct smtp_addr from;
-	enum in_reply bad = parse(args, &from, &w);
+	struct span params;
+	enum in_reply bad = parse(args, &from, &w, &params);
 	int err;
 
 	if (bad == IN_REPLY_NONE && from.utf8 && !w.utf8)
@@ -91,6 +100,6 @@ void in_cmd_mail(struct in_session *s, struct span args)
 	tx->utf8_asked = w.utf8;
 	tx->envelope.flags =
 	    (w.utf8 ? SPOOL_UTF8 : 0) | (w.body == SMTP_BODY_8BITMIME ? SPOOL_8BIT : 0);
-	in_state_set(s, IN_STATE_MAIL, "sender");
-	in_session_say(s, IN_REPLY_SENDER_OK);
+	if (!in_ask_start(s, IN_ASK_MAIL, params))
+		in_cmd_mail_taken(s);
 }

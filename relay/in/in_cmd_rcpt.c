@@ -45,7 +45,7 @@ static void complete(const struct relay_conf *conf, struct smtp_addr *to)
 		to->domain = span_str(conf->hostname);
 }
 
-static enum in_reply add(struct in_session *s, struct smtp_addr *to)
+static enum in_reply add(struct in_session *s, struct smtp_addr *to, int *added)
 {
 	struct in_tx *tx = &s->tx;
 
@@ -58,22 +58,31 @@ static enum in_reply add(struct in_session *s, struct smtp_addr *to)
 		return IN_REPLY_NO_ROUTE;
 	if (tx->envelope.count >= (unsigned)s->conf->limits.recipients)
 		return IN_REPLY_TOO_MANY_RECIPIENTS;
-	return in_tx_add(tx, to) < 0 ? IN_REPLY_STORE_FAILED : IN_REPLY_NONE;
+	*added = in_tx_add(tx, to);
+	return *added < 0 ? IN_REPLY_STORE_FAILED : IN_REPLY_NONE;
+}
+
+void in_cmd_rcpt_taken(struct in_session *s)
+{
+	if (s->state != IN_STATE_RCPT)
+		in_state_set(s, IN_STATE_RCPT, "recipient");
+	in_session_say(s, IN_REPLY_RECIPIENT_OK);
 }
 
 void in_cmd_rcpt(struct in_session *s, struct span args)
 {
 	struct smtp_addr to;
+	int added = 0;
 	enum in_reply bad = parse(args, &to);
 
 	if (bad == IN_REPLY_NONE)
-		bad = add(s, &to);
+		bad = add(s, &to, &added);
 	if (bad != IN_REPLY_NONE) {
 		s->tx.refused_any = 1;
 		in_session_say(s, bad);
 		return;
 	}
-	if (s->state != IN_STATE_RCPT)
-		in_state_set(s, IN_STATE_RCPT, "recipient");
-	in_session_say(s, IN_REPLY_RECIPIENT_OK);
+	/* one that is there already was asked about */
+	if (!added || !in_ask_start(s, IN_ASK_RCPT, span_of(NULL, 0)))
+		in_cmd_rcpt_taken(s);
 }

@@ -226,7 +226,8 @@ static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
 }
 
 static const struct in_session_host host = {
-    ready, begin, room, body, commit, abort_message, tls_ready, start_tls, timer, close_session};
+    ready, begin, room, body, commit, abort_message, tls_ready, start_tls, timer, close_session,
+    NULL,  NULL,  NULL};
 
 /* --- the connection */
 

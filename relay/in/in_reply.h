@@ -70,6 +70,8 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(RELAY_REFUSED, 550, "5.7.1", IN_E | IN_R,                                                \
 	  "Relay refused: your address is not trusted here")                                       \
 	X(TOO_BIG, 552, "5.3.4", IN_R, "Message too big, the limit is SIZE in the answer to EHLO") \
+	X(LONG_HEADER, 552, "5.3.4", IN_R,                                                         \
+	  "Message refused: header section over 250 KiB, filters cannot be asked")                 \
 	X(UTF8_SENDER, 553, "5.6.7", IN_R, "Sender address needs the SMTPUTF8 parameter")          \
 	X(UTF8_RECIPIENT, 553, "5.6.7", IN_R, "Recipient address needs SMTPUTF8 with MAIL")        \
 	X(NO_RECIPIENTS, 554, "5.5.1", IN_E, "No valid recipients")                                \

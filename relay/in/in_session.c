@@ -47,8 +47,9 @@ static void arm(struct in_session *s)
 		wait = HANDSHAKE_WAIT;
 	else if (s->state == IN_STATE_BEGIN)
 		wait = BEGIN_WAIT;
-	else if (s->state == IN_STATE_COMMIT || s->state == IN_STATE_CLOSED)
-		wait = 0; /* the spool always answers */
+	else if (s->state == IN_STATE_COMMIT || s->state == IN_STATE_CLOSED ||
+		 s->state == IN_STATE_FILTER)
+		wait = 0; /* the spool always answers, and filters have timeouts of their own */
 	s->host->timer(s->arg, wait);
 }
 
@@ -56,6 +57,8 @@ void in_session_drop(struct in_session *s)
 {
 	if (s->tx.begun)
 		s->host->abort(s->arg);
+	if (s->tx.asked)
+		s->host->forget(s->arg);
 	in_tx_reset(&s->tx);
 }
 
@@ -126,6 +129,16 @@ void in_session_say(struct in_session *s, enum in_reply r)
 	in_session_say_param(s, r, s->conf->hostname);
 }
 
+void in_session_say_verdict(struct in_session *s, const struct in_verdict *v, int last)
+{
+	const struct in_reply_row row = {.code = v->code, .enhanced = v->enhanced, .name = "FILTER"};
+
+	log_refusal(s, &row);
+	smtp_reply_format(&s->out, &(struct smtp_reply){v->code, v->enhanced, v->text});
+	if (last || v->code == 421)
+		finish(s, row.name);
+}
+
 enum in_reply in_session_reply_of(int err)
 {
 	switch (err) {
@@ -141,10 +154,16 @@ enum in_reply in_session_reply_of(int err)
 	}
 }
 
-static void greet(struct in_session *s)
+void in_session_greet(struct in_session *s)
 {
 	in_state_set(s, IN_STATE_GREET, "greeting");
 	in_session_say(s, IN_REPLY_GREETING);
+}
+
+static void greet(struct in_session *s)
+{
+	if (!in_ask_start(s, IN_ASK_CONNECT, span_of(NULL, 0)))
+		in_session_greet(s);
 }
 
 void in_session_start(struct in_session *s)
@@ -305,6 +324,12 @@ void in_session_committed(struct in_session *s, uint64_t ticket, int err)
 	settle(s);
 }
 
+void in_session_filtered(struct in_session *s, uint64_t ticket, const struct in_verdict *v)
+{
+	if (in_ask_answer(s, ticket, v))
+		settle(s);
+}
+
 void in_session_tls_done(struct in_session *s, const struct in_tls *tls)
 {
 	if (s->state != IN_STATE_TLS && s->state != IN_STATE_CONNECT)
@@ -349,7 +374,7 @@ void in_session_stop(struct in_session *s)
 
 int in_session_waits(const struct in_session *s)
 {
-	return s->state == IN_STATE_COMMIT;
+	return s->state == IN_STATE_COMMIT || s->state == IN_STATE_FILTER;
 }
 
 void in_session_clear(struct in_session *s)

@@ -16,6 +16,7 @@
 #define RELAY_IN_IN_SESSION_H
 
 #include "core/id.h"
+#include "relay/in/in_ask.h"
 #include "relay/in/in_reply.h"
 #include "relay/in/in_state.h"
 #include "relay/in/in_tx.h"
@@ -45,12 +46,22 @@ struct in_session_host {
 	void (*timer)(void *arg, int64_t usec);
 	/* The session is over: close when out has left. */
 	void (*close)(void *arg);
+	/* --- only with peer.filters */
+	/* Asks them. IN_SESSION_LATER: in_session_filtered tells, later; 0: nothing to ask, go on. For END it may
+	 * have changed tx's envelope by the time it answers. */
+	int (*ask)(void *arg, enum in_ask what, uint64_t ticket, struct span params);
+	/* Bytes of the message for the filters, in order, our trace field not among them. 0; 1: the message is lost
+	 * already, END will tell how; ERR_LIMIT: a header section beyond what filters are shown. */
+	int (*show)(void *arg, struct span s);
+	/* The transaction is over, however it went. */
+	void (*forget)(void *arg);
 };
 
 struct in_peer {
 	char address[64]; /* numeric, without port */
 	int trusted;	  /* its network may relay */
 	int mode;	  /* enum relay_mode of the listener */
+	int filters;	  /* mail from here passes the filters */
 	const char *customer;
 };
 
@@ -71,6 +82,8 @@ struct in_session {
 	struct in_peer peer;
 	struct in_tls tls;
 	enum in_state state;
+	enum in_ask ask;	   /* in state FILTER: what was asked, */
+	enum in_state ask_before; /* and the state in which */
 	uint64_t ticket;
 	struct buf out; /* replies that wait to be sent; the host drains it */
 	struct in_session_count count;
@@ -101,6 +114,8 @@ void in_session_begun(struct in_session *s, uint64_t ticket, int err, uint64_t i
 void in_session_committed(struct in_session *s, uint64_t ticket, int err);
 void in_session_tls_done(struct in_session *s, const struct in_tls *tls);
 
+void in_session_filtered(struct in_session *s, uint64_t ticket, const struct in_verdict *v);
+
 /* Events. */
 void in_session_timeout(struct in_session *s);
 /* The peer is gone or has nothing more to say, and all it had said was used. why: "eof", "lost", "tls-failed". */
@@ -108,7 +123,7 @@ void in_session_lost(struct in_session *s, const char *why);
 /* Graceful stop: 421 at the next command boundary. */
 void in_session_stop(struct in_session *s);
 
-/* 1 while the answer to a message is due: a peer that has only half-closed still wants to hear it. */
+/* 1 while the answer to a message, or of the filters, is due: a peer that has only half-closed still wants to hear it. */
 int in_session_waits(const struct in_session *s);
 
 /* Ends it at once if it is not over, logs the end if it is worth a line, frees what it holds. */
@@ -117,6 +132,9 @@ void in_session_clear(struct in_session *s);
 /* --- for handlers (in_cmd_*) only. "%s" in the text is the host name, or param. */
 void in_session_say(struct in_session *s, enum in_reply r);
 void in_session_say_param(struct in_session *s, enum in_reply r, const char *param);
+/* A filter's refusal in its own words; last: the session ends. */
+void in_session_say_verdict(struct in_session *s, const struct in_verdict *v, int last);
+void in_session_greet(struct in_session *s);
 /* Gives a message under way up and forgets the transaction. */
 void in_session_drop(struct in_session *s);
 /* The reply for a failure of the host. */

@@ -25,7 +25,10 @@
  *
  *   any state --QUIT, timeout, shutdown, end of stream, breach of rules--> CLOSED
  *
- * BEGIN, COMMIT and TLS wait for somebody else: commands that have arrived meanwhile stay where they are. */
+ * With filters FILTER comes between a command (or the connection, or CRLF.CRLF) and its reply: the session waits there
+ * for their word, and goes on as drawn, or stays where it was.
+ *
+ * BEGIN, COMMIT, FILTER and TLS wait for somebody else: commands that have arrived meanwhile stay where they are. */
 #ifndef RELAY_IN_IN_STATE_H
 #define RELAY_IN_IN_STATE_H
 
@@ -39,6 +42,7 @@
 	X(BEGIN, "waits for a key to seal the message")                                            \
 	X(DATA, "reads the message")                                                               \
 	X(COMMIT, "waits until the message is on stable storage")                                  \
+	X(FILTER, "waits for the filters")                                                         \
 	X(TLS, "waits for the handshake")                                                          \
 	X(CLOSED, "is over")
 

@@ -96,12 +96,26 @@ static uint32_t hash_of(const char *s)
 	return h;
 }
 
-static int known(const struct in_tx *tx, const char *address, uint32_t hash)
+static int find(const struct in_tx *tx, const char *address, uint32_t hash)
 {
 	for (unsigned i = 0; i < tx->envelope.count; i++)
 		if (tx->hashes[i] == hash && !strcmp(tx->envelope.recipients[i].address, address))
-			return 1;
-	return 0;
+			return (int)i;
+	return -1;
+}
+
+int in_tx_find(const struct in_tx *tx, const char *address)
+{
+	return find(tx, address, hash_of(address));
+}
+
+void in_tx_remove(struct in_tx *tx, unsigned index)
+{
+	struct spool_recipient *r = tx->envelope.recipients + index;
+	unsigned behind = --tx->envelope.count - index;
+
+	memmove(r, r + 1, behind * sizeof(*r));
+	memmove(tx->hashes + index, tx->hashes + index + 1, behind * sizeof(*tx->hashes));
 }
 
 static int grow(struct in_tx *tx)
@@ -136,7 +150,7 @@ int in_tx_add(struct in_tx *tx, const struct smtp_addr *a)
 	if (smtp_addr_format(text, a) < 0)
 		return ERR_LIMIT;
 	hash = hash_of(text);
-	if (known(tx, text, hash))
+	if (find(tx, text, hash) >= 0)
 		return 0;
 	if (tx->envelope.count == tx->room && grow(tx) < 0)
 		return ERR_NOMEM;

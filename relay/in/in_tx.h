@@ -25,6 +25,9 @@ struct in_tx {
 	struct spool_envelope envelope;
 	int utf8_asked;	   /* SMTPUTF8 with MAIL */
 	int refused_any;   /* a recipient was refused: tells DATA what to say */
+	int asked;	   /* the filters know of it: forget is owed */
+	int discard;	   /* a filter wants it accepted and thrown away */
+	int decided;	   /* filters have said their last word before the end of the message */
 	int begun;	   /* the host has a message under way: commit or abort is owed */
 	int64_t began;	   /* monotonic, at MAIL: for the log */
 	uint64_t id;	   /* of the message, once begun */
@@ -51,6 +54,10 @@ void in_tx_reset(struct in_tx *tx);
 int in_tx_sender(struct in_tx *tx, const struct smtp_addr *a);
 /* 1: added, 0: it was there already, ERR_NOMEM. */
 int in_tx_add(struct in_tx *tx, const struct smtp_addr *a);
+/* Takes a recipient out again. */
+void in_tx_remove(struct in_tx *tx, unsigned index);
+/* Its index, or -1. */
+int in_tx_find(const struct in_tx *tx, const char *address);
 /* A string that lives as long as the transaction, or NULL. */
 char *in_tx_keep(struct in_tx *tx, const char *s, size_t n);
 

@@ -116,7 +116,7 @@ static void read_changed_head(struct reading *r, struct spool_envelope *e)
 		r->at += s.n;
 	}
 	e->skip = wire_get_u64(&r->g);
-	r->bad |= s.n > SPOOL_ENVELOPE_HEAD_MAX || e->skip > e->size || (s.n == 0) != (e->skip == 0);
+	r->bad |= s.n > SPOOL_ENVELOPE_HEAD_MAX || e->skip > e->size || (s.n == 0 && e->skip);
 }
 
 /* Reads all but the count of recipients and what follows. */

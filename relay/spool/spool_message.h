@@ -54,7 +54,8 @@ struct spool_envelope {
 	char *credential; /* that logged in, or "" */
 	char *envid;	 /* xtext as it was given, at most 100 octets, or "" */
 	struct span head; /* stands in place of the first skip stored bytes: a header section that a
-			   * filter changed. n 0 and skip 0: nothing was changed */
+			   * filter changed. With skip 0 it stands in front of all of them: they are
+			   * a body that a filter replaced. n 0: nothing was changed, skip is 0 */
 	uint64_t skip;
 	struct spool_recipient *recipients;
 	unsigned count;
@@ -97,7 +98,7 @@ struct spool_reader *spool_reader_open(struct relay_worker *w, uint64_t id, stru
 				       struct spool_fresh *fresh, spool_reader_open_fn opened,
 				       void *arg);
 const struct spool_envelope *spool_reader_envelope(const struct spool_reader *r);
-/* Sealed size is known before: body bytes. */
+/* The size is known before: bytes that next will give, a changed header section counted in place of the stored one. */
 uint64_t spool_reader_size(const struct spool_reader *r);
 /* 1: out is the next opened stretch (valid until the next call), 0: the end was reached and
  * verified, ERR_*. */

@@ -109,6 +109,21 @@ int spool_payload_state_get(struct span head, struct spool_news *n);
 int spool_payload_detail(struct spool_pool *p, uint64_t id, const struct spool_news *n,
 			 const uint8_t key[32]);
 
+/* --- spool_writer.c: what spool_reread.c needs of a writer */
+struct spool_written { /* borrowed, until the writer is given more, committed or aborted */
+	struct spool_log *log;
+	uint64_t id;
+	const uint8_t *key; /* SEAL_CHUNK_KEY */
+	const struct spool_place *parts;
+	unsigned part_count;
+	struct span sealed; /* whole chunks behind the PARTs */
+	struct span plain;  /* and what has not been sealed yet */
+	int err;	    /* of a PART that failed */
+};
+void spool_writer_written(const struct spool_writer *sw, struct spool_written *w);
+/* 1 if no PART is with the log; else settled is called once when none is. */
+int spool_writer_settled(struct spool_writer *sw, void (*settled)(void *arg), void *arg);
+
 /* --- spool_reader.c: what spool_message.c needs of a reader */
 const struct keys_object_envelope *spool_reader_key(const struct spool_reader *r);
 

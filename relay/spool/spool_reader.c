@@ -37,6 +37,8 @@ struct spool_reader {
 	    next_part; /* part_count: next is the COMMIT's own stretch; above: that is under way */
 	struct span stretch; /* what is left of the stretch under way */
 	uint64_t chunk, seen;
+	uint64_t skip; /* stored bytes that are still to be passed over */
+	int began;     /* the header section that stands in their place was given */
 	int ended;
 	size_t dirty; /* bytes of plain that were used: to wipe them */
 	uint8_t plain[SEAL_CHUNK_PLAIN];
@@ -114,6 +116,8 @@ static int unlock(struct spool_reader *r)
 	if (err == 0)
 		err = spool_payload_envelope(r->pool, r->id, &r->head, r->keys->envelope.key,
 					     &r->envelope);
+	if (err == 0 && r->envelope.skip > r->head.size)
+		err = ERR_DAMAGED;
 	return err;
 }
 
@@ -242,7 +246,7 @@ const struct spool_envelope *spool_reader_envelope(const struct spool_reader *r)
 
 uint64_t spool_reader_size(const struct spool_reader *r)
 {
-	return r->head.size;
+	return r->head.size - r->envelope.skip + r->envelope.head.n;
 }
 
 const struct keys_object_envelope *spool_reader_key(const struct spool_reader *r)
@@ -339,17 +343,42 @@ static int next_chunk(struct spool_reader *r, struct span *out)
 	return plain ? 1 : 0;
 }
 
+/* The header section that a filter changed comes before all that is stored. */
+static int begin_message(struct spool_reader *r, struct span *out)
+{
+	r->began = 1;
+	r->skip = r->envelope.skip;
+	*out = r->envelope.head;
+	return out->n ? 1 : 0;
+}
+
+/* Less of the stretch by what is passed over; it may become empty. */
+static void pass_over(struct spool_reader *r, struct span *s)
+{
+	size_t n = s->n < r->skip ? s->n : (size_t)r->skip;
+
+	r->skip -= n;
+	*s = span_sub(*s, n, SIZE_MAX);
+}
+
 int spool_reader_next(struct spool_reader *r, struct span *out)
 {
 	int rc = r->err;
 
 	*out = span_of(NULL, 0);
-	if (rc < 0 || r->ended)
-		return rc;
-	rc = next_chunk(r, out);
 	if (rc < 0)
-		r->err = rc;
-	return rc;
+		return rc;
+	if (!r->began && begin_message(r, out))
+		return 1;
+	while (out->n == 0 && !r->ended) {
+		rc = next_chunk(r, out);
+		if (rc < 0) {
+			r->err = rc;
+			return rc;
+		}
+		pass_over(r, out);
+	}
+	return out->n ? 1 : 0;
 }
 
 int spool_reader_rewind(struct spool_reader *r)
@@ -359,6 +388,6 @@ int spool_reader_rewind(struct spool_reader *r)
 	r->next_part = 0;
 	r->stretch = span_of(NULL, 0);
 	r->chunk = r->seen = 0;
-	r->ended = 0;
+	r->began = r->ended = 0;
 	return 0;
 }

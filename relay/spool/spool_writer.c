@@ -37,6 +37,8 @@ struct spool_writer {
 
 	void (*room)(void *arg);
 	void *room_arg;
+	void (*settled)(void *arg);
+	void *settled_arg;
 	spool_writer_done_fn done;
 	void *done_arg;
 	struct buf head;
@@ -122,6 +124,7 @@ static void start(struct spool_writer *sw, struct relay_worker *w, const char *c
 	sw->part_count = sw->out = 0;
 	sw->unwritten = 0;
 	sw->room = NULL;
+	sw->settled = NULL;
 	buf_reset(&sw->head);
 }
 
@@ -169,6 +172,7 @@ static void dropped(struct relay_msg *m, void *receiver)
 static void drop(struct spool_writer *sw)
 {
 	sw->state = DROPPING;
+	sw->settled = NULL;
 	buffer_back(sw);
 	if (sw->out)
 		return; /* goes on when the last PART is back */
@@ -233,7 +237,7 @@ static void part_back(struct relay_msg *m, void *receiver)
 	struct spool_job *j = (struct spool_job *)m;
 	struct spool_buffer *b = list_entry(j, struct spool_buffer, job);
 	struct spool_writer *sw = b->writer;
-	void (*room)(void *) = sw->room;
+	void (*room)(void *) = sw->room, (*settled)(void *) = sw->settled;
 
 	(void)receiver;
 	sw->out--;
@@ -244,6 +248,11 @@ static void part_back(struct relay_msg *m, void *receiver)
 		sw->parts[b->part] = j->place;
 	spool_pool_buffer_back(sw->pool, b);
 	if (sw->state == OPEN) {
+		if (settled && sw->out == 0) {
+			sw->settled = NULL;
+			settled(sw->settled_arg); /* it may be gone now */
+			return;
+		}
 		if (room && (sw->err < 0 || sw->unwritten <= SPOOL_UNWRITTEN_MAX / 2)) {
 			sw->room = NULL;
 			room(sw->room_arg);
@@ -366,6 +375,31 @@ int spool_writer_room(struct spool_writer *sw, void (*room)(void *arg), void *ar
 	return 0;
 }
 
+int spool_writer_settled(struct spool_writer *sw, void (*settled)(void *arg), void *arg)
+{
+	if (sw->out == 0)
+		return 1;
+	sw->settled = settled;
+	sw->settled_arg = arg;
+	return 0;
+}
+
+void spool_writer_written(const struct spool_writer *sw, struct spool_written *w)
+{
+	size_t sealed = sw->cur ? sw->cur->sealed : 0;
+
+	*w = (struct spool_written){.log = sw->w->relay->spool,
+				    .id = sw->id,
+				    .key = sw->keys->body.key,
+				    .parts = sw->parts,
+				    .part_count = sw->part_count,
+				    .err = sw->err};
+	if (sw->cur) {
+		w->sealed = span_of(sw->cur->data, sealed);
+		w->plain = span_of(sw->cur->data + sealed, sw->plain);
+	}
+}
+
 static int finish(struct spool_writer *sw, const struct spool_envelope *e)
 {
 	struct spool_envelope mine = *e;
@@ -400,6 +434,7 @@ void spool_writer_commit(struct spool_writer *sw, const struct spool_envelope *e
 {
 	sw->state = ENDING;
 	sw->room = NULL;
+	sw->settled = NULL;
 	sw->done = done;
 	sw->done_arg = arg;
 	if (sw->err == 0)

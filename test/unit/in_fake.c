@@ -117,8 +117,54 @@ static void close_session(void *arg)
 	f->closed = 1;
 }
 
+static int ask(void *arg, enum in_ask what, uint64_t ticket, struct span params)
+{
+	static const char *const names[] = {
+#define NAME(name, text) #name " ",
+	    IN_ASKS(NAME)
+#undef NAME
+	};
+	struct in_fake *f = arg;
+	size_t n = strlen(f->asked);
+
+	(void)params;
+	log_assert(f->peer.filters && !f->asking && !f->pending);
+	snprintf(f->asked + n, sizeof(f->asked) - n, "%s", names[what]);
+	if (what == IN_ASK_DATA)
+		buf_reset(&f->shown);
+	f->asking = 1;
+	f->what = what;
+	f->ask_ticket = ticket;
+	return IN_SESSION_LATER;
+}
+
+static int show(void *arg, struct span s)
+{
+	struct in_fake *f = arg;
+
+	log_assert(f->open && !f->asking);
+	buf_put_span(&f->shown, s);
+	return f->filter.shown;
+}
+
+static void forget(void *arg)
+{
+	struct in_fake *f = arg;
+
+	f->forgotten++;
+	if (f->what >= IN_ASK_MAIL)
+		f->asking = 0;
+}
+
+static void answer_ask(struct in_fake *f)
+{
+	f->asking = 0;
+	in_session_filtered(&f->s, f->ask_ticket, &f->filter.verdicts[f->what]);
+}
+
 static const struct in_session_host host = {
-    ready, begin, room, body, commit, abort_message, tls_ready, start_tls, timer, close_session};
+    ready, begin, room, body, commit, abort_message, tls_ready, start_tls, timer, close_session,
+    ask,   show,  forget};
 
 void in_fake_init(struct in_fake *f)
 {
@@ -126,6 +172,7 @@ void in_fake_init(struct in_fake *f)
 	buf_init(&f->replies, 4 << 20);
 	buf_init(&f->body, 4 << 20);
 	buf_init(&f->in, 4 << 20);
+	buf_init(&f->shown, 4 << 20);
 	f->tls = ERR_UNSUPPORTED;
 	f->next_id = UINT64_C(1) << 32;
 	f->conf.hostname = (char *)"relay.example.test";
@@ -155,6 +202,8 @@ void in_fake_start(struct in_fake *f)
 	in_session_init(&f->s, &host, f, &f->conf, &f->peer);
 	in_session_start(&f->s);
 	take_replies(f);
+	if (f->asking)
+		in_fake_run(f);
 }
 
 void in_fake_clear(struct in_fake *f)
@@ -164,6 +213,7 @@ void in_fake_clear(struct in_fake *f)
 	buf_clear(&f->replies);
 	buf_clear(&f->body);
 	buf_clear(&f->in);
+	buf_clear(&f->shown);
 }
 
 static void answer_commit(struct in_fake *f)
@@ -182,6 +232,10 @@ void in_fake_run(struct in_fake *f)
 		int before = f->handshake;
 		size_t used;
 
+		if (f->asking && !f->filter.hold) {
+			answer_ask(f);
+			take_replies(f);
+		}
 		if (f->pending && !f->hold)
 			answer_commit(f);
 		if (f->handshake && buf_size(&f->in) &&
@@ -195,7 +249,7 @@ void in_fake_run(struct in_fake *f)
 		/* A handshake is never begun over bytes that came in clear. */
 		log_assert(before || !f->handshake || !buf_size(&f->in));
 		take_replies(f);
-		if (!used && (!f->pending || f->hold))
+		if (!used && (!f->pending || f->hold) && (!f->asking || f->filter.hold))
 			return;
 	}
 }
@@ -220,6 +274,10 @@ void in_fake_release(struct in_fake *f)
 	f->hold = 0;
 	if (f->pending) {
 		answer_commit(f);
+	} else if (f->asking) {
+		f->filter.hold = 0;
+		answer_ask(f);
+		take_replies(f);
 	} else {
 		f->later = 0;
 		if (f->keys < 0) {

@@ -21,6 +21,11 @@ struct in_fake {
 	int no_room;
 	int tls;	/* result of tls_ready */
 	size_t piece;	/* 0: all at once */
+	struct {	/* what filters say; they are asked if peer.filters is set */
+		struct in_verdict verdicts[IN_ASK_COUNT];
+		int hold;  /* answers wait for in_fake_release */
+		int shown; /* result of show */
+	} filter;
 	/* what happened */
 	struct buf replies;
 	struct buf body;     /* of the message under way, or of the last */
@@ -29,6 +34,9 @@ struct in_fake {
 	int open;	     /* a message is under way */
 	int pending;	     /* a commit waits for its answer */
 	int closed, handshake;
+	char asked[1024];    /* "MAIL RCPT ": what filters were asked */
+	struct buf shown;    /* to them of the present message, or of the last */
+	int asking, forgotten;
 	char sender[512], client[512], tls_text[256];
 	char recipients[IN_FAKE_RECIPIENTS][272];
 	unsigned recipient_count;
@@ -40,7 +48,8 @@ struct in_fake {
 	struct relay_route routes[2];
 	struct in_peer peer;
 	struct buf in;
-	uint64_t commit_ticket, begin_ticket, next_id;
+	uint64_t commit_ticket, begin_ticket, ask_ticket, next_id;
+	enum in_ask what;
 	int64_t deadline; /* by clock_mono; 0: none */
 	int started;
 };
@@ -53,7 +62,7 @@ void in_fake_clear(struct in_fake *f);
 void in_fake_send(struct in_fake *f, struct span bytes);
 /* Goes on with what had to wait. */
 void in_fake_run(struct in_fake *f);
-/* Answers a held commit, or the begin that was asked for. */
+/* Answers a held commit, the filters' question, or the begin that was asked for. */
 void in_fake_release(struct in_fake *f);
 /* Lets time pass by the fake clock; timers fire. */
 void in_fake_wait(struct in_fake *f, int64_t usec);

@@ -10,6 +10,10 @@
  * that reply has (has not) a line with this text behind its code expect: nothing            no
  * reply is waiting expect: closed             the session is over, and nothing more was said
  *   expect: open               it is not
+ *   filters: pass|hold|release|shut|long   filters are asked and answer at once; not yet; now;
+ *                              have heard enough of the message; find its header section too long
+ *   filter: STAGE discard, or STAGE CODE ENHANCED TEXT      what they say there
+ *   asked: STAGES  shown: BYTES   all they were asked so far; what they saw of the last message
  *   keyd: ready|away|locked|busy|slow    disk: ok|full|broken    room: ok|none    tls:
  * none|ready|away|done commit: hold|release|fails|full      begin: release clock: +301s time passes
  *   peer: trusted|untrusted|ADDRESS      mode: smarthost|submission|submissions    limit: NAME N
@@ -303,6 +307,77 @@ static void set_room(struct play *p, const char *v)
 		in_fake_run(&p->f);
 }
 
+static enum in_ask stage(const char *v, size_t n)
+{
+	static const char *const names[] = {
+#define NAME(name, text) #name,
+	    IN_ASKS(NAME)
+#undef NAME
+	};
+
+	for (unsigned i = 0; i < IN_ASK_COUNT; i++)
+		if (strlen(names[i]) == n && !strncmp(names[i], v, n))
+			return (enum in_ask)i;
+	wrong("unknown stage", v);
+}
+
+static void set_filters(struct play *p, const char *v)
+{
+	static const char *const names[] = {"pass", "hold", "release", "shut", "long", NULL};
+	static const int values[] = {0, 1, 2, 3, 4};
+	int to = choose(v, names, values);
+
+	p->f.peer.filters = 1;
+	if (to == 2)
+		in_fake_release(&p->f);
+	else if (to < 2)
+		p->f.filter.hold = to;
+	else
+		p->f.filter.shown = to == 3 ? 1 : ERR_LIMIT;
+}
+
+/* "RCPT 550 5.7.1 No": texts live as long as the play. */
+static void set_filter(struct play *p, const char *v)
+{
+	static char words[IN_ASK_COUNT][300];
+	size_t n = strcspn(v, " ");
+	enum in_ask at = stage(v, n);
+	struct in_verdict *verdict = &p->f.filter.verdicts[at];
+	char *text;
+
+	snprintf(words[at], sizeof(words[at]), "%s", v + n + 1);
+	if (!strcmp(words[at], "discard")) {
+		*verdict = (struct in_verdict){.word = IN_VERDICT_DISCARD};
+		return;
+	}
+	verdict->word = IN_VERDICT_REFUSE;
+	verdict->code = (int)strtol(words[at], &text, 10);
+	verdict->enhanced = ++text;
+	text = strchr(text, ' ');
+	if (!text)
+		wrong("no text", v);
+	*text = '\0';
+	verdict->text = text + 1;
+}
+
+static void asked(struct play *p, const char *v)
+{
+	char want[1024];
+
+	snprintf(want, sizeof(want), "%s ", v);
+	if (strcmp(p->f.asked, want))
+		wrong("asked were", p->f.asked);
+}
+
+static void shown(struct play *p, const char *v)
+{
+	static char want[TEXT_MAX];
+	size_t n = expand(v, strlen(v), want, sizeof(want));
+
+	if (!span_equal(buf_span(&p->f.shown), span_of(want, n)))
+		wrong("shown was not", v);
+}
+
 static void clock_line(struct play *p, const char *v)
 {
 	int64_t usec;
@@ -474,7 +549,9 @@ static const struct {
     {"sender", sender_is, 0},	{"recipients", recipients_are, 0},
     {"body", body_is, 0},	{"body-has", body_has, 0},
     {"flags", flags_are, 0},	{"via", via_is, 0},
-    {"log", logged, 0},
+    {"log", logged, 0},		{"filters", set_filters, 1},
+    {"filter", set_filter, 1},	{"asked", asked, 0},
+    {"shown", shown, 0},
 };
 
 static void run_line(struct play *p, char *line)

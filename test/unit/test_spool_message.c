@@ -16,6 +16,7 @@
 #include "core/secret.h"
 #include "relay/keys/keys_object.h"
 #include "relay/spool/spool_message.h"
+#include "relay/spool/spool_reread.h"
 
 /* --- A spool log in memory. It answers when the test says so (work), and keeps its records outside
  * malloc. */
@@ -1171,6 +1172,115 @@ static void a_changed_header_section_travels_in_the_envelope(void **state)
 	buf_clear(&b);
 }
 
+/* A message whose first skip stored bytes are replaced by head. */
+static void replaced(struct world *w, size_t size, size_t skip, const char *head)
+{
+	struct spool_envelope e = *an_envelope();
+	size_t n = strlen(head), seen;
+	struct outcome o = {0};
+	struct spool_writer *sw;
+	struct spool_reader *r;
+	int result, rc = 0;
+	struct span s;
+	uint64_t id;
+
+	sw = begin(w, &id);
+	assert_int_equal(write_body(w, sw, 0, size, 5000), 0);
+	e.head = span_of(head, n);
+	e.skip = skip;
+	spool_writer_commit(sw, &e, on_done, &o);
+	settle(w);
+	assert_int_equal(o.result, 0);
+	r = open_message(w, id, o.at, o.fresh, &result);
+	assert_int_equal(result, 0);
+	assert_int_equal(spool_reader_size(r), size - skip + n);
+	for (int turn = 0; turn < 2; turn++) {
+		for (seen = 0; (rc = spool_reader_next(r, &s)) > 0; seen += s.n)
+			for (size_t i = 0; i < s.n; i++)
+				assert_int_equal(s.p[i], seen + i < n
+							     ? (uint8_t)head[seen + i]
+							     : byte_at(seen + i - n + skip));
+		assert_int_equal(rc, 0);
+		assert_int_equal(seen, size - skip + n);
+		assert_int_equal(spool_reader_rewind(r), 0);
+	}
+	spool_reader_close(r);
+}
+
+static void a_changed_header_section_is_read_in_place_of_the_stored_one(void **state)
+{
+	static const size_t sizes[] = {0, 1, 100, 16384, 16385, 40000, 300000};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		replaced(*state, sizes[i], 0, "Subject: in front\r\n");
+		replaced(*state, sizes[i], sizes[i] / 2, "Subject: x\r\n\r\n");
+		replaced(*state, sizes[i], sizes[i], "Subject: all\r\n\r\n");
+	}
+}
+
+static int ready_calls;
+
+static void on_ready(void *arg)
+{
+	(void)arg;
+	ready_calls++;
+}
+
+static void what_was_written_can_be_read_back_before_it_is_committed(void **state)
+{
+	static const size_t sizes[] = {0, 1, 16383, 16384, 16385, 245760, 245761, 700000, 3000000};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		for (size_t skip = 0; skip <= sizes[i]; skip += sizes[i] / 3 + 1) {
+			struct outcome o = {0};
+			struct spool_reread *r;
+			size_t at = skip;
+			struct span s;
+			uint64_t id;
+			struct spool_writer *sw = begin(w, &id);
+			int rc;
+
+			assert_int_equal(write_body(w, sw, 0, sizes[i], 5000), 0);
+			ready_calls = 0;
+			if (!spool_reread_ready(sw, on_ready, NULL)) {
+				settle(w);
+				assert_int_equal(ready_calls, 1);
+			}
+			assert_int_equal(spool_reread_ready(sw, on_ready, NULL), 1);
+			r = spool_reread_open(sw, skip);
+			assert_non_null(r);
+			for (; (rc = spool_reread_next(r, &s)) > 0; at += s.n)
+				for (size_t j = 0; j < s.n; j++)
+					assert_int_equal(s.p[j], byte_at(at + j));
+			assert_int_equal(rc, 0);
+			assert_int_equal(at, sizes[i]);
+			spool_reread_close(r);
+			spool_writer_commit(sw, an_envelope(), on_done, &o);
+			settle(w);
+			assert_reads(w, id, &o, sizes[i]);
+		}
+}
+
+static void what_cannot_be_read_back_is_an_error(void **state)
+{
+	struct world *w = *state;
+	struct spool_reread *r;
+	struct span s;
+	uint64_t id;
+	struct spool_writer *sw = begin(w, &id);
+
+	assert_int_equal(write_body(w, sw, 0, 300000, 5000), 0);
+	settle(w);
+	w->log.moved = 1;
+	r = spool_reread_open(sw, 0);
+	assert_int_equal(spool_reread_next(r, &s), ERR_NOTFOUND);
+	assert_int_equal(spool_reread_next(r, &s), ERR_NOTFOUND);
+	spool_reread_close(r);
+	spool_writer_abort(sw);
+	settle(w);
+}
+
 static void an_envelope_of_ten_thousand_recipients_fits(void **state)
 {
 	struct spool_envelope e = *an_envelope(), back;
@@ -1238,6 +1348,9 @@ int main(void)
 	    TEST(an_envelope_without_recipients_is_refused_but_not_within_the_call),
 	    TEST(without_key_or_space_nothing_begins),
 	    TEST(a_writer_ahead_of_the_disk_is_held_back),
+	    TEST(a_changed_header_section_is_read_in_place_of_the_stored_one),
+	    TEST(what_was_written_can_be_read_back_before_it_is_committed),
+	    TEST(what_cannot_be_read_back_is_an_error),
 	    TEST(at_most_1024_fresh_keys_are_passed_around),
 	    TEST(a_closed_reader_is_never_told),
 	    TEST(keyd_away_is_not_damage_but_an_unknown_customer_is),
