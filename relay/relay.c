@@ -81,7 +81,7 @@ static void reload(struct relay *r)
 	struct relay_retired *gone = calloc(1, sizeof(*gone));
 	struct relay_tls_set tls;
 	char err[CONF_ERR_MAX];
-	const char *wrong = NULL;
+	const char *wrong = NULL, *fixed;
 
 	sys_notify_reloading();
 	fresh = gone ? relay_conf_load(old->path, err) : NULL;
@@ -106,6 +106,9 @@ static void reload(struct relay *r)
 		atomic_store(&r->conf, fresh);
 		install_tls(r, &tls);
 		go_round(gone);
+		fixed = relay_conf_needs_restart(old, fresh);
+		if (fixed)
+			log_event(LOG_LEVEL_WARN, NULL, "config-needs-restart", "key=%s", fixed);
 		log_event(LOG_LEVEL_INFO, NULL, "reloaded", NULL);
 	}
 	sys_notify_ready();
@@ -212,7 +215,21 @@ static int start_control(struct relay *r, const char **why)
 	return 0;
 }
 
-/* Signals are control's: no other thread is interrupted in its work by one. */
+static int open_api(struct relay *r, const struct relay_conf *conf, const char **why)
+{
+	static char text[512];
+	int err = 0;
+
+	r->api = api_server_new(r, &err);
+	if (r->api)
+		return 0;
+	snprintf(text, sizeof(text), "api.socket %s: %s", conf->api.socket, err_text(err));
+	*why = text;
+	return err;
+}
+
+/* What may still refuse the start comes before the workers: they take mail from their first moment on.
+ * Signals are control's: no other thread is interrupted in its work by one. */
 static int start_threads(struct relay *r, struct relay_conf *conf, const char **why)
 {
 	sigset_t all, old;
@@ -221,6 +238,8 @@ static int start_threads(struct relay *r, struct relay_conf *conf, const char **
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = open_spool(r, conf, why);
+	if (err == 0)
+		err = open_api(r, conf, why);
 	if (err == 0)
 		err = start_workers(r, conf->workers, why);
 	if (err == 0)
@@ -234,7 +253,6 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 	struct relay *r = calloc(1, sizeof(*r));
 	struct relay_tls_set tls = {0};
 	const char *wrong;
-	int err;
 
 	*why = "out of memory";
 	if (!r) {
@@ -263,13 +281,6 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 	r->witness = keys_witness_new(r->loop, conf->keyd, conf->state);
 	if (!r->witness) {
 		*why = "out of memory";
-		goto fail;
-	}
-	r->api = api_server_new(r, &err);
-	if (!r->api) {
-		static char text[512];
-		snprintf(text, sizeof(text), "api.socket %s: %s", conf->api.socket, err_text(err));
-		*why = text;
 		goto fail;
 	}
 	return r;

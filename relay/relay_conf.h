@@ -160,6 +160,8 @@ struct relay_conf {
 struct relay_conf *relay_conf_load(const char *path, char err[CONF_ERR_MAX]);
 struct relay_conf *relay_conf_ref(struct relay_conf *c);
 void relay_conf_unref(struct relay_conf *c);
+/* The first key that differs and is looked at only at a start, as "map.key"; or NULL. */
+const char *relay_conf_needs_restart(const struct relay_conf *a, const struct relay_conf *b);
 /* The table, for `config check`, dump and manual. */
 const struct conf_key *relay_conf_table(void);
 

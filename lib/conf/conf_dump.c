@@ -4,6 +4,8 @@
 #include "conf/conf_schema.h"
 #include "conf/conf_value.h"
 
+#define DUMP_MAX (1u << 20) /* of one key */
+
 static void indent(struct buf *out, int depth)
 {
 	for (int i = 0; i < depth; i++)
@@ -96,6 +98,39 @@ int conf_dump(const struct conf_key *table, const void *s, struct buf *out)
 {
 	dump_table(table, s, out, 0, 0);
 	return buf_failed(out);
+}
+
+static const struct conf_key *find_key(const struct conf_key *table, struct span name)
+{
+	for (; table->name; table++)
+		if (span_equal(span_str(table->name), name))
+			return table;
+	return NULL;
+}
+
+int conf_same(const struct conf_key *table, const void *a, const void *b, const char *name)
+{
+	struct span path = span_str(name);
+	ptrdiff_t dot = span_find(path, '.');
+	const struct conf_key *k = find_key(table, dot < 0 ? path : span_sub(path, 0, (size_t)dot));
+	struct buf one, two;
+	int same;
+
+	if (!k)
+		return 0;
+	if (dot >= 0 && k->type == CONF_MAP)
+		return conf_same(k->sub, (const char *)a + k->offset, (const char *)b + k->offset,
+				 name + dot + 1);
+	if (is_unset(k, a) || is_unset(k, b))
+		return is_unset(k, a) == is_unset(k, b);
+	buf_init(&one, DUMP_MAX);
+	buf_init(&two, DUMP_MAX);
+	dump_key(k, a, &one, 0);
+	dump_key(k, b, &two, 0);
+	same = !buf_failed(&one) && !buf_failed(&two) && span_equal(buf_span(&one), buf_span(&two));
+	buf_clear(&one);
+	buf_clear(&two);
+	return same;
 }
 
 static void mdoc_table(const struct conf_key *table, const char *prefix, struct buf *out)

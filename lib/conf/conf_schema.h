@@ -82,6 +82,9 @@ char *conf_path_join(const char *base, const char *value);
 
 /* Effective configuration as YAML; secrets are shown as "(set)". */
 int conf_dump(const struct conf_key *table, const void *s, struct buf *out);
+/* 1 if the key has the same value in both structs; a key within a map is named "map.key". Secrets count as equal when
+ * both are set. 0: different, or no memory to find out. */
+int conf_same(const struct conf_key *table, const void *a, const void *b, const char *name);
 /* The table as mdoc list items (for man pages) : name, type, default, help. */
 int conf_dump_mdoc(const struct conf_key *table, struct buf *out);
 

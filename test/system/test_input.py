@@ -2,6 +2,7 @@
 """Bad input: configuration, SMTP, and a disk that fills."""
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -194,6 +195,33 @@ def test_bad_configuration_names_file_line_and_key_and_exits_78(sealpost, file, 
         assert re.search(rf"{re.escape(file)}:{number}: {re.escape(key)}: ", r.stderr), r.stderr
     r = sealpost.cli("config", "check")
     assert r.returncode == 78
+
+
+@pytest.mark.parametrize("key,change", [("listen", {"listen": '[{address: "127.0.0.1:1", mode: smarthost}]'}),
+                                        ("api.socket", {"api": "{socket: elsewhere.sock}"}), ("workers", {"workers": "7"}),
+                                        ("dns", {"dns": '{servers: ["127.0.0.1@1"]}'}),
+                                        ("limits.free_space", {"limits": "{free_space: 2M}"})])
+def test_reload_names_the_key_that_needs_a_restart(sealpost, key, change):
+    sealpost.configure(NO_ROUTE)
+    sealpost.start()
+    sealpost.configure(NO_ROUTE, **change, retry="{first: 7s}")
+    sealpost.relay.signal(signal.SIGHUP)
+    harness.wait_for("the reload", lambda: sealpost.relay.events("reloaded"))
+    assert [facts["key"] for _, _, _, facts in sealpost.relay.events("config-needs-restart")] == [key]
+    sealpost.relay.signal(signal.SIGHUP)  # nothing new since
+    harness.wait_for("the reload", lambda: len(sealpost.relay.events("reloaded")) == 2)
+    assert len(sealpost.relay.events("config-needs-restart")) == 1
+
+
+def test_a_relay_that_cannot_start_takes_no_mail_before_it_ends(sealpost):
+    sealpost.configure(NO_ROUTE, api="{socket: /proc/no/api.sock}")
+    sealpost.keyd.start()
+    sealpost.relay.start(wait=False)
+    answers = 0
+    while sealpost.relay.running():
+        answers += harness.connects(sealpost.smtp_port)
+    assert sealpost.relay.child.returncode == 75 and "api.socket" in sealpost.relay.tail()
+    assert answers == 0
 
 
 def test_config_check_is_content_with_what_init_wrote(sealpost):

@@ -214,6 +214,36 @@ static void a_secret_is_never_dumped(void **state)
 	buf_clear(&out);
 }
 
+static void a_change_of_one_key_is_seen_and_of_no_other(void **state)
+{
+	static const char text[] = "hostname: a\nlisten: [{address: x}]\nnets: [\"::1\"]\nout: {port: 26}\n";
+	static const struct {
+		const char *text, *key, *other;
+	} changes[] = {
+	    {"hostname: b\nlisten: [{address: x}]\nnets: [\"::1\"]\nout: {port: 26}\n", "hostname", "listen"},
+	    {"hostname: a\nlisten: [{address: y}]\nnets: [\"::1\"]\nout: {port: 26}\n", "listen", "nets"},
+	    {"hostname: a\nlisten: [{address: x}, y]\nnets: [\"::1\"]\nout: {port: 26}\n", "listen", "out"},
+	    {"hostname: a\nlisten: [{address: x}]\nout: {port: 26}\n", "nets", "listen"},
+	    {"hostname: a\nlisten: [{address: x}]\nnets: [\"::1\"]\nout: {port: 27}\n", "out.port", "out.ca"},
+	    {"hostname: a\nlisten: [{address: x}]\nnets: [\"::1\"]\nout: {port: 26, ca: /c}\n", "out.ca", "out.port"},
+	    {"hostname: a\nstate: /s\nlisten: [{address: x}]\nnets: [\"::1\"]\nout: {port: 26}\n", "state", "password"},
+	};
+	struct sample a, b;
+	char err[CONF_ERR_MAX];
+
+	(void)state;
+	assert_int_equal(parse(text, &a, err), 0);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
+		assert_int_equal(parse(changes[i].text, &b, err), 0);
+		assert_false(conf_same(keys, &a, &b, changes[i].key));
+		assert_true(conf_same(keys, &a, &b, changes[i].other));
+		assert_true(conf_same(keys, &b, &b, changes[i].key));
+		conf_free(keys, &b);
+	}
+	assert_false(conf_same(keys, &a, &a, "no-such-key"));
+	conf_free(keys, &a);
+}
+
 static int peek(const char *text, char *out)
 {
 	return conf_peek(span_str(text), "user", out, 8);
@@ -240,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_setting_can_be_read_out_of_anothers_file),
+	    cmocka_unit_test(a_change_of_one_key_is_seen_and_of_no_other),
 	    cmocka_unit_test(a_plain_scalar_may_stand_for_an_item),
 	    cmocka_unit_test(a_full_file_fills_the_struct),
 	    cmocka_unit_test(every_mistake_names_file_line_and_key),
