@@ -25,6 +25,18 @@ static void bounce_free(struct bounce *b)
 	free(b);
 }
 
+int out_bounce_due(const struct out_bounce_of *of)
+{
+	const struct spool_envelope *e = of->reader ? spool_reader_envelope(of->reader) : NULL;
+
+	if (!e || !e->sender[0])
+		return 0;
+	for (unsigned i = 0; i < of->count; i++)
+		if (out_dsn_tells(e, &of->results[i], of->delay))
+			return 1;
+	return 0;
+}
+
 static struct bounce *bounce_new(struct relay_worker *w, const struct spool_envelope *original)
 {
 	static char none[] = "", client[] = "delivery report";
@@ -39,6 +51,10 @@ static struct bounce *bounce_new(struct relay_worker *w, const struct spool_enve
 					      .created = clock_wall(),
 					      .client = client,
 					      .tls = none,
+					      .campaign = none,
+					      .credential = none,
+					      .envid = none,
+					      .flags = SPOOL_REPORT,
 					      .recipients = &b->recipient,
 					      .count = 1};
 	if (b->recipient.address && b->envelope.customer)
@@ -60,30 +76,71 @@ static void read_headers(struct spool_reader *r, struct buf *headers)
 	out_dsn_gathered(headers);
 }
 
+static int failed_any(const struct out_bounce_of *of)
+{
+	for (unsigned i = 0; i < of->count; i++)
+		if (of->results[i].outcome == SPOOL_BOUNCED ||
+		    of->results[i].outcome == SPOOL_EXPIRED)
+			return 1;
+	return 0;
+}
+
+/* RFC 3461 6.2: only a report of a failure returns the message. */
+static int wants_full(const struct relay_conf *conf, const struct out_bounce_of *of)
+{
+	const struct spool_envelope *e = spool_reader_envelope(of->reader);
+	int asked = e->flags & (SPOOL_RET_FULL | SPOOL_RET_HDRS);
+
+	return failed_any(of) && spool_reader_size(of->reader) <= OUT_BOUNCE_FULL &&
+	       (asked ? (e->flags & SPOOL_RET_FULL) != 0 : conf->bounce.full);
+}
+
+/* The original, to its end. Damaged, it is cut there: the report matters more. */
+static int copy_original(const struct out_bounce_of *of, struct buf *out)
+{
+	struct span stretch, all;
+
+	if (spool_reader_rewind(of->reader) == 0)
+		while (spool_reader_next(of->reader, &stretch) == 1)
+			if (buf_put_span(out, stretch) < 0)
+				break;
+	all = buf_span(out);
+	return all.n >= 2 && all.p[all.n - 2] == '\r' && all.p[all.n - 1] == '\n';
+}
+
 static int format(struct bounce *b, const struct out_bounce_of *of, struct buf *out)
 {
 	const struct relay_conf *conf = atomic_load(&b->worker->relay->conf);
+	const struct spool_envelope *e = spool_reader_envelope(of->reader);
 	char boundary[3 + HEX_SIZE(16)] = "=_";
 	struct buf headers;
 	uint8_t random[16];
 	struct out_dsn d;
-	int err;
+	int err, flags;
 
 	rand_bytes(random, sizeof(random));
 	hex_encode(boundary + 2, random, sizeof(random));
 	buf_init_wiped(&headers, OUT_DSN_HEADERS);
-	read_headers(of->reader, &headers);
 	d = (struct out_dsn){.hostname = conf->hostname,
 			     .id = b->id,
 			     .boundary = boundary,
 			     .now = b->envelope.created,
 			     .original = of->id,
-			     .envelope = spool_reader_envelope(of->reader),
+			     .envelope = e,
 			     .results = of->results,
 			     .count = of->count,
+			     .delay = of->delay,
+			     .until = e->created + conf->retry.expire,
 			     .remote = of->remote,
-			     .headers = buf_span(&headers)};
-	err = out_dsn_format(&d, out, &b->envelope.flags);
+			     .full = wants_full(conf, of)};
+	if (!d.full) {
+		read_headers(of->reader, &headers);
+		d.headers = buf_span(&headers);
+	}
+	err = out_dsn_format(&d, out, &flags);
+	if (err == 0 && d.full)
+		err = out_dsn_end(&d, copy_original(of, out), out);
+	b->envelope.flags |= flags;
 	buf_clear(&headers);
 	return err;
 }
@@ -117,7 +174,7 @@ int out_bounce_send(struct relay_worker *w, const struct out_bounce_of *of, out_
 		bounce_free(b);
 		return err;
 	}
-	buf_init_wiped(&text, OUT_DSN_MAX);
+	buf_init_wiped(&text, OUT_DSN_MAX + OUT_BOUNCE_FULL);
 	err = format(b, of, &text);
 	if (err == 0)
 		err = spool_writer_write(sw, buf_ptr(&text), buf_size(&text));

@@ -4,7 +4,9 @@
  *
  * Story:     the report belongs to the customer of the original, comes from the null sender, and
  *            goes through spool and queue as any message. A crash between its commit and the
- *            outcome of the original sends it twice, never not at all.
+ *            outcome of the original sends it twice, never not at all. The original is in it whole
+ *            if the sender asked for that (RET=FULL), or said nothing and bounce.full is set, and
+ *            something failed; unless it is over OUT_BOUNCE_FULL.
  * Errors:    of spool_writer_begin and of the commit: the recipients must stay queued then.
  * Ownership: everything given is used within the call, but for done.
  * Thread:    the worker's. */
@@ -12,6 +14,8 @@
 #define RELAY_OUT_OUT_BOUNCE_H
 
 #include "relay/out/out_dsn.h"
+
+#define OUT_BOUNCE_FULL (512u << 10) /* bytes of the original */
 
 /* result: 0 and the id of the report, or ERR_*. */
 typedef void (*out_bounce_fn)(void *arg, int result, uint64_t dsn);
@@ -22,7 +26,10 @@ struct out_bounce_of {
 	const struct queue_result *results;
 	unsigned count;
 	const char *remote; /* or NULL */
+	int delay;	    /* of a job QUEUE_DELAY: tells what is DEFERRED */
 };
+/* Whether there is a sender, and anything of this that he is to hear. */
+int out_bounce_due(const struct out_bounce_of *of);
 /* 0: done is called later, once. ERR_*: it is not. */
 int out_bounce_send(struct relay_worker *w, const struct out_bounce_of *of, out_bounce_fn done,
 		    void *arg);

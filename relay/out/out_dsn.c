@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/clock.h"
 #include "core/err.h"
@@ -86,9 +87,68 @@ static void put_folded(struct buf *out, const char *start, const char *text)
 	buf_put_str(out, "\r\n");
 }
 
-static int told(const struct queue_result *r)
+/* --- what is told, and how */
+
+/* By outcome: bit of NOTIFY that asks for it, whether it is told when nothing was said, Action, and the
+ * words for people. */
+static const struct told {
+	uint32_t notify;
+	int usual;
+	const char *action, *subject, *text;
+	const char *after; /* of text, behind the time until which is tried */
+} tellings[] = {
+    [SPOOL_BOUNCED] =
+	{SPOOL_NOTIFY_FAILURE, 1, "failed", "Your message could not be delivered",
+	 "Your message could not be delivered to the recipients below, and it will\r\n"
+	 "not be tried again for them. What the servers answered is shown with each;\r\n"},
+    [SPOOL_DEFERRED] =
+	{SPOOL_NOTIFY_DELAY, 1, "delayed", "Your message is late",
+	 "Your message could not be delivered yet to the recipients below. You need not\r\n"
+	 "do anything: it is tried again until ",
+	 "\r\nWhat the servers answered is shown with each;\r\n"},
+    [SPOOL_DELIVERED] =
+	{SPOOL_NOTIFY_SUCCESS, 0, "relayed", "Your message was handed on",
+	 "Your message was handed on for the recipients below, to servers that send no\r\n"
+	 "confirmations of their own: this is the last that you hear of it. What they\r\n"
+	 "answered is shown with each;\r\n"},
+};
+/* In the order in which the parts of the text stand. */
+static const uint8_t order[] = {SPOOL_BOUNCED, SPOOL_DEFERRED, SPOOL_DELIVERED};
+enum { ORDERS = sizeof(order) / sizeof(order[0]) };
+
+static unsigned kind_of(const struct queue_result *r)
 {
-	return r->outcome == SPOOL_BOUNCED || r->outcome == SPOOL_EXPIRED;
+	return r->outcome == SPOOL_EXPIRED ? SPOOL_BOUNCED : r->outcome;
+}
+
+int out_dsn_tells(const struct spool_envelope *e, const struct queue_result *r, int delay)
+{
+	unsigned kind = kind_of(r);
+	uint32_t notify;
+
+	if ((e->flags & SPOOL_REPORT) || r->recipient >= e->count ||
+	    kind >= sizeof(tellings) / sizeof(tellings[0]) || !tellings[kind].action ||
+	    (kind == SPOOL_DEFERRED && !delay) || (kind == SPOOL_DELIVERED && r->dsn_passed))
+		return 0;
+	notify = e->recipients[r->recipient].notify;
+	if (!notify)
+		return tellings[kind].usual;
+	return !(notify & SPOOL_NOTIFY_NEVER) && (notify & tellings[kind].notify);
+}
+
+/* Whether result i is told, as kind (0: as any). */
+static int told(const struct out_dsn *d, unsigned i, unsigned kind)
+{
+	return out_dsn_tells(d->envelope, &d->results[i], d->delay) &&
+	       (!kind || kind_of(&d->results[i]) == kind);
+}
+
+static int told_any(const struct out_dsn *d, unsigned kind)
+{
+	for (unsigned i = 0; i < d->count; i++)
+		if (told(d, i, kind))
+			return 1;
+	return 0;
 }
 
 static const char *address_of(const struct out_dsn *d, unsigned i)
@@ -114,7 +174,11 @@ static void put_head(const struct out_dsn *d, struct buf *out, int flags)
 	id_format(id, d->id);
 	buf_putf(out, "From: Mail delivery <MAILER-DAEMON@%s>\r\n", d->hostname);
 	put_sender(d->envelope->sender, out);
-	buf_put_str(out, "Subject: Your message could not be delivered\r\n");
+	for (unsigned i = 0; i < ORDERS; i++)
+		if (told_any(d, order[i])) {
+			buf_putf(out, "Subject: %s\r\n", tellings[order[i]].subject);
+			break;
+		}
 	buf_putf(out, "Date: %s\r\n", date);
 	buf_putf(out, "Message-ID: <%s@%s>\r\n", id, d->hostname);
 	buf_put_str(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
@@ -149,38 +213,90 @@ static void put_reason(const struct out_dsn *d, const struct queue_result *r, st
 	buf_put_str(out, "\r\n");
 }
 
-static void put_text(const struct out_dsn *d, struct buf *out)
+static void put_kind(const struct out_dsn *d, unsigned kind, struct buf *out)
 {
-	char address[ADDRESS_ROOM], id[ID_TEXT_SIZE];
+	char address[ADDRESS_ROOM], until[32];
 
-	put_part(d, out, "text/plain; charset=us-ascii");
-	buf_putf(out, "\r\nThis is the mail relay at %s.\r\n\r\n", d->hostname);
-	buf_put_str(out,
-		    "Your message could not be delivered to the recipients below, and it will\r\n"
-		    "not be tried again for them. What the servers answered is shown with each;\r\n"
-		    "the headers of your message are attached.\r\n\r\n");
+	if (!told_any(d, kind))
+		return;
+	clock_format_mail(until, d->until);
+	buf_put_str(out, tellings[kind].text);
+	if (tellings[kind].after)
+		buf_putf(out, "%s.%s", until, tellings[kind].after);
+	buf_putf(out, "%s attached.\r\n\r\n",
+		 d->full ? "your message is" : "the headers of your message are");
 	for (unsigned i = 0; i < d->count; i++) {
-		if (!told(&d->results[i]))
+		if (!told(d, i, kind))
 			continue;
 		buf_put_str(out, "<");
 		buf_put_str(out, encode_address(address, address_of(d, i)));
 		buf_put_str(out, ">\r\n");
 		put_reason(d, &d->results[i], out);
 	}
+}
+
+static void put_text(const struct out_dsn *d, struct buf *out)
+{
+	char id[ID_TEXT_SIZE];
+
+	put_part(d, out, "text/plain; charset=us-ascii");
+	buf_putf(out, "\r\nThis is the mail relay at %s.\r\n\r\n", d->hostname);
+	for (unsigned i = 0; i < ORDERS; i++)
+		put_kind(d, order[i], out);
 	id_format(id, d->original);
 	buf_putf(out, "For the administrator: message %s\r\n\r\n", id);
+}
+
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* What xtext (RFC 3461 4) stands for, as one line of printable ASCII; raw: as it is. */
+static const char *decode_xtext(char dst[ADDRESS_ROOM], const char *s, int raw)
+{
+	size_t n = 0;
+
+	while (*s && n + 1 < ADDRESS_ROOM) {
+		int high = *s == '+' && !raw ? hex_digit(s[1]) : -1;
+		int low = high >= 0 ? hex_digit(s[2]) : -1;
+		int c = low >= 0 ? high << 4 | low : (unsigned char)*s;
+		dst[n++] = (char)(c < ' ' || c >= 0x7f ? '?' : c);
+		s += low >= 0 ? 3 : 1;
+	}
+	dst[n] = '\0';
+	return dst;
+}
+
+/* The address as the sender gave it: "rfc822;user+2Btag@example.org". utf-8 has an encoding of its own,
+ * which is for here too. */
+static void put_original(const char *orcpt, struct buf *out)
+{
+	const char *semi = orcpt ? strchr(orcpt, ';') : NULL;
+	char type[ADDRESS_ROOM], address[ADDRESS_ROOM];
+
+	if (!semi || semi == orcpt || !semi[1])
+		return;
+	decode_xtext(type, orcpt, 1);
+	type[semi - orcpt] = '\0';
+	decode_xtext(address, semi + 1, !strcasecmp(type, "utf-8"));
+	if (strlen(type) + strlen(address) < ADDRESS_ROOM)
+		buf_putf(out, "Original-Recipient: %s; %s\r\n", type, address);
 }
 
 static void put_status(const struct out_dsn *d, unsigned i, struct buf *out)
 {
 	const struct queue_result *r = &d->results[i];
 	char address[ADDRESS_ROOM], status[OUT_VERDICT_STATUS], text[sizeof(r->reply) + 16];
+	char until[32];
 	const char *plain = address_of(d, i);
 
 	out_verdict_status(r, status);
-	buf_putf(out, "\r\nFinal-Recipient: %s; ", is_ascii(plain) ? "rfc822" : "utf-8");
+	buf_put_str(out, "\r\n");
+	put_original(d->envelope->recipients[r->recipient].orcpt, out);
+	buf_putf(out, "Final-Recipient: %s; ", is_ascii(plain) ? "rfc822" : "utf-8");
 	buf_put_str(out, encode_address(address, plain));
-	buf_putf(out, "\r\nAction: failed\r\nStatus: %s\r\n",
+	buf_putf(out, "\r\nAction: %s\r\nStatus: %s\r\n", tellings[kind_of(r)].action,
 		 r->outcome == SPOOL_EXPIRED ? "4.4.7" : status);
 	if (r->code) {
 		if (d->remote && r->outcome != SPOOL_EXPIRED)
@@ -191,43 +307,64 @@ static void put_status(const struct out_dsn *d, unsigned i, struct buf *out)
 		snprintf(text, sizeof(text), " %s", r->reply);
 		put_folded(out, "Diagnostic-Code: x-sealpost;", text);
 	}
+	if (r->outcome == SPOOL_DEFERRED) {
+		clock_format_mail(until, d->until);
+		buf_putf(out, "Will-Retry-Until: %s\r\n", until);
+	}
 }
 
 static void put_report(const struct out_dsn *d, struct buf *out)
 {
-	char date[32];
+	char date[32], envid[ADDRESS_ROOM];
 
 	put_part(d, out, "message/delivery-status");
+	buf_put_str(out, "\r\n");
+	if (d->envelope->envid && d->envelope->envid[0])
+		buf_putf(out, "Original-Envelope-Id: %s\r\n",
+			 decode_xtext(envid, d->envelope->envid, 0));
 	clock_format_mail(date, d->envelope->created);
-	buf_putf(out, "\r\nReporting-MTA: dns; %s\r\nArrival-Date: %s\r\n", d->hostname, date);
+	buf_putf(out, "Reporting-MTA: dns; %s\r\nArrival-Date: %s\r\n", d->hostname, date);
 	for (unsigned i = 0; i < d->count; i++)
-		if (told(&d->results[i]))
+		if (told(d, i, 0))
 			put_status(d, i, out);
 	buf_put_str(out, "\r\n");
 }
 
-static void put_headers(const struct out_dsn *d, struct buf *out)
+static void put_original_part(const struct out_dsn *d, struct buf *out, int high)
 {
-	int high = has_high(d->headers);
 	int global = high && (d->envelope->flags & SPOOL_UTF8);
 
-	put_part(d, out, global ? "message/global-headers" : "text/rfc822-headers");
+	if (d->full)
+		put_part(d, out, global ? "message/global" : "message/rfc822");
+	else
+		put_part(d, out, global ? "message/global-headers" : "text/rfc822-headers");
 	if (high)
 		buf_put_str(out, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_put_str(out, "\r\n");
-	buf_put_span(out, d->headers);
-	buf_putf(out, "\r\n--%s--\r\n", d->boundary);
+}
+
+int out_dsn_end(const struct out_dsn *d, int whole, struct buf *out)
+{
+	buf_putf(out, "%s\r\n--%s--\r\n", whole ? "" : "\r\n", d->boundary);
+	return buf_failed(out);
 }
 
 int out_dsn_format(const struct out_dsn *d, struct buf *out, int *flags)
 {
-	*flags = has_high(d->headers) ? SPOOL_8BIT : 0;
+	int high =
+	    d->full ? (d->envelope->flags & (SPOOL_8BIT | SPOOL_UTF8)) != 0 : has_high(d->headers);
+
+	*flags = high ? SPOOL_8BIT : 0;
 	if (!is_ascii(d->envelope->sender))
 		*flags |= SPOOL_8BIT | SPOOL_UTF8;
 	put_head(d, out, *flags);
 	put_text(d, out);
 	put_report(d, out);
-	put_headers(d, out);
+	put_original_part(d, out, high);
+	if (!d->full) {
+		buf_put_span(out, d->headers);
+		out_dsn_end(d, 1, out);
+	}
 	return buf_failed(out);
 }
 

@@ -99,7 +99,7 @@ static void unreadable(struct out_job *job, int err)
 {
 	struct queue_result v = {0};
 
-	if (job->j->kind == QUEUE_OPEN) {
+	if (job->j->kind == QUEUE_OPEN || job->j->kind == QUEUE_DELAY) {
 		job->j->err = err;
 		out_job_finish(job);
 		return;
@@ -268,6 +268,16 @@ static void start_expire(struct out_job *job)
 	with_reader(job, out_job_settle);
 }
 
+/* The queue leaves the last answers in the results, and takes them back as they are. */
+static void start_delay(struct out_job *job)
+{
+	for (unsigned i = 0; i < job->j->count; i++) {
+		job->j->results[i].recipient = job->j->recipients[i];
+		job->j->results[i].outcome = SPOOL_DEFERRED;
+	}
+	with_reader(job, out_job_settle);
+}
+
 static void copy_envelope(struct out_job *job)
 {
 	struct spool_envelope *copy = calloc(1, sizeof(*copy));
@@ -294,7 +304,8 @@ static void start_open(struct out_job *job)
 }
 
 static void (*const starts[])(struct out_job *job) = {
-    [QUEUE_DELIVER] = start_deliver, [QUEUE_EXPIRE] = start_expire, [QUEUE_OPEN] = start_open,
+    [QUEUE_DELIVER] = start_deliver, [QUEUE_EXPIRE] = start_expire,
+    [QUEUE_DELAY] = start_delay, [QUEUE_OPEN] = start_open,
     [QUEUE_RESOLVE] = out_job_start_resolve};
 
 /* --- life */

@@ -13,7 +13,8 @@
 
 static void next_turn(struct out_job *job)
 {
-	out_job_report(job);
+	if (job->j->kind != QUEUE_DELAY) /* which was no attempt */
+		out_job_report(job);
 	out_job_release_conn(job);
 	job->base += job->n;
 	job->dsn = 0;
@@ -76,11 +77,12 @@ void out_job_write_outcome(void *arg)
 		written(job, err);
 }
 
-/* Without its report no failure is final. */
+/* Without its report no failure is final. A delivery is: its report is lost. */
 static void unreported(struct out_job *job, int err)
 {
 	struct queue_result v = {0};
 
+	job->j->err = err;
 	out_job_log(job, LOG_LEVEL_WARN, "dsn-failed", err_text(err));
 	out_verdict_local(&v, err);
 	for (unsigned i = 0; i < job->n; i++)
@@ -104,15 +106,6 @@ static void reported(void *arg, int result, uint64_t dsn)
 	out_job_write_outcome(job);
 }
 
-static int failed_for_good(const struct out_job *job)
-{
-	for (unsigned i = 0; i < job->n; i++)
-		if (out_job_turn(job)[i].outcome == SPOOL_BOUNCED ||
-		    out_job_turn(job)[i].outcome == SPOOL_EXPIRED)
-			return 1;
-	return 0;
-}
-
 void out_job_settle(struct out_job *job)
 {
 	struct out_bounce_of of;
@@ -122,17 +115,17 @@ void out_job_settle(struct out_job *job)
 	if (job->n > OUT_SESSION_RECIPIENTS)
 		job->n = OUT_SESSION_RECIPIENTS;
 	job->writes = 0;
-	if (!failed_for_good(job) || !job->reader ||
-	    !spool_reader_envelope(job->reader)->sender[0]) {
-		out_job_write_outcome(job);
-		return;
-	}
-	job->moved = 1;
 	of = (struct out_bounce_of){.id = job->j->id,
 				    .reader = job->reader,
 				    .results = out_job_turn(job),
 				    .count = job->n,
-				    .remote = job->reached ? job->peer.host : NULL};
+				    .remote = job->reached ? job->peer.host : NULL,
+				    .delay = job->j->kind == QUEUE_DELAY};
+	if (!out_bounce_due(&of)) {
+		out_job_write_outcome(job);
+		return;
+	}
+	job->moved = 1;
 	err = out_bounce_send(job->jobs->worker, &of, reported, job);
 	if (err < 0) {
 		unreported(job, err);

@@ -62,8 +62,9 @@ static void check_report(const struct buf *b, size_t headers)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char sender[321], recipient[321];
-	struct spool_recipient to = {.address = recipient};
-	struct spool_envelope e = {.sender = sender, .recipients = &to, .count = 1};
+	char orcpt[510], envid[110];
+	struct spool_recipient to = {.address = recipient, .orcpt = orcpt};
+	struct spool_envelope e = {.sender = sender, .recipients = &to, .count = 1, .envid = envid};
 	struct queue_result result = {.recipient = 0};
 	struct span in = span_of(data + 1, size ? size - 1 : 0), part;
 	struct smtp_reply_in reply;
@@ -82,6 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	part = take(&in);
 	span_copy_str(sender, sizeof(sender), span_sub(part, 0, 320));
 	span_copy_str(recipient, sizeof(recipient), span_sub(part, 0, 320));
+	span_copy_str(orcpt, sizeof(orcpt), span_sub(part, 0, 509));
+	span_copy_str(envid, sizeof(envid), span_sub(part, 0, 100));
 	gather(&a, in, in.n + 1);
 	gather(&b, in, 1 + data[0] % 40);
 	must(span_equal(buf_span(&a), buf_span(&b)));

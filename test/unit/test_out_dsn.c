@@ -461,9 +461,176 @@ static void the_log_says_why_a_delivery_went_in_clear(void **state)
 	assert_int_equal(atomic_load(&relay.count.clear_out), 1);
 }
 
+/* --- what the sender asked to hear (RFC 3461) */
+
+static void notify_decides_what_the_sender_hears(void **state)
+{
+	enum {
+		N = SPOOL_NOTIFY_NEVER,
+		S = SPOOL_NOTIFY_SUCCESS,
+		F = SPOOL_NOTIFY_FAILURE,
+		D = SPOOL_NOTIFY_DELAY
+	};
+	static const struct {
+		uint32_t notify;
+		int bounced, expired, delayed, delivered;
+	} cases[] = {{0, 1, 1, 1, 0}, {N, 0, 0, 0, 0},	   {S, 0, 0, 0, 1},	   {F, 1, 1, 0, 0},
+		     {D, 0, 0, 1, 0}, {S | F, 1, 1, 0, 1}, {S | F | D, 1, 1, 1, 1}};
+	struct queue_result r = {.recipient = 0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		recipients[0].notify = cases[i].notify;
+		r.outcome = SPOOL_BOUNCED;
+		assert_int_equal(!!out_dsn_tells(&envelope, &r, 0), cases[i].bounced);
+		r.outcome = SPOOL_EXPIRED;
+		assert_int_equal(!!out_dsn_tells(&envelope, &r, 0), cases[i].expired);
+		r.outcome = SPOOL_DEFERRED;
+		assert_int_equal(!!out_dsn_tells(&envelope, &r, 0), 0);
+		assert_int_equal(!!out_dsn_tells(&envelope, &r, 1), cases[i].delayed);
+		r.outcome = SPOOL_DELIVERED;
+		assert_int_equal(!!out_dsn_tells(&envelope, &r, 0), cases[i].delivered);
+		r.dsn_passed = 1; /* the next hop will say it */
+		assert_int_equal(!!out_dsn_tells(&envelope, &r, 0), 0);
+		r.dsn_passed = 0;
+	}
+	recipients[0].notify = 0;
+}
+
+static void nobody_is_told_of_a_report(void **state)
+{
+	struct queue_result r = {.recipient = 0, .outcome = SPOOL_BOUNCED};
+
+	(void)state;
+	envelope.flags = SPOOL_REPORT;
+	assert_false(out_dsn_tells(&envelope, &r, 0));
+	envelope.flags = 0;
+	r.recipient = 3; /* there is no such one */
+	assert_false(out_dsn_tells(&envelope, &r, 0));
+}
+
+static void a_delay_says_until_when_is_tried(void **state)
+{
+	static const struct queue_result results[] = {
+	    {.recipient = 1, .outcome = SPOOL_DEFERRED, .code = 451, .reply = "4.7.1 greylisted"}};
+	struct out_dsn d = dsn_of(results, 1);
+	struct buf b;
+	int flags;
+	const char *is;
+
+	(void)state;
+	d.delay = 1;
+	d.remote = NULL;
+	d.until = INT64_C(1790432000) * 1000000;
+	is = format(&d, &b, &flags);
+	assert_non_null(strstr(is, "Subject: Your message is late\r\n"));
+	assert_non_null(strstr(is, "it is tried again until Sat, 26 Sep 2026 14:13:20 +0000.\r\n"));
+	assert_non_null(strstr(is, "Action: delayed\r\nStatus: 4.7.1\r\n"));
+	assert_non_null(strstr(is, "Will-Retry-Until: Sat, 26 Sep 2026 14:13:20 +0000\r\n"));
+	assert_null(strstr(is, "not be tried again"));
+	assert_strict(is, strlen(is));
+	buf_clear(&b);
+}
+
+static void a_success_is_told_as_relayed_beside_a_failure(void **state)
+{
+	static const struct queue_result results[] = {
+	    {.recipient = 0, .outcome = SPOOL_DELIVERED, .code = 250, .reply = "2.1.5 fine"},
+	    {.recipient = 1, .outcome = SPOOL_BOUNCED, .code = 550, .reply = "5.1.1 gone"}};
+	struct out_dsn d = dsn_of(results, 2);
+	struct buf b;
+	int flags;
+	const char *is;
+
+	(void)state;
+	recipients[0].notify = SPOOL_NOTIFY_SUCCESS;
+	is = format(&d, &b, &flags);
+	assert_non_null(strstr(is, "Subject: Your message could not be delivered\r\n"));
+	assert_non_null(strstr(is, "handed on for the recipients below"));
+	assert_non_null(strstr(is, "Final-Recipient: rfc822; bob@there.test\r\nAction: relayed\r\n"
+				   "Status: 2.1.5\r\n"));
+	assert_non_null(
+	    strstr(is, "Final-Recipient: rfc822; carol@there.test\r\nAction: failed\r\n"));
+	assert_strict(is, strlen(is));
+	buf_clear(&b);
+	d.count = 1;
+	is = format(&d, &b, &flags);
+	assert_non_null(strstr(is, "Subject: Your message was handed on\r\n"));
+	buf_clear(&b);
+	recipients[0].notify = 0;
+}
+
+static void envid_and_orcpt_come_back_as_they_were_meant(void **state)
+{
+	static const struct queue_result results[] = {
+	    {.recipient = 0, .outcome = SPOOL_BOUNCED, .code = 550, .reply = "5.1.1 gone"},
+	    {.recipient = 1, .outcome = SPOOL_BOUNCED, .code = 550, .reply = "5.1.1 gone"},
+	    {.recipient = 2, .outcome = SPOOL_BOUNCED, .code = 550, .reply = "5.1.1 gone"}};
+	static char envid[] = "QQ+2B31+0D+0Ax", plus[] = "rfc822;Bob+2Bnews@there.test",
+		    global[] = "utf-8;j\\x{F6}rg+3D@there.test", evil[] = "rfc822;x+0D+0ATo:+20y";
+	struct out_dsn d = dsn_of(results, 3);
+	struct buf b;
+	int flags;
+	const char *is;
+
+	(void)state;
+	envelope.envid = envid;
+	recipients[0].orcpt = plus;
+	recipients[1].orcpt = evil;
+	recipients[2].orcpt = global;
+	is = format(&d, &b, &flags);
+	assert_non_null(strstr(is, "\r\nOriginal-Envelope-Id: QQ+31??x\r\n"));
+	assert_non_null(strstr(is, "\r\nOriginal-Recipient: rfc822; Bob+news@there.test\r\n"
+				   "Final-Recipient: rfc822; bob@there.test\r\n"));
+	assert_non_null(strstr(is, "\r\nOriginal-Recipient: rfc822; x??To: y\r\n"));
+	assert_non_null(strstr(is, "\r\nOriginal-Recipient: utf-8; j\\x{F6}rg+3D@there.test\r\n"));
+	assert_strict(is, strlen(is));
+	buf_clear(&b);
+	envelope.envid = NULL;
+	for (int i = 0; i < 3; i++)
+		recipients[i].orcpt = NULL;
+}
+
+static void a_full_report_is_open_for_the_original(void **state)
+{
+	static const struct queue_result results[] = {
+	    {.recipient = 0, .outcome = SPOOL_BOUNCED, .code = 550, .reply = "5.1.1 gone"}};
+	struct out_dsn d = dsn_of(results, 1);
+	struct buf b;
+	int flags;
+
+	(void)state;
+	d.full = 1;
+	buf_init(&b, OUT_DSN_MAX);
+	assert_int_equal(out_dsn_format(&d, &b, &flags), 0);
+	buf_put_str(&b, "From: a\r\n\r\nbody");
+	assert_int_equal(out_dsn_end(&d, 0, &b), 0);
+	buf_put(&b, "", 1);
+	assert_non_null(strstr((const char *)buf_ptr(&b),
+			       "--=_b\r\nContent-Type: message/rfc822\r\n\r\nFrom: a\r\n\r\nbody"
+			       "\r\n\r\n--=_b--\r\n"));
+	assert_non_null(strstr((const char *)buf_ptr(&b), "your message is attached.\r\n"));
+	buf_clear(&b);
+	envelope.flags = SPOOL_8BIT;
+	buf_init(&b, OUT_DSN_MAX);
+	assert_int_equal(out_dsn_format(&d, &b, &flags), 0);
+	buf_put(&b, "", 1);
+	assert_int_equal(flags, SPOOL_8BIT);
+	assert_non_null(strstr((const char *)buf_ptr(&b),
+			       "message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"));
+	buf_clear(&b);
+	envelope.flags = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(notify_decides_what_the_sender_hears),
+	    cmocka_unit_test(nobody_is_told_of_a_report),
+	    cmocka_unit_test(a_delay_says_until_when_is_tried),
+	    cmocka_unit_test(a_success_is_told_as_relayed_beside_a_failure),
+	    cmocka_unit_test(envid_and_orcpt_come_back_as_they_were_meant),
+	    cmocka_unit_test(a_full_report_is_open_for_the_original),
 	    cmocka_unit_test(a_report_has_its_three_parts_to_the_byte),
 	    cmocka_unit_test(our_own_decisions_are_not_put_into_a_servers_mouth),
 	    cmocka_unit_test(expired_mail_is_reported_as_4_4_7_with_its_last_answer),
