@@ -28,7 +28,7 @@ static unsigned known_states(const struct spool_entry *e)
 
 uint32_t spool_check_size(const struct spool_entry *e)
 {
-	return ENTRY + e->segment_count * 4u + known_states(e) * SPOOL_STATE_SIZE;
+	return ENTRY + e->hold_count * 4u + known_states(e) * SPOOL_STATE_SIZE;
 }
 
 uint32_t spool_check_put(uint8_t *p, const struct spool_entry *e)
@@ -41,10 +41,10 @@ uint32_t spool_check_put(uint8_t *p, const struct spool_entry *e)
 	spool_record_put_place(p + 16, &e->at);
 	num_put_u16(p + 28, e->recipients);
 	num_put_u16(p + 30, e->parts);
-	num_put_u16(p + 32, e->segment_count);
+	num_put_u16(p + 32, e->hold_count);
 	num_put_u16(p + 34, (uint16_t)known_states(e));
-	for (unsigned i = 0; i < e->segment_count; i++, q += 4)
-		num_put_u32(q, e->segments[i]);
+	for (unsigned i = 0; i < e->hold_count; i++, q += 4)
+		num_put_u32(q, e->holds[i].segment);
 	for (unsigned i = 0; i < e->recipients; i++)
 		if (states[i].outcome) {
 			spool_record_put_state(q, &states[i]);
@@ -61,7 +61,7 @@ static int get_lists(struct spool_live *l, struct spool_entry *e, const uint8_t 
 	for (unsigned i = 0; i < segments; i++, p += 4)
 		if (!num_get_u32(p))
 			return ERR_FORMAT;
-		else if (spool_live_segment(l, e, num_get_u32(p)) < 0)
+		else if (spool_live_hold(l, e, num_get_u32(p), 0) < 0)
 			return ERR_NOMEM;
 	for (unsigned i = 0; i < states; i++, p += SPOOL_STATE_SIZE) {
 		if (spool_record_get_state(p, &st) < 0 || st.recipient >= e->recipients)
@@ -100,7 +100,7 @@ int spool_check_get(struct spool_live *l, struct span meta, size_t *at, struct s
 	if (!e || spool_live_expect(l, e, (uint16_t)recipients) < 0)
 		return ERR_NOMEM;
 	spool_live_commit(l, e, place, (int64_t)num_get_u64(p + 8));
-	e->parts = num_get_u16(p + 30);
+	e->parts = num_get_u16(p + 30) & 0x7fff;
 	err = get_lists(l, e, p + ENTRY, segments, states);
 	if (err) {
 		spool_live_remove(l, e);
@@ -126,7 +126,7 @@ static int idle(const struct spool_log *s, size_t i)
 static int due(const struct spool_log *s)
 {
 	uint64_t gain = 0, size = s->options.segment_size, grown = s->check.since;
-	int full = atomic_load(&s->trouble) == ERR_NOSPACE;
+	int one = s->compact.emptied || atomic_load(&s->trouble) == ERR_NOSPACE;
 
 	if (s->current->bad)
 		return 0;
@@ -135,7 +135,7 @@ static int due(const struct spool_log *s)
 	for (size_t i = 0; i < s->set.count; i++)
 		if (idle(s, i) && s->set.all[i]->mark.number >= s->check.done.segment)
 			gain += s->set.all[i]->size;
-	return gain >= (full ? 1 : 2) * size && gain >= GAIN * cost(s);
+	return gain >= (one ? 1 : 2) * size && gain >= GAIN * cost(s);
 }
 
 static void begin(struct spool_log *s)
@@ -205,7 +205,7 @@ static void write_end(struct spool_log *s)
 		spool_write_sync(s);
 	if (!s->check.active) /* a failure on the way ended it */
 		return;
-	s->check.active = s->check.wanted = 0;
+	s->check.active = s->check.wanted = s->compact.emptied = 0;
 	s->check.done = s->check.start;
 	s->check.done_records = s->check.records;
 	s->freed = 1;

@@ -10,7 +10,8 @@
  * Rule:      a segment may be recycled if no living message and no open transaction has bytes in it, a
  *            complete checkpoint began in a later segment, and it is neither the current one nor the one
  *            before (for trace). Nothing else is needed of it: outcomes are in the checkpoint.
- * When:      as soon as that frees two segments and eight times what it writes; when the log has grown by
+ * When:      as soon as that frees two segments (one, if it was emptied by compaction or the disk is full) and
+ *            eight times what it writes; when the log has grown by
  *            four segments and eight times that since the last (start-up reads from there); after a
  *            segment went bad; at close.
  * Thread:    the spool thread; the codec is pure. */

@@ -7,8 +7,6 @@
 #include "core/err.h"
 #include "relay/spool/spool_log_own.h"
 
-#define RESERVE(size) ((size) / 64) /* of each segment, for STATE and the spool's own records */
-
 /* --- answers */
 
 void spool_commit_reply(struct spool_log *s)
@@ -41,23 +39,34 @@ static void answer(struct spool_log *s, struct spool_job *j, int result)
 
 /* --- what lives */
 
-static void unpin(struct spool_log *s, uint32_t number)
+static void unpin(struct spool_log *s, uint32_t number, uint32_t bytes)
 {
-	struct spool_segment *g = spool_segment_set_find(&s->set, number);
-
-	if (g && --g->pins == 0)
+	if (spool_segment_set_unpin(&s->set, number, bytes))
 		s->freed = 1;
+	s->compact.stale = 1;
 }
 
 /* The entry goes, finished or given up. */
 static void forget(struct spool_log *s, struct spool_entry *e)
 {
-	for (unsigned i = 0; i < e->segment_count; i++)
-		unpin(s, e->segments[i]);
+	for (unsigned i = 0; i < e->hold_count; i++)
+		unpin(s, e->holds[i].segment, e->holds[i].bytes);
 	if (e->at.segment)
-		unpin(s, e->at.segment);
+		unpin(s, e->at.segment, e->at.length);
+	pthread_mutex_lock(&s->where);
 	spool_live_remove(&s->live, e);
+	pthread_mutex_unlock(&s->where);
 	atomic_store_explicit(&s->number.live, s->live.committed, memory_order_relaxed);
+}
+
+static struct spool_entry *add(struct spool_log *s, uint64_t id)
+{
+	struct spool_entry *e;
+
+	pthread_mutex_lock(&s->where);
+	e = spool_live_add(&s->live, id);
+	pthread_mutex_unlock(&s->where);
+	return e;
 }
 
 static void give_up(struct spool_log *s, uint64_t id)
@@ -72,8 +81,10 @@ static void confirm(struct spool_log *s, struct spool_job *j)
 {
 	struct spool_entry *e = spool_live_find(&s->live, j->id);
 
+	pthread_mutex_lock(&s->where);
 	spool_live_commit(&s->live, e, j->place, j->created);
-	spool_segment_set_find(&s->set, j->place.segment)->pins++;
+	pthread_mutex_unlock(&s->where);
+	spool_segment_set_pin(&s->set, j->place.segment, j->place.length);
 	atomic_store_explicit(&s->number.live, s->live.committed, memory_order_relaxed);
 	answer(s, j, 0);
 }
@@ -205,18 +216,19 @@ static int take_part(struct spool_log *s, struct spool_job *j)
 		return ERR_BADSTATE; /* after its COMMIT */
 	if (atomic_load_explicit(&s->trouble, memory_order_relaxed))
 		return atomic_load(&s->trouble);
-	head = spool_write_room(s, 0, r.data, RESERVE(s->current->size), &err);
+	head = spool_write_room(s, 0, r.data, SPOOL_RESERVE(s->current->size), &err);
 	if (!head)
 		return err;
 	e = spool_live_find(&s->live, j->id); /* making room may have ended other transactions */
 	if (!e)
-		e = spool_live_add(&s->live, j->id);
+		e = add(s, j->id);
 	if (!e || e->parts == SPOOL_PARTS_MAX)
 		return e ? ERR_LIMIT : ERR_NOMEM;
-	err = spool_live_segment(&s->live, e, s->current->mark.number);
+	err = spool_live_hold(&s->live, e, s->current->mark.number, spool_record_size(&r));
 	if (err < 0)
 		return err;
 	s->current->pins += (uint32_t)err;
+	s->current->live += spool_record_size(&r);
 	return seal_job(s, j, head, &r);
 }
 
@@ -240,14 +252,14 @@ static int write_commit(struct spool_log *s, struct spool_job *j, struct spool_r
 
 	if (atomic_load_explicit(&s->trouble, memory_order_relaxed))
 		return atomic_load(&s->trouble);
-	head = spool_write_room(s, r->meta, r->data, RESERVE(s->current->size), &err);
+	head = spool_write_room(s, r->meta, r->data, SPOOL_RESERVE(s->current->size), &err);
 	if (!head)
 		return err;
 	if (!parts_there(s, j))
 		return ERR_IO;
 	e = spool_live_find(&s->live, j->id);
 	if (!e)
-		e = spool_live_add(&s->live, j->id);
+		e = add(s, j->id);
 	if (!e || spool_live_expect(&s->live, e, j->recipients) < 0)
 		return ERR_NOMEM;
 	for (unsigned i = 0; i < j->part_count; i++)

@@ -7,6 +7,7 @@
 
 #define CHUNK	    1024u /* entries: 64 KiB */
 #define BUCKETS_MIN 64u
+#define HOLDS_MAX   0x7fffu
 
 _Static_assert(sizeof(struct spool_entry) == 64, "one entry is one cache line");
 
@@ -44,12 +45,12 @@ static struct spool_entry *entry(const struct spool_live *l, uint32_t slot)
 
 static uint64_t listed(const struct spool_entry *e)
 {
-	return e->segment_count + (e->recipients > 1 ? e->recipients : 0u);
+	return e->hold_count + (e->recipients > 1 ? e->recipients : 0u);
 }
 
 static void drop_memory(struct spool_entry *e)
 {
-	free(e->segments);
+	free(e->holds);
 	if (e->recipients > 1)
 		free(e->many);
 }
@@ -211,26 +212,48 @@ int spool_live_expect(struct spool_live *l, struct spool_entry *e, uint16_t reci
 	return 0;
 }
 
-int spool_live_segment(struct spool_live *l, struct spool_entry *e, uint32_t segment)
+int spool_live_hold_in(struct spool_hold **holds, unsigned *count, uint32_t segment, uint32_t bytes)
 {
-	uint32_t *more;
+	struct spool_hold *more;
 
-	for (unsigned i = e->segment_count; i-- > 0;)
-		if (e->segments[i] == segment)
+	for (unsigned i = *count; i-- > 0;)
+		if ((*holds)[i].segment == segment) {
+			(*holds)[i].bytes += bytes;
 			return 0;
-	if (e->segment_count == UINT16_MAX)
+		}
+	if (*count == HOLDS_MAX)
 		return ERR_NOMEM;
 	/* as a power of two */
-	if ((e->segment_count & (e->segment_count - 1)) == 0) {
-		more = realloc(e->segments,
-			       (e->segment_count ? 2u * e->segment_count : 1u) * sizeof(*more));
+	if ((*count & (*count - 1)) == 0) {
+		more = realloc(*holds, (*count ? 2u * *count : 1u) * sizeof(*more));
 		if (!more)
 			return ERR_NOMEM;
-		e->segments = more;
+		*holds = more;
 	}
-	e->segments[e->segment_count++] = segment;
-	l->listed++;
+	(*holds)[(*count)++] = (struct spool_hold){segment, bytes};
 	return 1;
+}
+
+int spool_live_hold(struct spool_live *l, struct spool_entry *e, uint32_t segment, uint32_t bytes)
+{
+	unsigned count = e->hold_count;
+	int rc = spool_live_hold_in(&e->holds, &count, segment, bytes);
+
+	e->hold_count = (uint16_t)(count & HOLDS_MAX);
+	l->listed += rc == 1;
+	return rc;
+}
+
+void spool_live_move(struct spool_live *l, struct spool_entry *e, struct spool_place at,
+		     struct spool_hold *holds, unsigned hold_count)
+{
+	l->listed -= listed(e);
+	free(e->holds);
+	e->holds = holds;
+	e->hold_count = (uint16_t)(hold_count & HOLDS_MAX);
+	l->listed += listed(e);
+	e->at = at;
+	e->copied = 1;
 }
 
 void spool_live_commit(struct spool_live *l, struct spool_entry *e, struct spool_place at,

@@ -5,13 +5,18 @@
  *            the COMMIT (at is then still empty: an open transaction), lives when at says where its
  *            COMMIT lies, and goes when the last recipient is final. Checkpoints are written from it.
  * Memory:    64 bytes per message and 4 to 8 for finding it; 16 per recipient of messages with more
- *            than one; 4 per segment that holds PARTs. Entries never move.
+ *            than one; 8 per segment that holds PARTs. Entries never move.
  * Errors:    ERR_NOMEM only where said; what can fail comes before what cannot.
- * Thread:    one at a time. */
+ * Thread:    one at a time. Where a lock is held around add, remove, commit and move, others may call find
+ *            with it, and read id and at of what that gives. */
 #ifndef RELAY_SPOOL_SPOOL_LIVE_H
 #define RELAY_SPOOL_SPOOL_LIVE_H
 
 #include "relay/spool/spool_log.h"
+
+struct spool_hold { /* PARTs of a message in one segment */
+	uint32_t segment, bytes;
+};
 
 struct spool_entry {
 	uint64_t id; /* 0: a free slot */
@@ -19,9 +24,11 @@ struct spool_entry {
 	struct spool_place at; /* COMMIT; segment 0: open transaction */
 	uint32_t next;	       /* slot + 1 in the same bucket, or among the free ones */
 	uint16_t recipients, remaining;
-	uint16_t parts;
-	uint16_t segment_count;
-	uint32_t *segments; /* that hold PARTs, each once */
+	uint16_t parts : 15;
+	uint16_t quarantined : 1;
+	uint16_t hold_count : 15;
+	uint16_t copied : 1;	  /* at is a COPY's */
+	struct spool_hold *holds; /* segments that hold PARTs, each once */
 	union {
 		struct spool_state one;	  /* recipients == 1 */
 		struct spool_state *many; /* else; outcome 0: nothing known */
@@ -54,8 +61,14 @@ uint32_t spool_live_index(const struct spool_live *l, const struct spool_entry *
 
 /* Sets how many recipients there are, all unknown. ERR_NOMEM. */
 int spool_live_expect(struct spool_live *l, struct spool_entry *e, uint16_t recipients);
-/* Notes that a segment holds PARTs: 1 if it is new, 0 if known. ERR_NOMEM. */
-int spool_live_segment(struct spool_live *l, struct spool_entry *e, uint32_t segment);
+/* Notes that a segment holds so many bytes of PARTs: 1 if it is new, 0 if known. ERR_NOMEM. */
+int spool_live_hold(struct spool_live *l, struct spool_entry *e, uint32_t segment, uint32_t bytes);
+/* The same for a list that no entry has yet. */
+int spool_live_hold_in(struct spool_hold **holds, unsigned *count, uint32_t segment,
+		       uint32_t bytes);
+/* The message lies elsewhere now: its COPY at, its PARTs as in holds, which are taken over. */
+void spool_live_move(struct spool_live *l, struct spool_entry *e, struct spool_place at,
+		     struct spool_hold *holds, unsigned hold_count);
 /* Says where the COMMIT lies: the message lives. */
 void spool_live_commit(struct spool_live *l, struct spool_entry *e, struct spool_place at,
 		       int64_t created);

@@ -12,8 +12,8 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "relay/spool/spool_check.h"
+#include "relay/spool/spool_compact.h"
 #include "relay/spool/spool_recover.h"
-#include "relay/spool/spool_scan.h"
 
 #define ASK_AT(size) ((size) / 8) /* so much of a segment used: have the next one made */
 
@@ -22,6 +22,7 @@ const struct spool_options spool_options_default = {
     .segment_size = SPOOL_SEGMENT_SIZE,
     .lazy = CLOCK_SEC,
     .look = CLOCK_SEC,
+    .pace = 4,
 };
 
 /* --- the thread */
@@ -29,7 +30,7 @@ const struct spool_options spool_options_default = {
 /* How long the thread may sleep; <0: until somebody posts. */
 static int64_t patience(const struct spool_log *s)
 {
-	int64_t left = -1;
+	int64_t left = -1, due;
 
 	if (s->dirty) {
 		left = s->dirty_since + s->options.lazy - clock_mono();
@@ -37,6 +38,12 @@ static int64_t patience(const struct spool_log *s)
 	}
 	if ((atomic_load(&s->trouble) || s->current->bad) && (left < 0 || left > s->options.look))
 		left = s->options.look;
+	due = spool_compact_due(s);
+	if (due >= 0) {
+		due -= clock_mono();
+		due = due < 0 ? 0 : due;
+		left = left < 0 || due < left ? due : left;
+	}
 	return left;
 }
 
@@ -76,6 +83,7 @@ static int one_round(struct spool_log *s, struct evt_msg *batch)
 		spool_commit_reply(s);
 	}
 	ask_ahead(s);
+	spool_compact_step(s);
 	more = spool_check_step(s);
 	spool_commit_reply(s);
 	return more;
@@ -92,6 +100,7 @@ static void *run(void *arg)
 			log_flush();
 		more = one_round(s, evt_inbox_wait(s->inbox, left));
 	}
+	spool_compact_stop(s);
 	spool_write_sync(s);
 	if (!s->options.no_final_check)
 		spool_check_all(s);
@@ -137,8 +146,12 @@ static struct spool_log *new_log(const struct spool_options *options, uint64_t f
 		goto fail;
 	if (spool_segment_set_init(&s->set) < 0)
 		goto fail_live;
+	if (pthread_mutex_init(&s->where, NULL))
+		goto fail_set;
 	if (spool_prepare_init(&s->prepare, s->io, -1, options->segment_size) == 0)
 		return s;
+	pthread_mutex_destroy(&s->where);
+fail_set:
 	spool_segment_set_clear(&s->set);
 fail_live:
 	spool_live_clear(&s->live);
@@ -152,8 +165,10 @@ fail:
 static void free_log(struct spool_log *s)
 {
 	spool_prepare_clear(&s->prepare);
+	spool_compact_stop(s);
 	spool_segment_set_clear(&s->set);
 	spool_live_clear(&s->live);
+	pthread_mutex_destroy(&s->where);
 	evt_inbox_free(s->inbox);
 	free(s->group.arena);
 	if (s->lock >= 0)
@@ -224,6 +239,7 @@ static int start(struct spool_log *s, const char *dir,
 	count_segments(s);
 	atomic_store(&s->number.damaged, report->damaged_records);
 	spool_write_look(s);
+	s->freed = s->compact.stale = 1;
 	if (found)
 		err = spool_recover_tell(s, found, arg);
 	if (err)
@@ -285,193 +301,6 @@ void spool_log_post(struct spool_log *s, struct spool_job *j)
 int spool_log_ready(const struct spool_log *s)
 {
 	return atomic_load_explicit(&s->trouble, memory_order_relaxed);
-}
-
-static int parse(struct spool_record *r, const struct spool_segment *g, struct spool_place at,
-		 uint64_t id, const uint8_t *p, size_t n)
-{
-	int head = spool_record_get(r, &g->mark, at.offset, g->size, span_of(p, n));
-
-	if (head == 0)
-		return 0;
-	return head < 0 || r->id != id || r->kind > SPOOL_STATE || spool_record_size(r) != at.length
-		   ? ERR_DAMAGED
-		   : head;
-}
-
-/* Without meta, as almost all records that are read: the data straight to where they shall be. 1:
- * done; 0: it has meta, or out has no room. */
-static int read_straight(struct spool_log *s, const struct spool_segment *g, struct spool_place at,
-			 uint64_t id, struct buf *out, struct spool_record *r)
-{
-	uint8_t head[SPOOL_HEAD], pad[SPOOL_ALIGN];
-	size_t n = at.length - SPOOL_HEAD, room = buf_room(out) < n ? buf_room(out) : n;
-	struct iovec v[3] = {{head, sizeof(head)}, {NULL, room}, {pad, n - room}};
-	int err;
-
-	if (n - room >= SPOOL_ALIGN)
-		return 0;
-	v[1].iov_base = buf_reserve(out, room);
-	if (!v[1].iov_base)
-		return buf_failed(out);
-	err = spool_segment_readv(s->io, s->dir, g, v, 3, at.offset);
-	if (!err)
-		err = parse(r, g, at, id, head, sizeof(head));
-	if (err <= 0)
-		return err;
-	if (r->data > room)
-		return ERR_LIMIT;
-	if (spool_record_check(r, span_of(buf_ptr(out) + buf_size(out), r->data)) < 0)
-		return ERR_DAMAGED;
-	buf_commit(out, r->data);
-	return 1;
-}
-
-static int get_parts(const uint8_t *p, const struct spool_record *r, struct spool_place **parts,
-		     unsigned *count)
-{
-	unsigned n = r->meta / SPOOL_PLACE_SIZE;
-	struct spool_place *all;
-
-	if (r->kind != SPOOL_COMMIT || !n)
-		return 0;
-	all = malloc(n * sizeof(*all));
-	if (!all)
-		return ERR_NOMEM;
-	for (unsigned i = 0; i < n; i++)
-		if (spool_record_get_place(p + SPOOL_HEAD + i * SPOOL_PLACE_SIZE, &all[i]) < 0) {
-			free(all);
-			return ERR_DAMAGED;
-		}
-	*parts = all;
-	*count = n;
-	return 0;
-}
-
-static int read_whole(struct spool_log *s, const struct spool_segment *g, struct spool_place at,
-		      uint64_t id, struct buf *out, struct spool_record *r,
-		      struct spool_place **parts, unsigned *part_count)
-{
-	uint8_t *p = malloc(at.length);
-	int n, err;
-
-	if (!p)
-		return ERR_NOMEM;
-	err = spool_segment_read(s->io, s->dir, g, p, at.length, at.offset);
-	n = err ? err : parse(r, g, at, id, p, at.length);
-	err = n > 0 ? spool_record_check(r, span_of(p + n, r->data)) : n < 0 ? n : ERR_DAMAGED;
-	if (!err)
-		err = buf_put(out, p + n, r->data);
-	if (!err && parts)
-		err = get_parts(p, r, parts, part_count);
-	free(p);
-	return err;
-}
-
-static int read_record(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out,
-		       struct spool_place **parts, unsigned *part_count)
-{
-	struct spool_segment *g = spool_segment_set_get(&s->set, at.segment);
-	struct spool_record r;
-	int err;
-
-	if (!g)
-		return ERR_NOTFOUND;
-	if (at.length < SPOOL_HEAD || at.length > SPOOL_RECORD_MAX || at.offset > g->size ||
-	    at.length > g->size - at.offset)
-		err = ERR_DAMAGED;
-	else
-		err = read_straight(s, g, at, id, out, &r);
-	if (err == 0)
-		err = read_whole(s, g, at, id, out, &r, parts, part_count);
-	else if (err == 1)
-		err = 0;
-	if (!err && parts && r.kind != SPOOL_COMMIT)
-		err = ERR_DAMAGED;
-	spool_segment_unref(g);
-	if (err == ERR_DAMAGED)
-		atomic_fetch_add(&s->number.damaged, 1);
-	return err;
-}
-
-int spool_log_read(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out)
-{
-	return read_record(s, at, id, out, NULL, NULL);
-}
-
-int spool_log_read_commit(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out,
-			  struct spool_place **parts, unsigned *part_count)
-{
-	*parts = NULL;
-	*part_count = 0;
-	return read_record(s, at, id, out, parts, part_count);
-}
-
-struct trace {
-	struct spool_log *s;
-	struct spool_segment *g;
-	uint64_t id;
-	void (*seen)(void *arg, const struct spool_seen *r);
-	void *arg;
-};
-
-static int trace_read(void *arg, void *p, size_t n, uint32_t offset)
-{
-	struct trace *t = arg;
-
-	return spool_segment_read(t->s->io, t->s->dir, t->g, p, n, offset);
-}
-
-static int trace_record(void *arg, const struct spool_record *r, uint32_t offset, struct span meta,
-			struct span data, int whole)
-{
-	struct spool_seen seen = {.kind = r->kind, .time = r->time};
-	struct spool_state *states = NULL;
-	struct trace *t = arg;
-
-	(void)data;
-	(void)whole;
-	if (r->id != t->id || r->kind > SPOOL_STATE)
-		return 0;
-	seen.place = (struct spool_place){t->g->mark.number, offset, spool_record_size(r)};
-	if (r->kind == SPOOL_COMMIT)
-		seen.recipients = r->count;
-	if (r->kind == SPOOL_STATE) {
-		states = malloc(r->count * sizeof(*states));
-		if (!states)
-			return ERR_NOMEM;
-		for (unsigned i = 0; i < r->count; i++)
-			if (spool_record_get_state(meta.p + i * SPOOL_STATE_SIZE,
-						   &states[seen.state_count]) == 0)
-				seen.state_count++;
-		seen.states = states;
-	}
-	t->seen(t->arg, &seen);
-	free(states);
-	return 0;
-}
-
-int spool_log_trace(struct spool_log *s, uint64_t id,
-		    void (*seen)(void *arg, const struct spool_seen *r), void *arg)
-{
-	struct trace t = {s, NULL, id, seen, arg};
-	uint32_t after = 0;
-	int err = 0;
-
-	while (!err && (t.g = spool_segment_set_next(&s->set, after))) {
-		struct spool_scan sc = {.mark = t.g->mark,
-					.size = t.g->size,
-					.from = SPOOL_FIRST,
-					.end = t.g->end,
-					.heads_only = 1,
-					.arg = &t,
-					.read = trace_read,
-					.record = trace_record};
-		after = t.g->mark.number;
-		err = spool_scan_run(&sc);
-		spool_segment_unref(t.g);
-	}
-	return err;
 }
 
 void spool_log_numbers(struct spool_log *s, struct spool_numbers *out)

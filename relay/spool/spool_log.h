@@ -6,7 +6,8 @@
  *            next round starts at once with what came meanwhile: no timer, no delay. A message exists if
  *            and only if its COMMIT record is whole. Bytes of records are in sealpost-spool(7).
  * Segments:  state/spool/NNNNNNNN.seg, 64 MiB, written in place (zero-filled or recycled blocks, so that a
- *            sync moves no metadata). A segment none of whose messages lives any more is recycled or removed.
+ *            sync moves no metadata). A segment none of whose messages lives any more is recycled or removed;
+ *            what lives in one that is almost dead is copied into the current one first (spool_compact).
  * Ownership: a posted job belongs to the spool until it comes back through its reply inbox.
  * Errors:    result ERR_NOSPACE (452 4.3.1), ERR_IO (451 4.3.0; the segment is left for a new one: after a failed
  *            fdatasync the same descriptor is never trusted again). Disk floor: limits.free_space. What a
@@ -112,9 +113,11 @@ void spool_log_post(struct spool_log *s, struct spool_job *j);
 int spool_log_ready(const struct spool_log *s);
 
 /* Reads a whole record's payload (head and body as they were posted) into out; checks its sum. The record must
- * belong to a message that lives. ERR_DAMAGED, ERR_NOTFOUND, ERR_IO. Any thread. */
+ * belong to a message that lives. ERR_DAMAGED, ERR_IO; ERR_NOTFOUND: nothing is there any more. A PART may have been
+ * moved: then spool_log_read_commit says where to. Any thread. */
 int spool_log_read(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out);
-/* As spool_log_read, of a COMMIT: also the places of its PARTs, in order, as one malloc'ed array (NULL if none). */
+/* As spool_log_read, of a COMMIT: also the places of its PARTs, in order, as one malloc'ed array (NULL if none). A
+ * place where the COMMIT ever was is good as long as the message lives. */
 int spool_log_read_commit(struct spool_log *s, struct spool_place at, uint64_t id, struct buf *out,
 			  struct spool_place **parts, unsigned *part_count);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spool_log_own - the inside of struct spool_log, for the files of the spool and its tests only.
  *
- * Story:  spool_log.c opens, closes, runs the thread and reads; spool_commit.c turns jobs into records
- *         and answers them; spool_write.c brings records to the disk; spool_check.c writes checkpoints
- *         and decides what nobody needs; spool_recover.c rebuilds it all.
+ * Story:  spool_log.c opens, closes and runs the thread; spool_read.c reads; spool_commit.c turns jobs
+ *         into records and answers them; spool_write.c brings records to the disk; spool_check.c writes
+ *         checkpoints and decides what nobody needs; spool_compact.c moves what lives out of segments
+ *         that are almost dead; spool_recover.c rebuilds it all.
  * Thread: unless said otherwise, fields belong to the spool thread (before it runs: to the opening
  *         one). */
 #ifndef RELAY_SPOOL_SPOOL_LOG_OWN_H
@@ -17,6 +18,7 @@ struct spool_options {
 	uint32_t segment_size;
 	int64_t lazy; /* usec a STATE may wait for its sync */
 	int64_t look; /* usec between looks at the free space, and between tries when all fails */
+	int pace;     /* compaction rests so many times as long as it works; <0: it never works */
 	int no_final_check; /* close writes no checkpoint: as after a crash */
 };
 extern const struct spool_options spool_options_default;
@@ -25,6 +27,9 @@ struct spool_log *spool_log_open_with(const char *dir, uint64_t free_floor,
 				      void (*found)(void *arg, const struct spool_found *f),
 				      void *arg, struct spool_report *report, int *err,
 				      const struct spool_options *options);
+
+/* Of each segment, for STATE and the spool's own records. */
+#define SPOOL_RESERVE(size) ((size) / 64)
 
 #define SPOOL_GROUP_JOBS  320
 #define SPOOL_GROUP_IOV	  (3 * SPOOL_GROUP_JOBS + 8)
@@ -62,6 +67,24 @@ struct spool_checkpoint {
 	uint64_t since; /* bytes of log from there on */
 };
 
+/* spool_compact.c: what a round leaves for the next. */
+struct spool_compact {
+	int stale;	/* something died since the last choice */
+	int64_t chosen; /* mono */
+	int64_t rest;	/* mono: until then nothing is copied */
+	int active;	/* messages are being moved out of the segments that are leaving */
+	unsigned emptied; /* a segment was emptied since the last checkpoint */
+	uint32_t slot;	/* of the live table: those below are done */
+	/* a message of which PARTs are moved first, over some rounds */
+	uint64_t id; /* 0: none */
+	struct spool_place *parts;
+	unsigned part_count, next_part;
+	struct spool_hold *pinned; /* copies of PARTs, as long as no COPY names them */
+	unsigned pinned_count;
+	uint64_t messages, bytes; /* of this pass: moved */
+	unsigned segments;	  /* emptied */
+};
+
 struct spool_log {
 	struct spool_options options;
 	const struct spool_io *io;
@@ -77,6 +100,9 @@ struct spool_log {
 	struct spool_segment *current;
 	struct spool_prepare prepare; /* has its own lock */
 	struct spool_live live;
+	pthread_mutex_t where; /* of messages: over changes of live, and for others who look there */
+	struct spool_compact compact;
+	unsigned failures; /* counts those after which written records may be gone */
 	struct spool_group group;
 	struct spool_reply replies[SPOOL_REPLY_INBOXES];
 	unsigned reply_count;
@@ -100,7 +126,7 @@ struct spool_log {
 	atomic_int trouble; /* 0, ERR_NOSPACE, ERR_IO: why new mail is refused */
 	struct {
 		_Atomic uint64_t live, free, used, segments, syncs, sync_max, damaged;
-		_Atomic uint64_t written, checks;
+		_Atomic uint64_t written, checks, moved, emptied;
 	} number;
 };
 

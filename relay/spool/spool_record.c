@@ -21,6 +21,8 @@ static const struct {
     [SPOOL_CLOSE] = {SPOOL_CLOSE_SIZE, 0, 1, 0, 0, 0, SPOOL_CLOSE_SIZE, 0},
     [SPOOL_CHECK] = {1, 0, 0, 1, 1, UINT16_MAX, SPOOL_META_MAX, 0},
     [SPOOL_END] = {SPOOL_END_SIZE, 0, 1, 0, 0, 0, SPOOL_END_SIZE, 0},
+    [SPOOL_COPY] = {SPOOL_PLACE_SIZE, 0, 0, 1, 1, SPOOL_RECIPIENTS_MAX,
+		    SPOOL_PARTS_MAX *SPOOL_PLACE_SIZE, SPOOL_DATA_MAX},
 };
 
 int spool_record_legal(const struct spool_record *r)

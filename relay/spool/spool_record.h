@@ -32,7 +32,8 @@
 enum {
 	SPOOL_CLOSE = 5, /* where an earlier segment ends, and the last checkpoint */
 	SPOOL_CHECK = 6, /* checkpoint: messages that live */
-	SPOOL_END = 7	 /* a checkpoint is complete */
+	SPOOL_END = 7,	 /* a checkpoint is complete */
+	SPOOL_COPY = 8	 /* a COMMIT said again: the message lies here now, and where its places say */
 };
 
 struct spool_mark { /* one life of a segment file */
@@ -42,8 +43,8 @@ struct spool_mark { /* one life of a segment file */
 
 struct spool_record {
 	uint8_t kind;
-	uint16_t count; /* COMMIT: recipients; STATE: states; CHECK: messages */
-	uint64_t id;	/* PART, COMMIT, STATE: message; CHECK: its checkpoint's start, packed */
+	uint16_t count; /* COMMIT, COPY: recipients; STATE: states; CHECK: messages */
+	uint64_t id;	/* PART, COMMIT, COPY, STATE: message; CHECK: its checkpoint's start, packed */
 	int64_t time;	/* wall usec */
 	uint32_t stable; /* all before was on stable storage when this was written */
 	uint32_t meta, data; /* bytes */
@@ -53,6 +54,16 @@ struct spool_record {
 static inline uint32_t spool_record_round(uint32_t n)
 {
 	return (n + SPOOL_ALIGN - 1) & ~(SPOOL_ALIGN - 1);
+}
+/* Whether a record of this kind says where a message lies. */
+static inline int spool_record_is_message(uint8_t kind)
+{
+	return kind == SPOOL_COMMIT || kind == SPOOL_COPY;
+}
+/* Whether it belongs to one message, and its data to those above. */
+static inline int spool_record_is_mail(uint8_t kind)
+{
+	return kind <= SPOOL_STATE || kind == SPOOL_COPY;
 }
 /* Bytes a record takes in the segment. */
 static inline uint32_t spool_record_size(const struct spool_record *r)

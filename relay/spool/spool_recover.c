@@ -76,7 +76,7 @@ static void on_gap(void *arg, uint32_t from, uint32_t to)
 static void judge(struct recovery *v)
 {
 	static const char *const kinds[] = {"unknown", "part",	"commit", "state",
-					    "drop",    "close", "check",  "end"};
+					    "drop",    "close", "check",  "end", "copy"};
 	char id[ID_TEXT_SIZE];
 
 	for (unsigned i = 0; i < v->suspect_count; i++) {
@@ -92,9 +92,9 @@ static void judge(struct recovery *v)
 			continue;
 		v->report->damaged_records++;
 		id_format(id, w->id);
-		log_event(LOG_LEVEL_ERROR, w->id && w->kind <= SPOOL_STATE ? id : NULL,
+		log_event(LOG_LEVEL_ERROR, w->id && spool_record_is_mail(w->kind) ? id : NULL,
 			  "spool-damaged", "segment=%08x offset=%u bytes=%u kind=%s",
-			  v->g->mark.number, w->from, w->to - w->from, kinds[w->kind & 7]);
+			  v->g->mark.number, w->from, w->to - w->from, kinds[w->kind]);
 	}
 }
 
@@ -212,7 +212,7 @@ static int part_is_there(struct recovery *v, const struct spool_place *at, uint6
 
 /* Whether all of a message is there: its COMMIT's segment, and for one that has PARTs each of them.
  */
-static int is_there(struct recovery *v, const struct spool_entry *e)
+static int is_there(struct recovery *v, struct spool_entry *e)
 {
 	struct spool_segment *g = spool_segment_set_find(&v->s->set, e->at.segment);
 	struct spool_point at = {e->at.segment, e->at.offset};
@@ -230,30 +230,26 @@ static int is_there(struct recovery *v, const struct spool_entry *e)
 	p = n <= e->at.length ? malloc(n) : NULL;
 	good = p && spool_segment_read(v->s->io, v->s->dir, g, p, n, e->at.offset) == 0 &&
 	       spool_record_get(&r, &g->mark, e->at.offset, g->size, span_of(p, n)) == (int)n &&
-	       r.kind == SPOOL_COMMIT && r.id == e->id;
+	       spool_record_is_message(r.kind) && r.id == e->id;
+	for (unsigned i = 0; i < e->hold_count; i++)
+		e->holds[i].bytes = 0; /* a checkpoint does not say how many */
 	for (unsigned i = 0; good && i < e->parts; i++)
 		good = spool_record_get_place(p + SPOOL_HEAD + i * SPOOL_PLACE_SIZE, &part) == 0 &&
-		       part_is_there(v, &part, e->id, whole);
+		       part_is_there(v, &part, e->id, whole) &&
+		       spool_live_hold(&v->s->live, e, part.segment, part.length) >= 0;
 	free(p);
 	return good;
 }
 
-static void pin(struct spool_log *s, uint32_t number)
-{
-	struct spool_segment *g = spool_segment_set_find(&s->set, number);
-
-	if (g)
-		g->pins++;
-}
-
-/* A COMMIT of which nothing says that it was ever stable was answered to nobody: then its PARTs may be missing. */
+/* A COMMIT of which nothing says that it was ever stable was answered to nobody: then its PARTs may be
+ * missing. Those of a COPY were stable before it was written. */
 static void not_there(struct recovery *v, const struct spool_entry *e)
 {
 	struct spool_segment *g = spool_segment_set_find(&v->s->set, e->at.segment);
 	struct spool_point at = {e->at.segment, e->at.offset};
 	char id[ID_TEXT_SIZE];
 
-	if (g && e->at.offset >= g->stable && !spool_point_before(at, v->from)) {
+	if (g && !e->copied && e->at.offset >= g->stable && !spool_point_before(at, v->from)) {
 		v->report->torn_bytes += e->at.length;
 		v->s->check.wanted = 1;
 		return;
@@ -280,9 +276,9 @@ static void settle(struct recovery *v)
 			spool_live_remove(l, e);
 			continue;
 		}
-		for (unsigned k = 0; k < e->segment_count; k++)
-			pin(v->s, e->segments[k]);
-		pin(v->s, e->at.segment);
+		for (unsigned k = 0; k < e->hold_count; k++)
+			spool_segment_set_pin(&v->s->set, e->holds[k].segment, e->holds[k].bytes);
+		spool_segment_set_pin(&v->s->set, e->at.segment, e->at.length);
 	}
 }
 

@@ -38,11 +38,24 @@ static int stamp(struct spool_replay *p, const struct spool_entry *e, uint64_t r
 	return 0;
 }
 
+static int take_parts(struct spool_replay *p, struct spool_entry *e, struct span meta)
+{
+	struct spool_place part;
+
+	e->parts = (uint16_t)(meta.n / SPOOL_PLACE_SIZE) & 0x7fff;
+	for (size_t i = 0; i < e->parts; i++)
+		/* a place that means nothing shows when the PARTs are looked at */
+		if (spool_record_get_place(meta.p + i * SPOOL_PLACE_SIZE, &part) == 0 &&
+		    spool_live_hold(p->live, e, part.segment, part.length) < 0)
+			return ERR_NOMEM;
+	return 0;
+}
+
 static int take_commit(struct spool_replay *p, struct spool_point at, const struct spool_record *r,
 		       struct span meta, int whole)
 {
 	struct spool_entry *e = spool_live_find(p->live, r->id);
-	struct spool_place place = {at.segment, at.offset, spool_record_size(r)}, part;
+	struct spool_place place = {at.segment, at.offset, spool_record_size(r)};
 
 	if (!whole)
 		return 0; /* it does not exist */
@@ -56,13 +69,27 @@ static int take_commit(struct spool_replay *p, struct spool_point at, const stru
 			return ERR_NOMEM;
 	}
 	spool_live_commit(p->live, e, place, r->time);
-	e->parts = (uint16_t)(meta.n / SPOOL_PLACE_SIZE);
-	for (size_t i = 0; i < e->parts; i++)
-		/* a place that means nothing shows when the PARTs are looked at */
-		if (spool_record_get_place(meta.p + i * SPOOL_PLACE_SIZE, &part) == 0 &&
-		    spool_live_segment(p->live, e, part.segment) < 0)
-			return ERR_NOMEM;
-	return stamp(p, e, 0);
+	return take_parts(p, e, meta) < 0 ? ERR_NOMEM : stamp(p, e, 0);
+}
+
+/* What was known of its recipients stays. One that is not known was lost, and is found again. */
+static int take_copy(struct spool_replay *p, struct spool_point at, const struct spool_record *r,
+		     struct span meta, int whole)
+{
+	struct spool_entry *e = spool_live_find(p->live, r->id);
+	struct spool_place place = {at.segment, at.offset, spool_record_size(r)};
+	int err;
+
+	if (!whole)
+		return 0; /* the message is where it was */
+	if (!e || e->recipients != r->count) {
+		err = take_commit(p, at, r, meta, whole);
+		if (!err)
+			spool_live_find(p->live, r->id)->copied = 1;
+		return err;
+	}
+	spool_live_move(p->live, e, place, NULL, 0);
+	return take_parts(p, e, meta);
 }
 
 /* Its meta counts even if the data, a text for trace, are damaged. */
@@ -158,6 +185,7 @@ int spool_replay_record(struct spool_replay *p, struct spool_point at, const str
 	    [SPOOL_COMMIT] = take_commit, [SPOOL_STATE] = take_state,
 	    [SPOOL_CLOSE] = pass, /* read before, see spool_recover */
 	    [SPOOL_CHECK] = take_check,	  [SPOOL_END] = take_end,
+	    [SPOOL_COPY] = take_copy,
 	};
 
 	p->records++;

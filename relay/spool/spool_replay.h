@@ -3,7 +3,7 @@
  *
  * Story:     recovery walks the segments and gives every record here. COMMIT adds a message, STATE says
  *            what became of its recipients and takes it away when all are final, CHECK says the same of
- *            many at once, and a complete END takes away those that it would have named.
+ *            many at once, COPY that it lies elsewhere now, and a complete END takes away those that it would have named.
  *            A checkpoint with a CHECK missing takes nothing away: rather deliver twice than not at all.
  * Ownership: fills the caller's table.
  * Thread:    pure; one at a time. */

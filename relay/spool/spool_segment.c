@@ -195,6 +195,26 @@ struct spool_segment *spool_segment_set_find(const struct spool_segment_set *set
 	return i < set->count && set->all[i]->mark.number == number ? set->all[i] : NULL;
 }
 
+void spool_segment_set_pin(struct spool_segment_set *set, uint32_t number, uint32_t bytes)
+{
+	struct spool_segment *g = spool_segment_set_find(set, number);
+
+	if (!g)
+		return;
+	g->pins++;
+	g->live += bytes;
+}
+
+int spool_segment_set_unpin(struct spool_segment_set *set, uint32_t number, uint32_t bytes)
+{
+	struct spool_segment *g = spool_segment_set_find(set, number);
+
+	if (!g)
+		return 0;
+	g->live -= bytes < g->live ? bytes : g->live;
+	return --g->pins == 0;
+}
+
 struct spool_segment *spool_segment_set_get(struct spool_segment_set *set, uint32_t number)
 {
 	struct spool_segment *g;

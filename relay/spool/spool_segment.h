@@ -31,6 +31,9 @@ struct spool_segment {
 	_Atomic uint32_t end; /* first byte that nothing was written to */
 	uint32_t stable;      /* all before is on stable storage */
 	uint32_t pins;	 /* by COMMITs and by PARTs of messages that live or are on their way in */
+	uint32_t live;	 /* bytes of records behind those pins */
+	int64_t rest;	 /* mono: no compaction before */
+	uint8_t leaving; /* what lives in it is being copied */
 	uint8_t bad;	 /* a write or sync failed: no more is written, all beyond stable is void */
 	uint8_t damaged; /* recovery found damage: never reused */
 	uint32_t closed; /* for recovery: its end, as a later segment's CLOSE says; 0: not said */
@@ -70,6 +73,10 @@ int spool_segment_set_add(struct spool_segment_set *set, struct spool_segment *g
 void spool_segment_set_remove(struct spool_segment_set *set, struct spool_segment *g);
 /* For the spool thread: no reference. NULL: not there. */
 struct spool_segment *spool_segment_set_find(const struct spool_segment_set *set, uint32_t number);
+/* For the spool thread: something that lives, of so many bytes, is in the segment, or is there no more. unpin
+ * returns 1 if nothing is left. 0 too if the segment is not there. */
+void spool_segment_set_pin(struct spool_segment_set *set, uint32_t number, uint32_t bytes);
+int spool_segment_set_unpin(struct spool_segment_set *set, uint32_t number, uint32_t bytes);
 /* For any thread: with a reference. */
 struct spool_segment *spool_segment_set_get(struct spool_segment_set *set, uint32_t number);
 /* The first one with a number above after, with a reference: for walks. */

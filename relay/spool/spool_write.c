@@ -182,6 +182,7 @@ static void leave(struct spool_log *s, const char *op, int err)
 	struct evt_msg *group, *waiting = s->waiting;
 	int second = s->states_again;
 
+	s->failures++;
 	log_event(LOG_LEVEL_ERROR, NULL, "spool-io-failed",
 		  "op=%s segment=%08x stable=%u end=%u reason=\"%s\"", op, s->current->mark.number,
 		  s->current->stable, s->current->end, err_text(err));
@@ -227,6 +228,7 @@ static void no_space(struct spool_log *s, size_t done)
 {
 	int err = wipe(s, s->current->end, done);
 
+	s->failures++;
 	if (!err && done && s->group.commits) {
 		err = sync_current(s);
 		if (!err)

@@ -231,12 +231,24 @@ unsigned bed_commit_many(struct bed *b, uint64_t first, unsigned count, size_t n
 int bed_check(struct bed *b, uint64_t id, unsigned which, size_t n, struct spool_place at)
 {
 	uint8_t *want = malloc(n + 1);
+	struct spool_place *parts = NULL;
+	unsigned count = 0;
 	struct buf out;
 	int err;
 
 	buf_init(&out, SPOOL_RECORD_MAX);
 	bed_fill(want, n, id, which);
 	err = spool_log_read(b->log, at, id, &out);
+	/* a PART may move while we look for it */
+	for (int i = 0; i < 3 && err == ERR_NOTFOUND; i++) {
+		buf_reset(&out);
+		err = spool_log_read_commit(b->log, at, id, &out, &parts, &count);
+		if (!err && which && which <= count) { /* the PART was moved */
+			buf_reset(&out);
+			err = spool_log_read(b->log, parts[which - 1], id, &out);
+		}
+		free(parts);
+	}
 	if (!err && !span_equal(buf_span(&out), span_of(want, n)))
 		err = ERR_FORMAT;
 	buf_clear(&out);

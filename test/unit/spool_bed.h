@@ -49,7 +49,7 @@ int bed_drop(struct bed *b, uint64_t id);
 /* Posts that many COMMITs at once, ids first.., and waits for all; returns how many were answered
  * 0. */
 unsigned bed_commit_many(struct bed *b, uint64_t first, unsigned count, size_t n);
-/* Reads a COMMIT or PART and compares: 0, or ERR_*; ERR_FORMAT if it is not what was written. */
+/* Reads a COMMIT or PART, at a place where it is or was, and compares: 0, or ERR_*; ERR_FORMAT if it is not what was written. */
 int bed_check(struct bed *b, uint64_t id, unsigned which, size_t n, struct spool_place at);
 
 /* The bytes that bed_* write: which is 0 for a COMMIT, from 1 for PARTs. */

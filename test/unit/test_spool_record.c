@@ -491,9 +491,9 @@ static void a_checkpoint_entry_is_read_as_it_was_written(void **state)
 	spool_live_init(&other);
 	e = spool_live_add(&l, 1);
 	assert_int_equal(spool_live_expect(&l, e, 6), 0);
-	assert_int_equal(spool_live_segment(&l, e, 2), 1);
-	assert_int_equal(spool_live_segment(&l, e, 3), 1);
-	assert_int_equal(spool_live_segment(&l, e, 2), 0);
+	assert_int_equal(spool_live_hold(&l, e, 2, 100), 1);
+	assert_int_equal(spool_live_hold(&l, e, 3, 100), 1);
+	assert_int_equal(spool_live_hold(&l, e, 2, 100), 0);
 	e->parts = 5;
 	spool_live_commit(&l, e, at, 777);
 	spool_live_apply(e, &st);
@@ -506,7 +506,7 @@ static void a_checkpoint_entry_is_read_as_it_was_written(void **state)
 	assert_int_equal(got->recipients, 6);
 	assert_int_equal(got->remaining, 5);
 	assert_int_equal(got->parts, 5);
-	assert_int_equal(got->segment_count, 2);
+	assert_int_equal(got->hold_count, 2);
 	assert_int_equal(got->created, 777);
 	assert_int_equal(spool_live_states(got)[4].code, 550);
 	for (size_t cut = 1; cut < n; cut++) {

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compaction: disk use follows what lives, old places stay good, and nothing that fails on the way loses or doubles
+ * a message. Power cuts on the way are in test_spool_power. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "spool_bed.h"
+
+#define PATIENCE (60 * CLOCK_SEC)
+
+static void no_line(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
+static int setup(void **state)
+{
+	struct bed *b = malloc(sizeof(*b));
+
+	log_capture(no_line, NULL);
+	bed_init(b, 1);
+	b->options.look = 500;
+	b->options.pace = 0;
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	bed_clear(*state);
+	free(*state);
+	log_capture(NULL, NULL);
+	return 0;
+}
+
+static size_t segments(struct bed *b)
+{
+	struct spool_numbers n;
+
+	spool_log_numbers(b->log, &n);
+	return n.segments;
+}
+
+static int shrinks_to(struct bed *b, size_t most)
+{
+	int64_t until = clock_mono() + PATIENCE;
+
+	while (segments(b) > most && clock_mono() < until)
+		sched_yield();
+	return segments(b) <= most;
+}
+
+/* --- a log of which almost all dies */
+
+#define IDS   900
+#define EVERY 60
+#define PARTS 3
+#define PART  2000
+
+struct story {
+	struct spool_place commit[IDS + 1], parts[IDS + 1][PARTS];
+};
+
+static int stays(uint64_t id)
+{
+	return id % EVERY == 1;
+}
+
+/* Of those that stay every other one is long. */
+static int is_long(uint64_t id)
+{
+	return id % (2 * EVERY) == 1;
+}
+
+static size_t size_of(uint64_t id)
+{
+	return 300 + (size_t)(id * 37 % 900);
+}
+
+static void fill(struct bed *b, struct story *st)
+{
+	for (uint64_t id = 1; id <= IDS; id++) {
+		unsigned parts = is_long(id) ? PARTS : 0;
+		for (unsigned i = 0; i < parts; i++)
+			assert_int_equal(bed_part(b, id, i + 1, PART, &st->parts[id][i]), 0);
+		assert_int_equal(
+		    bed_commit_parts(b, id, size_of(id), st->parts[id], parts, &st->commit[id]), 0);
+		if (stays(id))
+			assert_int_equal(bed_state(b, id, 0, SPOOL_DEFERRED, (uint16_t)id), 0);
+	}
+}
+
+static void finish(struct bed *b)
+{
+	for (uint64_t id = 1; id <= IDS; id++)
+		if (!stays(id))
+			assert_int_equal(bed_state(b, id, 0, SPOOL_DELIVERED, 1), 0);
+}
+
+static void assert_reads(struct bed *b, const struct story *st, uint64_t id)
+{
+	assert_int_equal(bed_check(b, id, 0, size_of(id), st->commit[id]), 0);
+	for (unsigned i = 0; is_long(id) && i < PARTS; i++)
+		assert_int_equal(bed_check(b, id, i + 1, PART, st->parts[id][i]), 0);
+}
+
+/* After a start: exactly what should live, once each, with its story so far. */
+static void assert_found(struct bed *b, const struct story *st)
+{
+	size_t want = 0;
+
+	for (uint64_t id = 1; id <= IDS; id++) {
+		const struct bed_found *f = bed_find(b, id);
+		if (!stays(id)) {
+			assert_null(f);
+			continue;
+		}
+		want++;
+		assert_non_null(f);
+		assert_int_equal(f->states[0].outcome, SPOOL_DEFERRED);
+		assert_int_equal(f->states[0].attempts, id);
+		assert_int_equal(bed_check(b, id, 0, size_of(id), f->place), 0);
+		assert_reads(b, st, id);
+	}
+	assert_int_equal(b->found_count, want);
+	assert_int_equal(b->report.damaged_records, 0);
+}
+
+static void what_lives_moves_and_is_read_at_its_old_places(void **state)
+{
+	static struct story st;
+	struct bed *b = *state;
+
+	assert_int_equal(bed_open(b), 0);
+	fill(b, &st);
+	assert_true(segments(b) > 8);
+	finish(b);
+	assert_true(shrinks_to(b, 5));
+	for (uint64_t id = 1; id <= IDS; id += EVERY)
+		assert_reads(b, &st, id);
+	for (int orderly = 0; orderly < 2; orderly++) {
+		if (orderly)
+			bed_close(b);
+		else
+			bed_stop(b);
+		assert_int_equal(bed_open(b), 0);
+		assert_found(b, &st);
+	}
+	/* and they end like any other */
+	for (uint64_t id = 1; id <= IDS; id += EVERY)
+		assert_int_equal(bed_state(b, id, 0, SPOOL_DELIVERED, 1), 0);
+	bed_stop(b);
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(b->found_count, 0);
+}
+
+static void messages_move_again_and_again(void **state)
+{
+	struct bed *b = *state;
+	struct spool_place part, at;
+
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(bed_part(b, 1000000, 1, 900, &part), 0);
+	assert_int_equal(bed_commit_parts(b, 1000000, 500, &part, 1, &at), 0);
+	for (uint64_t id = 1; b->log->number.moved < 20 && id < 200000; id += 50) {
+		assert_int_equal(bed_commit_many(b, id, 50, 1000), 50);
+		for (uint64_t k = id; k < id + 50; k++)
+			assert_int_equal(bed_state(b, k, 0, SPOOL_DELIVERED, 1), 0);
+		assert_int_equal(bed_check(b, 1000000, 0, 500, at), 0);
+		assert_int_equal(bed_check(b, 1000000, 1, 900, part), 0);
+		assert_true(segments(b) <= 12);
+	}
+	assert_true(b->log->number.moved >= 20);
+	bed_stop(b);
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(b->found_count, 1);
+	assert_int_equal(bed_check(b, 1000000, 0, 500, at), 0);
+	assert_int_equal(bed_check(b, 1000000, 1, 900, part), 0);
+}
+
+struct counts {
+	unsigned commits, states;
+};
+
+static void on_seen(void *arg, const struct spool_seen *r)
+{
+	struct counts *c = arg;
+
+	c->commits += r->kind == SPOOL_COMMIT;
+	c->states += r->kind == SPOOL_STATE;
+}
+
+static void trace_tells_of_a_moved_message_once(void **state)
+{
+	static struct story st;
+	struct bed *b = *state;
+	struct counts c = {0};
+
+	assert_int_equal(bed_open(b), 0);
+	fill(b, &st);
+	finish(b);
+	assert_true(shrinks_to(b, 5));
+	assert_int_equal(bed_state(b, 1, 0, SPOOL_DEFERRED, 2), 0);
+	assert_int_equal(spool_log_trace(b->log, 1, on_seen, &c), 0);
+	assert_int_equal(c.commits, 1);
+	assert_true(c.states >= 1);
+}
+
+/* The numbers of an evening: twenty thousand messages, of which one in two hundred waits. */
+static void disk_use_follows_what_lives(void **state)
+{
+	struct bed *b = *state;
+	uint64_t living = 0;
+
+	b->options.segment_size = 1u << 20;
+	assert_int_equal(bed_open(b), 0);
+	for (uint64_t id = 1; id <= 20000; id += 50) {
+		assert_int_equal(bed_commit_many(b, id, 50, 2000), 50);
+		for (uint64_t k = id; k < id + 50; k++)
+			if (k % 200)
+				assert_int_equal(bed_state(b, k, 0, SPOOL_DELIVERED, 1), 0);
+			else
+				living += 2048;
+	}
+	assert_true(shrinks_to(b, 2 + (4 * living + (1u << 20) - 1) / (1u << 20)));
+	bed_stop(b);
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(b->found_count, 100);
+	for (size_t i = 0; i < b->found_count; i++) {
+		assert_int_equal(b->found[i].id % 200, 0);
+		assert_int_equal(bed_check(b, b->found[i].id, 0, 2000, b->found[i].place), 0);
+	}
+}
+
+static void a_message_with_unfinished_parts_is_not_moved_and_not_lost(void **state)
+{
+	struct bed *b = *state;
+	struct spool_place part, at;
+
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(bed_part(b, 1000000, 1, 2000, &part), 0);
+	for (uint64_t id = 1; id <= 1000; id += 50) {
+		assert_int_equal(bed_commit_many(b, id, 50, 1000), 50);
+		for (uint64_t k = id; k < id + 50; k++)
+			assert_int_equal(bed_state(b, k, 0, SPOOL_DELIVERED, 1), 0);
+	}
+	assert_true(shrinks_to(b, 6));
+	assert_int_equal(bed_commit_parts(b, 1000000, 100, &part, 1, &at), 0);
+	assert_int_equal(bed_check(b, 1000000, 1, 2000, part), 0);
+}
+
+static void what_cannot_be_read_stays_and_the_others_go(void **state)
+{
+	static struct story st;
+	char name[SPOOL_NAME_SIZE];
+	struct bed *b = *state;
+	struct spool_numbers n;
+	uint8_t *p;
+	size_t size;
+
+	b->options.pace = -1;
+	assert_int_equal(bed_open(b), 0);
+	fill(b, &st);
+	finish(b);
+	bed_stop(b);
+	/* the first message that is not long rots */
+	spool_segment_name(name, st.commit[1 + EVERY].segment, "seg");
+	p = bed_load(b->dir, name, &size);
+	p[st.commit[1 + EVERY].offset + SPOOL_HEAD + 10] ^= 1;
+	bed_save(b->dir, name, p, size);
+	free(p);
+	b->options.pace = 0;
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(b->report.damaged_records, 0); /* what lies before the checkpoint is not read */
+	assert_true(shrinks_to(b, 6));
+	spool_log_numbers(b->log, &n);
+	assert_int_equal(n.damaged, 1);
+	assert_int_equal(bed_check(b, 1 + EVERY, 0, size_of(1 + EVERY), st.commit[1 + EVERY]),
+			 ERR_DAMAGED);
+	for (uint64_t id = 1; id <= IDS; id += EVERY)
+		if (id != 1 + EVERY)
+			assert_reads(b, &st, id);
+}
+
+/* --- each call of a compaction fails */
+
+static void wait_for_quiet(struct bed *b)
+{
+	int64_t until = clock_mono() + PATIENCE;
+	uint64_t before;
+
+	do { /* it may have given up what a fault hit, and rest */
+		before = b->log->number.written;
+		for (int i = 0; i < 200; i++)
+			sched_yield();
+	} while (before != b->log->number.written && clock_mono() < until);
+}
+
+/* 0 when the fault was never reached. */
+static int one_fault(struct bed *b, int at, int count, int why)
+{
+	static struct story st;
+	int reached;
+
+	bed_empty(b->dir);
+	b->options.pace = -1;
+	assert_int_equal(bed_open(b), 0);
+	fill(b, &st);
+	finish(b);
+	bed_stop(b);
+	b->options.pace = 0;
+	assert_int_equal(bed_open(b), 0);
+	bed_disk.calls = 0;
+	bed_disk.fail_errno = why;
+	bed_disk.fail_count = count;
+	bed_disk.fail_at = at;
+	bed_disk.tear = at % 2;
+	bed_disk.kinds = BED_READ | BED_WRITE | BED_SYNC | BED_NAME | BED_ALLOCATE;
+	for (int64_t until = clock_mono() + PATIENCE;
+	     bed_disk.calls < at && segments(b) > 5 && clock_mono() < until;)
+		sched_yield();
+	wait_for_quiet(b);
+	reached = bed_disk.calls >= at;
+	if (at % 3)
+		bed_close(b);
+	else
+		bed_stop(b);
+	bed_disk.kinds = 0;
+	assert_int_equal(bed_open(b), 0);
+	assert_found(b, &st);
+	/* and once more: what the start did is as good */
+	bed_stop(b);
+	assert_int_equal(bed_open(b), 0);
+	assert_found(b, &st);
+	bed_stop(b);
+	return reached;
+}
+
+static void whichever_call_of_a_compaction_fails_nothing_is_lost_or_doubled(void **state)
+{
+	static const int whys[] = {EIO, ENOSPC};
+	struct bed *b = *state;
+	int faults = 0;
+
+	for (int why = 0; why < 2; why++)
+		for (int at = 1; one_fault(b, at, 1, whys[why]); at++) {
+			one_fault(b, at, at % 4 == 0 ? 5 : INT32_MAX, whys[why]);
+			faults += 2;
+		}
+	print_message("%d faults\n", faults);
+	assert_true(faults > 60);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	    T(what_lives_moves_and_is_read_at_its_old_places),
+	    T(messages_move_again_and_again),
+	    T(trace_tells_of_a_moved_message_once),
+	    T(disk_use_follows_what_lives),
+	    T(a_message_with_unfinished_parts_is_not_moved_and_not_lost),
+	    T(what_cannot_be_read_stays_and_the_others_go),
+	    T(whichever_call_of_a_compaction_fails_nothing_is_lost_or_doubled),
+	};
+
+	if (argc > 1) /* one of them, by name or pattern */
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
