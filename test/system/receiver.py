@@ -90,6 +90,10 @@ class Session:
             if not self.say(reply):
                 return
             if verb == b"STAR" and reply.startswith(b"220"):
+                instead = r.ask("handshake", self)
+                if instead:
+                    self.say(instead)
+                    return
                 self.start_tls()
             elif verb == b"DATA" and reply.startswith(b"354"):
                 message = self.data()
@@ -98,7 +102,7 @@ class Session:
 
 
 class Receiver:
-    """rules: connect, ehlo, star, mail, rcpt, data, line (number of the line within the data), dot."""
+    """rules: connect, ehlo, star (STARTTLS), handshake (bytes instead of it), mail, rcpt, data, line (number of the line within the data), dot."""
 
     def __init__(self, address="127.0.0.1", port=0, tls=None, keep=False, **rules):
         self.rules, self.keep = rules, keep

@@ -5,7 +5,8 @@ PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libevent-dev lib
 	libunbound-dev libidn2-dev libjansson-dev libargon2-dev libsqlite3-dev libsystemd-dev libseccomp-dev libp11-kit-dev
 	libcmocka-dev zlib1g-dev"
 PACKAGES_RUN="postfix python3 procps ca-certificates"
-PACKAGES_TEST="python3-pytest python3-cryptography mandoc miltertest nsd softhsm2 opensc"
+PACKAGES_TEST="python3-pytest python3-cryptography mandoc miltertest nsd softhsm2 opensc
+	msmtp swaks libnet-ssleay-perl curl"
 # MTAs exclude each other, so these are unpacked only (test/system/peers.py runs them).
 PACKAGES_PEERS="exim4-daemon-light exim4-base opensmtpd"
 
@@ -63,6 +64,19 @@ need_unpacked() {
 	# shellcheck disable=SC2086
 	need_packages $(printf '%s\n' $libraries | sort -u)
 	echo "$*" >"$dir/.unpacked"
+}
+
+# need_node DIR MODULES...: installs modules of Node.js in DIR, by npm as it is configured here. Their scripts are not run.
+need_node() {
+	dir=$1
+	shift
+	[ -f "$dir/.installed" ] && [ "$(cat "$dir/.installed")" = "$*" ] && return 0
+	command -v npm >/dev/null || need_packages nodejs npm
+	mkdir -p "$dir"
+	say "Installing for Node.js: $*"
+	npm install --prefix "$dir" --no-audit --no-fund --ignore-scripts "$@" >"$LOG_DIR/npm.log" 2>&1 ||
+		die "npm install failed; see $LOG_DIR/npm.log"
+	echo "$*" >"$dir/.installed"
 }
 
 # build DIR CONFIGURE-ARGUMENTS...: an out-of-tree build of everything, quietly; the log is shown if it fails.
