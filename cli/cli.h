@@ -63,6 +63,9 @@ int cli_keyd_name(struct keyproto_client_sync *k, uint16_t op, const char *name,
 /* One request to relay's local API. *out: the JSON answer (json_decref) or NULL. Returns 0, or an exit code after saying
  * why. quiet_away: return ERR_AWAY without a word when relay does not answer. */
 int cli_api(const struct cli *c, const char *method, const char *path, int quiet_away, json_t **out);
+/* The same with a JSON object (borrowed; NULL: none) as the request's body. */
+int cli_api_body(const struct cli *c, const char *method, const char *path, const json_t *body,
+		 int quiet_away, json_t **out);
 
 /* A member of a JSON object: "" if it is not there or no text; 0 if not there or no number. */
 const char *cli_text(const json_t *o, const char *name);

@@ -2,6 +2,7 @@
 /* cli_http - asks relay's local API: one request a connection. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -10,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "core/err.h"
+#include "core/secret.h"
 #include "http/http_request.h"
 
 #define ANSWER_MAX (64u << 20)
@@ -83,8 +85,37 @@ static int judge(const char *path, const struct http_response *r, struct span bo
 	return 0;
 }
 
+/* What was said may hold addresses and passwords. */
+static void forget(char *text, size_t size)
+{
+	if (text)
+		secret_wipe(text, size);
+	free(text);
+}
+
 int cli_api(const struct cli *c, const char *method, const char *path, int quiet_away, json_t **out)
 {
+	return cli_api_body(c, method, path, NULL, quiet_away, out);
+}
+
+static int write_all(int fd, struct span s)
+{
+	while (s.n) {
+		ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ERR_CLOSED;
+		s = span_sub(s, (size_t)n, s.n);
+	}
+	return 0;
+}
+
+int cli_api_body(const struct cli *c, const char *method, const char *path, const json_t *body,
+		 int quiet_away, json_t **out)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	size_t size = text ? strlen(text) : 0;
 	struct http_response r;
 	struct buf io;
 	char sock[4200];
@@ -94,14 +125,20 @@ int cli_api(const struct cli *c, const char *method, const char *path, int quiet
 	*out = NULL;
 	snprintf(sock, sizeof(sock), "%s/api.sock", c->run_dir);
 	fd = dial(sock);
-	if (fd < 0)
+	if (fd < 0) {
+		rc = errno;
+		forget(text, size);
 		return quiet_away ? ERR_AWAY
 				  : cli_fail(EXIT_ENVIRONMENT, "relay does not answer at %s: %s", sock,
-					     strerror(errno));
-	buf_init(&io, ANSWER_MAX);
-	buf_putf(&io, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-		 method, path);
-	rc = write(fd, buf_ptr(&io), buf_size(&io)) == (ssize_t)buf_size(&io) ? 0 : ERR_CLOSED;
+					     strerror(rc));
+	}
+	buf_init_wiped(&io, ANSWER_MAX);
+	buf_putf(&io, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+		 method, path, size);
+	rc = buf_put(&io, text, size);
+	forget(text, size);
+	if (rc == 0)
+		rc = write_all(fd, buf_span(&io));
 	buf_reset(&io);
 	if (rc == 0)
 		rc = read_answer(fd, &io, &head, &r);

@@ -4,7 +4,9 @@
  * Story:     api_server parses a request, api_route finds the row, the row's handler gets the call and answers it once, at once or
  *            later, with api_call_reply or api_call_problem. A client that hangs up meanwhile changes nothing for the
  *            handler: the answer is then dropped.
- * Ownership: the call belongs to whoever has to answer; answering ends it. JSON given to reply is taken over.
+ * Ownership: the call belongs to whoever has to answer; answering ends it, and frees body. JSON given to reply is
+ *            taken over.
+ * Limits:    API_BODY_MAX octets of body.
  * Thread:    control's. */
 #ifndef RELAY_API_API_CALL_H
 #define RELAY_API_API_CALL_H
@@ -14,6 +16,9 @@
 #include "http/http_request.h"
 #include "relay/relay.h"
 
+#define API_BODY_MAX (256u << 10)
+#define API_NAME     65
+
 struct api_conn;
 
 struct api_call {
@@ -22,6 +27,8 @@ struct api_call {
 	uint64_t id;	       /* of the message in the path, where the route has one */
 	uint64_t after;	       /* query parameters of lists */
 	unsigned limit;
+	json_t *body; /* object that came with a POST or PUT; else NULL */
+	char name[API_NAME]; /* segment of the path that stands for {name}, or "" */
 };
 
 void api_call_reply(struct api_call *c, int status, json_t *body);
@@ -36,7 +43,7 @@ struct api_route {
 	const char *pattern; /* "/v1/queue/{id}" */
 	void (*run)(struct api_call *c);
 };
-/* 0 and *row; ERR_NOTFOUND; ERR_UNSUPPORTED (the path exists, the method does not); ERR_FORMAT (bad id or query). */
+/* 0 and *row; ERR_NOTFOUND; ERR_UNSUPPORTED (the path exists, the method does not); ERR_FORMAT (bad id, name or query). */
 int api_route_find(const struct http_request *r, struct api_call *c, const struct api_route **row);
 
 /* --- handlers */

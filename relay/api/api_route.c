@@ -17,8 +17,8 @@ static const struct api_route routes[] = {
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 1000
 
-/* 1 if the path has the pattern's shape; *id is the segment that stands for {id}. */
-static int matches(const char *pattern, const struct http_request *r, struct span *id)
+/* 1 if the path has the pattern's shape; *id, *name are the segments that stand for {id} and {name}. */
+static int matches(const char *pattern, const struct http_request *r, struct span *id, struct span *name)
 {
 	struct span rest = span_str(pattern);
 	unsigned i = 0;
@@ -33,7 +33,7 @@ static int matches(const char *pattern, const struct http_request *r, struct spa
 		if (i >= r->segment_count)
 			return 0;
 		if (want.p[0] == '{')
-			*id = r->segments[i];
+			*(want.p[1] == 'n' ? name : id) = r->segments[i];
 		else if (!span_equal(want, r->segments[i]))
 			return 0;
 	}
@@ -56,14 +56,16 @@ int api_route_find(const struct http_request *r, struct api_call *c, const struc
 	int known = 0;
 
 	for (const struct api_route *k = routes; k->method; k++) {
-		struct span id = {NULL, 0};
-		if (!matches(k->pattern, r, &id))
+		struct span id = {NULL, 0}, name = {NULL, 0};
+		if (!matches(k->pattern, r, &id, &name))
 			continue;
 		known = 1;
 		if (!span_equal(r->method, span_str(k->method)))
 			continue;
 		*row = k;
 		if (id.p && id_parse(id, &c->id) < 0)
+			return ERR_FORMAT;
+		if (name.p && span_copy_str(c->name, sizeof(c->name), name) < 0)
 			return ERR_FORMAT;
 		return read_query(r, c);
 	}

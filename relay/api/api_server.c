@@ -69,6 +69,7 @@ static void answer(struct api_call *c, int status, const char *type, json_t *bod
 	char *text = ac ? json_dumps(body, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
 
 	json_decref(body);
+	json_decref(c->body);
 	free(c);
 	if (!ac)
 		return;
@@ -108,13 +109,30 @@ static void refuse_route(struct api_call *c, int err)
 	if (err == ERR_DENIED)
 		api_call_problem(c, 403, "your user may not use relay's local API: see api.users");
 	else if (err == ERR_LIMIT)
-		api_call_problem(c, 413, "requests to this API have no body");
+		api_call_problem(c, 413, "a body that is too large, or where none is expected");
 	else if (err == ERR_FORMAT)
-		api_call_problem(c, 400, "malformed message id or query");
+		api_call_problem(c, 400, "malformed message id, name, query or JSON");
 	else if (err == ERR_UNSUPPORTED)
 		api_call_problem(c, 405, "this path does not take that method");
 	else
 		api_call_problem(c, 404, "no such path");
+}
+
+/* 1 if more of the body has to come first. */
+static int body_pending(const struct api_conn *ac, const struct http_request *r, int head)
+{
+	return head > 0 && !ac->denied && r->content_length <= API_BODY_MAX &&
+	       buf_size(evt_conn_in(ac->conn)) < (size_t)head + r->content_length;
+}
+
+static int read_body(struct api_call *c, const struct api_route *row, struct span text)
+{
+	if (!text.n)
+		return 0;
+	if (strcmp(row->method, "POST") && strcmp(row->method, "PUT"))
+		return ERR_LIMIT;
+	c->body = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+	return json_is_object(c->body) ? 0 : ERR_FORMAT;
 }
 
 static void on_data(struct api_conn *ac)
@@ -128,7 +146,7 @@ static void on_data(struct api_conn *ac)
 	if (ac->call) /* one at a time; the next request waits in the buffer */
 		return;
 	n = http_request_parse(buf_span(in), &r);
-	if (n == 0)
+	if (n == 0 || body_pending(ac, &r, n))
 		return;
 	c = calloc(1, sizeof(*c));
 	if (!c) {
@@ -145,7 +163,13 @@ static void on_data(struct api_conn *ac)
 	}
 	evt_conn_set_timeout(ac->conn, 0);
 	ac->close |= r.close;
-	rc = ac->denied ? ERR_DENIED : r.content_length ? ERR_LIMIT : api_route_find(&r, c, &row);
+	rc = ac->denied			       ? ERR_DENIED
+	     : r.content_length > API_BODY_MAX ? ERR_LIMIT
+					       : api_route_find(&r, c, &row);
+	if (rc == 0)
+		rc = read_body(c, row, span_sub(buf_span(in), (size_t)n, r.content_length));
+	if (rc == 0)
+		n += (int)r.content_length;
 	buf_drain(in, (size_t)n); /* r must not be looked at from here on */
 	if (rc < 0)
 		refuse_route(c, rc);
@@ -195,7 +219,7 @@ static void on_accept(void *arg, int fd, const struct sockaddr_storage *peer)
 	}
 	ac->server = a;
 	ac->denied = !may_use(a->relay, fd);
-	ac->conn = evt_conn_accept(a->relay->loop, fd, 2 * HTTP_HEAD_MAX, on_event, ac);
+	ac->conn = evt_conn_accept(a->relay->loop, fd, 2 * HTTP_HEAD_MAX + API_BODY_MAX, on_event, ac);
 	if (!ac->conn) {
 		free(ac);
 		return;
