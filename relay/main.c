@@ -6,6 +6,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "relay/relay.h"
+#include "relay/shape/shape.h"
 #include "sys/sys_args.h"
 #include "sys/sys_file.h"
 #include "sys/sys_priv.h"
@@ -28,6 +29,12 @@ int main(int argc, char **argv)
 		return EXIT_CONFIG;
 	}
 	if (args.check) {
+		struct shape *rules = shape_new(conf, err);
+		if (!rules) {
+			fprintf(stderr, "sealpost-relay: %s\n", err);
+			return EXIT_CONFIG;
+		}
+		shape_free(rules);
 		printf("%s: good\n", args.conf);
 		relay_conf_unref(conf);
 		return 0;

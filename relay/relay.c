@@ -17,6 +17,7 @@
 #include "relay/relay_control.h"
 #include "relay/relay_tls.h"
 #include "relay/relay_worker.h"
+#include "relay/shape/shape.h"
 #include "relay/spool/spool_log.h"
 #include "sys/sys_notify.h"
 
@@ -90,6 +91,10 @@ static void reload(struct relay *r)
 	if (fresh && !wrong && relay_tls_check(r, fresh) < 0) {
 		free_tls(&tls);
 		wrong = "tls.certificate is of no version of tls.key";
+	}
+	if (fresh && !wrong && shape_reload(r->shape, fresh, err) < 0) {
+		free_tls(&tls);
+		wrong = err;
 	}
 	if (!fresh || wrong) {
 		log_event(LOG_LEVEL_ERROR, NULL, "reload-refused", "why=\"%s\"",
@@ -182,6 +187,17 @@ static int open_spool(struct relay *r, const struct relay_conf *conf, const char
 	return 0;
 }
 
+/* What a restart must remember of destinations; before anything is sent. */
+static int open_shaping(struct relay *r, const struct relay_conf *conf, const char **why)
+{
+	static char err[CONF_ERR_MAX];
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/shaping", conf->state);
+	*why = err;
+	return shape_keep(r->shape, path, err);
+}
+
 static int start_workers(struct relay *r, int count, const char **why)
 {
 	static char text[256];
@@ -239,6 +255,8 @@ static int start_threads(struct relay *r, struct relay_conf *conf, const char **
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = open_spool(r, conf, why);
 	if (err == 0)
+		err = open_shaping(r, conf, why);
+	if (err == 0)
 		err = open_api(r, conf, why);
 	if (err == 0)
 		err = start_workers(r, conf->workers, why);
@@ -252,6 +270,7 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 	struct relay_tls_set tls = {0};
+	static char err[CONF_ERR_MAX];
 	const char *wrong;
 
 	*why = "out of memory";
@@ -274,6 +293,11 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 	if (relay_tls_check(r, conf) < 0)
 		log_event(LOG_LEVEL_WARN, NULL, "tls-key-unknown", "key=%s certificate=%s",
 			  conf->tls.key, conf->tls.certificate);
+	r->shape = shape_new(conf, err);
+	if (!r->shape) {
+		*why = err;
+		goto fail;
+	}
 	r->queue = queue_new(r, out_worker_job);
 	if (!r->queue || start_control(r, why) < 0 || relay_control_start(r, why) < 0 ||
 	    start_threads(r, conf, why) < 0)
@@ -320,6 +344,7 @@ void relay_free(struct relay *r)
 	relay_control_stop(r);
 	spool_log_close(r->spool);
 	queue_free(r->queue);
+	shape_free(r->shape);
 	free(r->workers);
 	evt_inbox_free(r->inbox);
 	evt_loop_free(r->loop);

@@ -48,6 +48,10 @@ void shape_free(struct shape *s);
 /* Called, without the lock, when something may go earlier than was said: on resume, reload, end of a back-off by
  * success. Set once, before threads run. */
 void shape_on_change(struct shape *s, void (*changed)(void *arg), void *arg);
+/* Keeps what a restart must not forget in this file, by a thread of its own: suspensions, pauses that destinations asked
+ * for, counts of warm-up days. Reads it first. Before threads run; without it nothing is kept. ERR_CONFIG and err: the
+ * file is damaged, or cannot be read. */
+int shape_keep(struct shape *s, const char *path, char err[CONF_ERR_MAX]);
 
 /* --- the queue */
 struct shape_wait {
@@ -83,7 +87,7 @@ const char *shape_lane_site(const struct shape_lane *lane);
 void shape_lane_limits(struct shape *s, struct shape_lane *lane, struct shape_limits *out);
 
 /* 0: one connection may be opened, and connection_give is owed. ERR_BUSY: the limit of the lane or outbound.open is
- * reached; *until as in shape_wait. */
+ * reached, and *until is soon, since no event says when a place is free; or it rests, *until as in shape_wait. */
 int shape_connection_take(struct shape *s, struct shape_lane *lane, int64_t now, int64_t *until);
 /* used: it was READY once. */
 void shape_connection_give(struct shape *s, struct shape_lane *lane, int used, int64_t now);
@@ -114,14 +118,26 @@ struct shape_seen { /* one lane, or a source that is suspended as a whole (site 
 	uint64_t warm_sent, warm_limit; /* today; limit 0: no warm-up */
 	char rate[32];		/* "100/15m", "" */
 	int64_t until;		/* mono usec: rests until; 0: does not; SHAPE_NEVER: suspended by an administrator */
+	int64_t slow_until;	/* mono usec: slowed down until; 0: is not */
 	char why[SHAPE_NAME];	/* name of the pattern, "administrator", "" */
 };
-/* In the order of their names, behind (source, site); returns the number. */
-size_t shape_list(struct shape *s, const char *after_source, const char *after_site,
-		  struct shape_seen *out, size_t max);
-/* source: name, or "" for the host's own; site "": all. ERR_NOTFOUND: no such source. The one who calls makes it
- * durable. */
-int shape_suspend(struct shape *s, const char *source, const char *site);
-int shape_resume(struct shape *s, const char *source, const char *site);
+struct shape_list_from { /* NULL: from the first; of all sites */
+	const char *source, *site, *rule; /* behind this one */
+	const char *only_site;
+};
+/* In the order of their names; returns the number. Takes the lock many times for a short while. */
+size_t shape_list(struct shape *s, const struct shape_list_from *from, int64_t now, struct shape_seen *out,
+		  size_t max);
+/* source: name, or "" for the host's own; site "": all. ERR_NOTFOUND: no such source. resume ends what patterns began,
+ * too: of the source everywhere, if site is "". ERR_NOMEM. */
+int shape_suspend(struct shape *s, const char *source, const char *site, int64_t now);
+int shape_resume(struct shape *s, const char *source, const char *site, int64_t now);
+/* Calls done (on the thread that keeps the file, or at once if there is none) when all that was said before is durable,
+ * or cannot be made so: err. */
+struct shape_durable {
+	struct shape_durable *next;
+	void (*done)(struct shape_durable *d, int err);
+};
+void shape_durable(struct shape *s, struct shape_durable *d);
 
 #endif

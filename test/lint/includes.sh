@@ -13,6 +13,7 @@ rules='
 lib/core: core/
 lib/conf: core/ conf/
 lib/wire: core/ wire/
+lib/shape: core/ conf/ shape/
 lib/audit: core/ audit/
 lib/seal: core/ seal/
 lib/smtp: core/ smtp/
