@@ -172,12 +172,14 @@ static void report_recovery(const struct spool_report *rep)
 static int open_spool(struct relay *r, const struct relay_conf *conf, const char **why)
 {
 	static char text[4200];
+	const struct spool_floor floor = {conf->limits.free_space,
+					  (uint64_t)conf->limits.free_inodes};
 	struct spool_report report;
 	char dir[4096];
 	int err = 0;
 
 	snprintf(dir, sizeof(dir), "%s/spool", conf->state);
-	r->spool = spool_log_open(dir, conf->limits.free_space, found, r, &report, &err);
+	r->spool = spool_log_open(dir, floor, found, r, &report, &err);
 	if (!r->spool) {
 		snprintf(text, sizeof(text), "spool %s: %s", dir, err_text(err));
 		*why = text;

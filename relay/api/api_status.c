@@ -55,10 +55,13 @@ static json_t *spool(struct relay *r, json_t *warnings)
 		warn(warnings, "the disk is (nearly) full: new mail is refused with 452");
 	if (n.damaged)
 		warn(warnings, "damaged records were found in the spool: see the log, event=spool-damaged");
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "segments", (json_int_t)n.segments,
-			 "live_messages", (json_int_t)n.live_messages, "bytes_used",
-			 (json_int_t)n.bytes_used, "bytes_free", (json_int_t)n.bytes_free, "syncs",
-			 (json_int_t)n.syncs, "sync_usec_max", (json_int_t)n.sync_usec_max);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "segments",
+			 (json_int_t)n.segments, "live_messages", (json_int_t)n.live_messages,
+			 "bytes_used", (json_int_t)n.bytes_used, "bytes_live",
+			 (json_int_t)n.bytes_live, "moved", (json_int_t)n.moved, "bytes_free",
+			 (json_int_t)n.bytes_free, "inodes_free", (json_int_t)n.inodes_free, "syncs",
+			 (json_int_t)n.syncs, "sync_usec_max", (json_int_t)n.sync_usec_max, "damaged",
+			 (json_int_t)n.damaged);
 }
 
 static json_t *queue(const struct queue_numbers *n, json_t *warnings)

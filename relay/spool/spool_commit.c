@@ -227,8 +227,7 @@ static int take_part(struct spool_log *s, struct spool_job *j)
 	err = spool_live_hold(&s->live, e, s->current->mark.number, spool_record_size(&r));
 	if (err < 0)
 		return err;
-	s->current->pins += (uint32_t)err;
-	s->current->live += spool_record_size(&r);
+	spool_segment_set_hold(&s->set, s->current, (unsigned)err, spool_record_size(&r));
 	return seal_job(s, j, head, &r);
 }
 

@@ -52,13 +52,10 @@ static int by_living(const void *a, const void *b)
 
 static int wanted(const struct spool_log *s)
 {
-	uint64_t used = 0, live = 0;
+	uint64_t used = atomic_load(&s->number.used);
 
-	for (size_t i = 0; i < s->set.count; i++) {
-		used += s->set.all[i]->size;
-		live += s->set.all[i]->live;
-	}
-	return is_full(s) || used > TIMES_LIVING * live + SLACK * (uint64_t)s->options.segment_size;
+	return is_full(s) ||
+	       used > TIMES_LIVING * s->set.live + SLACK * (uint64_t)s->options.segment_size;
 }
 
 static size_t candidates(const struct spool_log *s, struct spool_segment **all)
@@ -341,8 +338,7 @@ static int copy_part(struct slice *sl, struct spool_place *at)
 		free(bytes);
 		return rc;
 	}
-	s->current->pins += (uint32_t)rc;
-	s->current->live += at->length;
+	spool_segment_set_hold(&s->set, s->current, (unsigned)rc, at->length);
 	m = put(sl, head, &r, bytes);
 	*at = m->to;
 	return 0;

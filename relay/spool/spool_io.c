@@ -30,13 +30,14 @@ static int io_unlink(int dir, const char *name)
 	return unlinkat(dir, name, 0);
 }
 
-static int io_space(int dir, uint64_t *bytes)
+static int io_space(int dir, struct spool_space *free)
 {
 	struct statvfs vfs;
 
 	if (fstatvfs(dir, &vfs) < 0)
 		return -1;
-	*bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	free->bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	free->inodes = vfs.f_files ? (uint64_t)vfs.f_favail : UINT64_MAX;
 	return 0;
 }
 

@@ -13,6 +13,10 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+struct spool_space {
+	uint64_t bytes, inodes; /* inodes: UINT64_MAX where the file system counts none */
+};
+
 struct spool_io {
 	int (*open)(int dir, const char *name, int flags, mode_t mode);
 	ssize_t (*preadv)(int fd, const struct iovec *v, int count, off_t at);
@@ -22,7 +26,7 @@ struct spool_io {
 	int (*allocate)(int fd, off_t size); /* blocks for all of it, or -1 */
 	int (*rename)(int dir, const char *from, const char *to);
 	int (*unlink)(int dir, const char *name);
-	int (*space)(int dir, uint64_t *bytes); /* free for us */
+	int (*space)(int dir, struct spool_space *free); /* for us */
 };
 
 extern const struct spool_io spool_io_system;

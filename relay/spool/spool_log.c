@@ -85,6 +85,7 @@ static int one_round(struct spool_log *s, struct evt_msg *batch)
 	ask_ahead(s);
 	spool_compact_step(s);
 	more = spool_check_step(s);
+	atomic_store_explicit(&s->number.alive, s->set.live, memory_order_relaxed);
 	spool_commit_reply(s);
 	return more;
 }
@@ -130,7 +131,7 @@ static int open_dir(struct spool_log *s, const char *dir)
 	return flock(s->lock, LOCK_EX | LOCK_NB) < 0 ? ERR_BUSY : 0;
 }
 
-static struct spool_log *new_log(const struct spool_options *options, uint64_t free_floor)
+static struct spool_log *new_log(const struct spool_options *options, struct spool_floor floor)
 {
 	struct spool_log *s = calloc(1, sizeof(*s));
 
@@ -138,7 +139,7 @@ static struct spool_log *new_log(const struct spool_options *options, uint64_t f
 		return NULL;
 	s->options = *options;
 	s->io = options->io;
-	s->free_floor = free_floor;
+	s->floor = floor;
 	s->dir = s->lock = -1;
 	s->inbox = evt_inbox_new(NULL, NULL, NULL);
 	s->group.arena = malloc(SPOOL_GROUP_ARENA);
@@ -219,6 +220,7 @@ static void count_segments(struct spool_log *s)
 	atomic_store(&s->number.segments, s->set.count);
 	atomic_store(&s->number.used, used);
 	atomic_store(&s->number.live, s->live.committed);
+	atomic_store(&s->number.alive, s->set.live);
 }
 
 static int start(struct spool_log *s, const char *dir,
@@ -250,13 +252,13 @@ static int start(struct spool_log *s, const char *dir,
 	return 0;
 }
 
-struct spool_log *spool_log_open_with(const char *dir, uint64_t free_floor,
+struct spool_log *spool_log_open_with(const char *dir, struct spool_floor floor,
 				      void (*found)(void *arg, const struct spool_found *f),
 				      void *arg, struct spool_report *report, int *err,
 				      const struct spool_options *options)
 {
 	struct spool_report unread;
-	struct spool_log *s = new_log(options, free_floor);
+	struct spool_log *s = new_log(options, floor);
 
 	*err = s ? start(s, dir, found, arg, report ? report : &unread) : ERR_NOMEM;
 	if (*err && s) {
@@ -266,11 +268,11 @@ struct spool_log *spool_log_open_with(const char *dir, uint64_t free_floor,
 	return s;
 }
 
-struct spool_log *spool_log_open(const char *dir, uint64_t free_floor,
+struct spool_log *spool_log_open(const char *dir, struct spool_floor floor,
 				 void (*found)(void *arg, const struct spool_found *f), void *arg,
 				 struct spool_report *report, int *err)
 {
-	return spool_log_open_with(dir, free_floor, found, arg, report, err,
+	return spool_log_open_with(dir, floor, found, arg, report, err,
 				   &spool_options_default);
 }
 
@@ -310,6 +312,9 @@ void spool_log_numbers(struct spool_log *s, struct spool_numbers *out)
 	    .live_messages = atomic_load(&s->number.live),
 	    .bytes_used = atomic_load(&s->number.used),
 	    .bytes_free = atomic_load(&s->number.free),
+	    .inodes_free = atomic_load(&s->number.inodes),
+	    .bytes_live = atomic_load(&s->number.alive),
+	    .moved = atomic_load(&s->number.moved),
 	    .syncs = atomic_load(&s->number.syncs),
 	    .sync_usec_max = atomic_load(&s->number.sync_max),
 	    .damaged = atomic_load(&s->number.damaged),

@@ -10,7 +10,7 @@
  *            what lives in one that is almost dead is copied into the current one first (spool_compact).
  * Ownership: a posted job belongs to the spool until it comes back through its reply inbox.
  * Errors:    result ERR_NOSPACE (452 4.3.1), ERR_IO (451 4.3.0; the segment is left for a new one: after a failed
- *            fdatasync the same descriptor is never trusted again). Disk floor: limits.free_space. What a
+ *            fdatasync the same descriptor is never trusted again). Disk floors: limits.free_space, limits.free_inodes. What a
  *            crash after a failure may bring back, a COMMIT or a recipient, is in sealpost-spool(7).
  * Thread:    post and read from any; open, stop and close from main. */
 #ifndef RELAY_SPOOL_SPOOL_LOG_H
@@ -95,10 +95,13 @@ struct spool_report { /* of a recovery, for log and status */
 	uint64_t segments, records, messages, live, damaged_records, torn_bytes;
 };
 
-/* Opens or creates dir, recovers, calls found for every message that lives, then starts the thread. free_floor: bytes
- * that must stay free. *err: ERR_DENIED (owner, mode, kind of the directory or of a file in it), ERR_BUSY (another relay
+struct spool_floor { /* what must stay free on the file system; below it new mail is refused */
+	uint64_t bytes, inodes;
+};
+
+/* Opens or creates dir, recovers, calls found for every message that lives, then starts the thread. *err: ERR_DENIED (owner, mode, kind of the directory or of a file in it), ERR_BUSY (another relay
  * has it), ERR_IO, ERR_NOSPACE, ERR_NOMEM, ERR_NOTFOUND. */
-struct spool_log *spool_log_open(const char *dir, uint64_t free_floor,
+struct spool_log *spool_log_open(const char *dir, struct spool_floor floor,
 				 void (*found)(void *arg, const struct spool_found *f), void *arg,
 				 struct spool_report *report, int *err);
 /* Writes and syncs what waits, and stops the thread. Until close, post and read may still be called, and what is
@@ -136,6 +139,9 @@ int spool_log_trace(struct spool_log *s, uint64_t id,
 
 struct spool_numbers {
 	uint64_t segments, live_messages, bytes_used, bytes_free, syncs, sync_usec_max, damaged;
+	uint64_t inodes_free; /* UINT64_MAX: the file system counts none */
+	uint64_t bytes_live;  /* of bytes_used, records of messages that live */
+	uint64_t moved;	      /* messages, by compaction, since the start */
 };
 void spool_log_numbers(struct spool_log *s, struct spool_numbers *out);
 

@@ -23,7 +23,7 @@ struct spool_options {
 };
 extern const struct spool_options spool_options_default;
 
-struct spool_log *spool_log_open_with(const char *dir, uint64_t free_floor,
+struct spool_log *spool_log_open_with(const char *dir, struct spool_floor floor,
 				      void (*found)(void *arg, const struct spool_found *f),
 				      void *arg, struct spool_report *report, int *err,
 				      const struct spool_options *options);
@@ -89,7 +89,7 @@ struct spool_log {
 	struct spool_options options;
 	const struct spool_io *io;
 	int dir, lock;
-	uint64_t free_floor;
+	struct spool_floor floor;
 	pthread_t thread;
 	int running;
 	struct evt_inbox *inbox;
@@ -125,7 +125,7 @@ struct spool_log {
 	/* any thread */
 	atomic_int trouble; /* 0, ERR_NOSPACE, ERR_IO: why new mail is refused */
 	struct {
-		_Atomic uint64_t live, free, used, segments, syncs, sync_max, damaged;
+		_Atomic uint64_t live, free, inodes, alive, used, segments, syncs, sync_max, damaged;
 		_Atomic uint64_t written, checks, moved, emptied;
 	} number;
 };

@@ -149,7 +149,8 @@ static void keep_or_remove(struct spool_prepare *p, const char *name, uint32_t n
 	char to[SPOOL_NAME_SIZE];
 
 	spool_segment_name(to, number, "free");
-	if (keep && p->kept_count < SPOOL_KEEP && p->io->rename(p->dir, name, to) == 0)
+	if (keep && p->kept_count < (p->spare ? SPOOL_KEEP_SPARE : SPOOL_KEEP) &&
+	    p->io->rename(p->dir, name, to) == 0)
 		p->kept[p->kept_count++] = number;
 	else if (p->io->unlink(p->dir, name) < 0)
 		/* it is read again at the next start, and put away then */
@@ -290,6 +291,19 @@ struct spool_segment *spool_prepare_take(struct spool_prepare *p, uint32_t numbe
 	*err = g ? 0 : p->error;
 	pthread_mutex_unlock(&p->lock);
 	return g;
+}
+
+void spool_prepare_spare(struct spool_prepare *p, int spare)
+{
+	char name[SPOOL_NAME_SIZE];
+
+	pthread_mutex_lock(&p->lock);
+	p->spare = spare;
+	while (spare && p->kept_count > SPOOL_KEEP_SPARE) {
+		spool_segment_name(name, p->kept[--p->kept_count], "free");
+		p->io->unlink(p->dir, name);
+	}
+	pthread_mutex_unlock(&p->lock);
 }
 
 void spool_prepare_put_away(struct spool_prepare *p, struct spool_segment *g)

@@ -17,7 +17,8 @@
 
 #include "relay/spool/spool_segment.h"
 
-#define SPOOL_KEEP 4
+#define SPOOL_KEEP	 4
+#define SPOOL_KEEP_SPARE 1 /* while the disk is full: room for STATEs */
 
 struct spool_prepare {
 	const struct spool_io *io;
@@ -36,6 +37,7 @@ struct spool_prepare {
 	struct spool_segment *away; /* to be put away */
 	uint32_t kept[SPOOL_KEEP];
 	unsigned kept_count;
+	int spare; /* the disk is full */
 	/* without it */
 	atomic_int hurry;
 };
@@ -56,6 +58,8 @@ void spool_prepare_keep(struct spool_prepare *p, uint32_t number);
 void spool_prepare_ask(struct spool_prepare *p, uint32_t number);
 /* Waits for it. NULL with *err. */
 struct spool_segment *spool_prepare_take(struct spool_prepare *p, uint32_t number, int *err);
+/* Whether the disk is full: then only SPOOL_KEEP_SPARE files are kept, the others removed. */
+void spool_prepare_spare(struct spool_prepare *p, int spare);
 void spool_prepare_put_away(struct spool_prepare *p, struct spool_segment *g);
 
 #endif

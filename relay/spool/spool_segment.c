@@ -195,14 +195,20 @@ struct spool_segment *spool_segment_set_find(const struct spool_segment_set *set
 	return i < set->count && set->all[i]->mark.number == number ? set->all[i] : NULL;
 }
 
+void spool_segment_set_hold(struct spool_segment_set *set, struct spool_segment *g, unsigned pins,
+			    uint32_t bytes)
+{
+	g->pins += pins;
+	g->live += bytes;
+	set->live += bytes;
+}
+
 void spool_segment_set_pin(struct spool_segment_set *set, uint32_t number, uint32_t bytes)
 {
 	struct spool_segment *g = spool_segment_set_find(set, number);
 
-	if (!g)
-		return;
-	g->pins++;
-	g->live += bytes;
+	if (g)
+		spool_segment_set_hold(set, g, 1, bytes);
 }
 
 int spool_segment_set_unpin(struct spool_segment_set *set, uint32_t number, uint32_t bytes)
@@ -211,7 +217,8 @@ int spool_segment_set_unpin(struct spool_segment_set *set, uint32_t number, uint
 
 	if (!g)
 		return 0;
-	g->live -= bytes < g->live ? bytes : g->live;
+	g->live -= bytes;
+	set->live -= bytes;
 	return --g->pins == 0;
 }
 

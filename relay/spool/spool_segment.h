@@ -63,6 +63,7 @@ struct spool_segment_set {
 	pthread_rwlock_t lock;
 	struct spool_segment **all; /* by number */
 	size_t count, room;
+	uint64_t live; /* sum of those of all */
 };
 
 int spool_segment_set_init(struct spool_segment_set *set);
@@ -73,8 +74,10 @@ int spool_segment_set_add(struct spool_segment_set *set, struct spool_segment *g
 void spool_segment_set_remove(struct spool_segment_set *set, struct spool_segment *g);
 /* For the spool thread: no reference. NULL: not there. */
 struct spool_segment *spool_segment_set_find(const struct spool_segment_set *set, uint32_t number);
-/* For the spool thread: something that lives, of so many bytes, is in the segment, or is there no more. unpin
- * returns 1 if nothing is left. 0 too if the segment is not there. */
+/* For the spool thread: something that lives, of so many bytes, is in the segment (hold: so many pins more), or
+ * is there no more. unpin returns 1 if nothing is left. 0 too if the segment is not there. */
+void spool_segment_set_hold(struct spool_segment_set *set, struct spool_segment *g, unsigned pins,
+			    uint32_t bytes);
 void spool_segment_set_pin(struct spool_segment_set *set, uint32_t number, uint32_t bytes);
 int spool_segment_set_unpin(struct spool_segment_set *set, uint32_t number, uint32_t bytes);
 /* For any thread: with a reference. */

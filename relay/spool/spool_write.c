@@ -5,6 +5,7 @@
  * the CLOSE in the next one says where it ends, and that is stable before anybody hears of the
  * failure, unless no next one can be written either. */
 #include <fcntl.h>
+#include <stdio.h>
 
 #include "core/clock.h"
 #include "core/err.h"
@@ -21,18 +22,20 @@ static const uint8_t zeros[64u << 10];
 static void set_trouble(struct spool_log *s, int err)
 {
 	int before = atomic_exchange(&s->trouble, err);
+	char room[160];
 
 	if (err == before)
 		return;
+	snprintf(room, sizeof(room), "free=%llu floor=%llu inodes=%lld inode_floor=%llu",
+		 (unsigned long long)atomic_load(&s->number.free), (unsigned long long)s->floor.bytes,
+		 (long long)atomic_load(&s->number.inodes), (unsigned long long)s->floor.inodes);
 	if (err)
 		log_event(LOG_LEVEL_WARN, NULL, err == ERR_NOSPACE ? "spool-full" : "spool-broken",
-			  "free=%llu floor=%llu reason=\"%s\"",
-			  (unsigned long long)atomic_load(&s->number.free),
-			  (unsigned long long)s->free_floor, err_text(err));
+			  "%s reason=\"%s\"", room, err_text(err));
 	else
-		log_event(LOG_LEVEL_WARN, NULL, "spool-ready", "free=%llu floor=%llu",
-			  (unsigned long long)atomic_load(&s->number.free),
-			  (unsigned long long)s->free_floor);
+		log_event(LOG_LEVEL_WARN, NULL, "spool-ready", "%s", room);
+	/* files that are kept for later are room for others, too */
+	spool_prepare_spare(&s->prepare, err == ERR_NOSPACE);
 }
 
 /* --- segments */
@@ -382,15 +385,16 @@ void spool_write_seal(struct spool_log *s, uint8_t *head, struct spool_record *r
 
 void spool_write_look(struct spool_log *s)
 {
-	uint64_t bytes;
+	struct spool_space room;
 	int err = 0;
 
 	if (s->looked && s->now - s->looked < s->options.look)
 		return;
 	s->looked = s->now;
-	if (s->io->space(s->dir, &bytes) == 0) {
-		atomic_store(&s->number.free, bytes);
-		if (bytes < s->free_floor)
+	if (s->io->space(s->dir, &room) == 0) {
+		atomic_store(&s->number.free, room.bytes);
+		atomic_store(&s->number.inodes, room.inodes);
+		if (room.bytes < s->floor.bytes || room.inodes < s->floor.inodes)
 			err = ERR_NOSPACE;
 	}
 	if (s->current->bad) {

@@ -167,7 +167,7 @@ static struct spool_log *open_log(const char *dir, const char *what, int final_c
 	int err;
 
 	options.no_final_check = !final_check;
-	log = spool_log_open_with(dir, 0, count, &found, &report, &err, &options);
+	log = spool_log_open_with(dir, (struct spool_floor){0}, count, &found, &report, &err, &options);
 	if (!log)
 		die(dir, err);
 	getrusage(RUSAGE_SELF, &usage);

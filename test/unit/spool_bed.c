@@ -7,6 +7,8 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -360,6 +362,67 @@ int bed_count(const char *dir, const char *suffix)
 	return c.n;
 }
 
+/* --- setup and teardown of a test, and its log */
+
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static char log_lines[1 << 16];
+
+static void keep_line(void *arg, const char *line)
+{
+	size_t n;
+
+	(void)arg;
+	pthread_mutex_lock(&log_lock);
+	n = strlen(log_lines);
+	snprintf(log_lines + n, sizeof(log_lines) - n, "%s\n", line);
+	pthread_mutex_unlock(&log_lock);
+}
+
+int bed_setup(void **state)
+{
+	struct bed *b = malloc(sizeof(*b));
+
+	log_lines[0] = '\0';
+	log_capture(keep_line, NULL);
+	bed_init(b, 1);
+	*state = b;
+	return 0;
+}
+
+int bed_teardown(void **state)
+{
+	struct bed *b = *state;
+
+	bed_disk_reset();
+	if (b->log)
+		bed_stop(b);
+	umount2(b->dir, MNT_DETACH); /* of the test that mounts, if it failed */
+	bed_clear(b);
+	free(*state);
+	log_capture(NULL, NULL);
+	return 0;
+}
+
+int bed_logged(const char *text)
+{
+	int found;
+
+	pthread_mutex_lock(&log_lock);
+	found = strstr(log_lines, text) != NULL;
+	pthread_mutex_unlock(&log_lock);
+	return found;
+}
+
+void bed_reopen(struct bed *b, int orderly)
+{
+	if (orderly)
+		bed_close(b);
+	else
+		bed_stop(b);
+	if (bed_open(b))
+		die("reopen");
+}
+
 /* --- the disk */
 
 struct bed_disk bed_disk;
@@ -368,7 +431,7 @@ void bed_disk_reset(void)
 {
 	bed_disk.kinds = bed_disk.calls = bed_disk.fail_at = bed_disk.fail_count = 0;
 	bed_disk.fail_errno = bed_disk.writes = bed_disk.syncs = bed_disk.tear = 0;
-	bed_disk.space = 0;
+	bed_disk.space = bed_disk.inodes = 0;
 	bed_disk.on_sync = NULL;
 	bed_disk.on_write = NULL;
 	bed_disk.on_unlink = NULL;
@@ -468,15 +531,15 @@ static int disk_unlink(int dir, const char *name)
 	return on_unlink ? on_unlink(dir, name) : spool_io_system.unlink(dir, name);
 }
 
-static int disk_space(int dir, uint64_t *bytes)
+static int disk_space(int dir, struct spool_space *room)
 {
-	if (fails(BED_SPACE))
+	if (fails(BED_SPACE) || spool_io_system.space(dir, room) < 0)
 		return -1;
-	if (bed_disk.space) {
-		*bytes = bed_disk.space;
-		return 0;
-	}
-	return spool_io_system.space(dir, bytes);
+	if (bed_disk.space)
+		room->bytes = bed_disk.space;
+	if (bed_disk.inodes)
+		room->inodes = bed_disk.inodes;
+	return 0;
 }
 
 const struct spool_io bed_io = {

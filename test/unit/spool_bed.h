@@ -20,7 +20,7 @@ struct bed {
 	char base[56]; /* everything a test writes is below it */
 	char dir[64];  /* of the spool */
 	struct spool_options options;
-	uint64_t floor;
+	struct spool_floor floor;
 	struct spool_log *log;
 	struct evt_inbox *in;
 	struct spool_report report;
@@ -38,6 +38,13 @@ int bed_open(struct bed *b);
 void bed_close(struct bed *b);
 void bed_stop(struct bed *b);
 const struct bed_found *bed_find(const struct bed *b, uint64_t id);
+
+/* For cmocka: a fast bed, and a log that is kept (bed_logged: a line holds text). */
+int bed_setup(void **state);
+int bed_teardown(void **state);
+int bed_logged(const char *text);
+/* Ends it and opens it again. */
+void bed_reopen(struct bed *b, int orderly);
 
 /* Each posts one job and waits for its answer. The body of message id is n bytes made from id. */
 int bed_part(struct bed *b, uint64_t id, unsigned which, size_t n, struct spool_place *at);
@@ -78,7 +85,7 @@ enum {
 struct bed_disk {
 	atomic_int kinds, calls, fail_at, fail_count, fail_errno;
 	atomic_int writes, syncs; /* of file contents */
-	_Atomic uint64_t space;	  /* answered, if not 0 */
+	_Atomic uint64_t space, inodes; /* answered, if not 0 */
 	atomic_int lazy;	  /* syncs do nothing: for speed */
 	atomic_int tear;	  /* 1: a failing write writes half, and fails at the second half */
 	int (*_Atomic on_sync)(int fd); /* if set, instead of the system's */
