@@ -11,6 +11,8 @@
 #include "core/log.h"
 #include "core/num.h"
 #include "relay/api/api_server.h"
+#include "relay/in/in_auth.h"
+#include "relay/in/in_limit.h"
 #include "relay/keys/keys_witness.h"
 #include "relay/out/out_worker.h"
 #include "relay/queue/queue.h"
@@ -300,6 +302,10 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 		*why = err;
 		goto fail;
 	}
+	r->auth = in_auth_new();
+	r->limit = in_limit_new();
+	if (!r->auth || !r->limit)
+		goto fail;
 	r->queue = queue_new(r, out_worker_job);
 	if (!r->queue || start_control(r, why) < 0 || relay_control_start(r, why) < 0 ||
 	    start_threads(r, conf, why) < 0)
@@ -341,9 +347,12 @@ void relay_free(struct relay *r)
 		queue_stop(r->queue);
 	if (r->spool)
 		spool_log_stop(r->spool);
+	in_auth_stop(r->auth); /* before the inboxes go into which it answers */
 	for (int i = 0; i < r->worker_count; i++)
 		relay_worker_end(&r->workers[i]);
 	relay_control_stop(r);
+	in_auth_free(r->auth);
+	in_limit_free(r->limit);
 	spool_log_close(r->spool);
 	queue_free(r->queue);
 	shape_free(r->shape);

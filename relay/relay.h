@@ -31,6 +31,9 @@ struct keyproto_client_ev;
 struct keys_witness;
 struct relay_retired;
 struct shape;
+struct in_auth;
+struct in_limit;
+struct relay_credentials;
 struct store;
 
 /* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
@@ -80,6 +83,9 @@ struct relay {
 	struct api_server *api;
 	struct keys_witness *witness;
 	struct shape *shape; /* limits of destinations and sources; any thread */
+	struct in_auth *auth;	/* who may log in; any thread */
+	struct relay_credentials *credentials; /* control's */
+	struct in_limit *limit; /* rates of clients; any thread */
 	struct store *store;	/* control's database */
 	struct keyproto_client_ev *keyd; /* control's own */
 	int64_t started; /* wall */

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,20 @@ const struct relay_warmup *relay_conf_warmup(const struct relay_conf *c, const c
 
 /* --- what the table cannot say: derived values, and rules across keys. NULL if good. */
 
+/* Who may sign certificates of clients. */
+static const char *load_clients(struct relay_listen *l)
+{
+	l->client_store = X509_STORE_new();
+	if (!l->client_store)
+		return "out of memory";
+	l->client_names = SSL_load_client_CA_file(l->client_ca);
+	if (!l->client_names || !X509_STORE_load_file(l->client_store, l->client_ca)) {
+		ERR_clear_error();
+		return "listen: client_ca: not a file with CA certificates in PEM";
+	}
+	return NULL;
+}
+
 static const char *finish_listen(struct relay_conf *c, struct relay_listen *l)
 {
 	int submission = l->mode != RELAY_SMARTHOST;
@@ -126,7 +141,7 @@ static const char *finish_listen(struct relay_conf *c, struct relay_listen *l)
 	if (make_nets(&l->proxies, &l->proxy_nets.all, &l->proxy_nets.count) < 0 ||
 	    make_nets(&l->xclient, &l->xclient_nets.all, &l->xclient_nets.count) < 0)
 		return "out of memory";
-	return NULL;
+	return l->client_ca ? load_clients(l) : NULL;
 }
 
 static const char *finish_pool(const struct relay_conf *c, struct relay_pool *p)
@@ -254,6 +269,8 @@ static void clear_derived(struct relay_conf *c)
 	for (size_t i = 0; i < c->listen.count; i++) {
 		free(l[i].proxy_nets.all);
 		free(l[i].xclient_nets.all);
+		X509_STORE_free(l[i].client_store);
+		sk_X509_NAME_pop_free(l[i].client_names, X509_NAME_free);
 	}
 	for (size_t i = 0; i < c->pools.count; i++)
 		free(p[i].members);

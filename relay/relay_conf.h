@@ -8,10 +8,12 @@
 #ifndef RELAY_RELAY_CONF_H
 #define RELAY_RELAY_CONF_H
 
+#include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "conf/conf_schema.h"
+#include "core/num.h"
 
 enum relay_mode { RELAY_SMARTHOST, RELAY_SUBMISSION, RELAY_SUBMISSIONS };
 enum relay_tls { RELAY_TLS_NONE, RELAY_TLS_OPPORTUNISTIC, RELAY_TLS_ENCRYPT, RELAY_TLS_VERIFY };
@@ -41,6 +43,8 @@ struct relay_listen {
 	struct sockaddr_storage address; /* from address_text */
 	socklen_t address_len;
 	struct relay_nets proxy_nets, xclient_nets;
+	X509_STORE *client_store; /* of client_ca, with the names to tell clients; NULL: none */
+	STACK_OF(X509_NAME) *client_names;
 };
 
 enum relay_away { RELAY_AWAY_TEMPFAIL, RELAY_AWAY_ACCEPT, RELAY_AWAY_REJECT };
@@ -149,6 +153,9 @@ struct relay_conf {
 		int64_t sessions_per_client;
 		int64_t errors; /* bad commands before 421 */
 		int64_t idle;	/* usec */
+		struct num_rate client_sessions, client_messages, client_recipients; /* of one address */
+		struct num_rate auth_failures;					    /* likewise */
+		int64_t auth_lockout;						    /* usec */
 		uint64_t free_space; /* floor under which mail is refused (452) */
 		int64_t free_inodes; /* likewise */
 	} limits;

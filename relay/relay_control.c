@@ -5,10 +5,11 @@
 
 #include "core/err.h"
 #include "keyproto/keyproto_client_ev.h"
+#include "relay/relay_credential.h"
 #include "relay/store/store.h"
 
-static const struct relay_control_part parts[] = {
-    {NULL, NULL, NULL},
+static const struct relay_control_part *const parts[] = {
+    &relay_credential_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 
@@ -17,8 +18,8 @@ static void keyd_state(void *arg, unsigned state)
 	struct relay *r = arg;
 
 	for (size_t i = 0; i < PARTS; i++)
-		if (parts[i].keyd)
-			parts[i].keyd(r, state);
+		if (parts[i]->keyd)
+			parts[i]->keyd(r, state);
 }
 
 int relay_control_start(struct relay *r, const char **why)
@@ -34,7 +35,7 @@ int relay_control_start(struct relay *r, const char **why)
 		*why = text;
 	}
 	for (size_t i = 0; r->store && err == 0 && i < PARTS; i++)
-		err = parts[i].open ? parts[i].open(r, why) : 0;
+		err = parts[i]->open ? parts[i]->open(r, why) : 0;
 	if (err == 0) {
 		r->keyd = keyproto_client_ev_new(r->loop, conf->keyd, KEYPROTO_ROLE_RELAY, "sealpost-relay",
 						 keyd_state, r);
@@ -49,8 +50,8 @@ void relay_control_stop(struct relay *r)
 	keyproto_client_ev_free(r->keyd);
 	r->keyd = NULL;
 	for (size_t i = PARTS; i-- > 0;)
-		if (parts[i].close)
-			parts[i].close(r);
+		if (parts[i]->close)
+			parts[i]->close(r);
 	store_close(r->store);
 	r->store = NULL;
 }

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/num.h"
+
 #define BUCKETS 1024
 
 struct client {
 	struct client *next;
-	uint8_t key[9]; /* family mark and 4 or 8 octets of the address */
+	uint8_t key[9]; /* family mark and 4 or 8 octets of the address; or 1 and a credential's id */
 	unsigned sessions;
 };
 
@@ -50,13 +52,11 @@ static struct client **find(const uint8_t key[9])
 	return at;
 }
 
-int in_clients_enter(const struct sockaddr_storage *a, unsigned limit)
+static int enter(const uint8_t key[9], unsigned limit)
 {
 	struct client **at;
-	uint8_t key[9];
 	int ok = 0;
 
-	make_key(key, a);
 	pthread_mutex_lock(&lock);
 	at = find(key);
 	if (!*at && (*at = calloc(1, sizeof(**at))))
@@ -69,12 +69,10 @@ int in_clients_enter(const struct sockaddr_storage *a, unsigned limit)
 	return ok;
 }
 
-void in_clients_leave(const struct sockaddr_storage *a)
+static void leave(const uint8_t key[9])
 {
 	struct client **at, *gone = NULL;
-	uint8_t key[9];
 
-	make_key(key, a);
 	pthread_mutex_lock(&lock);
 	at = find(key);
 	if (*at && --(*at)->sessions == 0) {
@@ -83,4 +81,42 @@ void in_clients_leave(const struct sockaddr_storage *a)
 	}
 	pthread_mutex_unlock(&lock);
 	free(gone);
+}
+
+int in_clients_enter(const struct sockaddr_storage *a, unsigned limit)
+{
+	uint8_t key[9];
+
+	make_key(key, a);
+	return enter(key, limit);
+}
+
+void in_clients_leave(const struct sockaddr_storage *a)
+{
+	uint8_t key[9];
+
+	make_key(key, a);
+	leave(key);
+}
+
+static void make_credential_key(uint8_t key[9], int64_t id)
+{
+	key[0] = 1;
+	num_put_u64(key + 1, (uint64_t)id);
+}
+
+int in_clients_enter_credential(int64_t id, unsigned limit)
+{
+	uint8_t key[9];
+
+	make_credential_key(key, id);
+	return enter(key, limit);
+}
+
+void in_clients_leave_credential(int64_t id)
+{
+	uint8_t key[9];
+
+	make_credential_key(key, id);
+	leave(key);
 }

@@ -7,10 +7,15 @@
 #ifndef RELAY_IN_IN_CLIENTS_H
 #define RELAY_IN_IN_CLIENTS_H
 
+#include <stdint.h>
 #include <sys/socket.h>
 
 /* 1 if one more session is within limit (it is counted then); 0 if not, or out of memory. */
 int in_clients_enter(const struct sockaddr_storage *a, unsigned limit);
+/* The same for the sessions of one credential. */
+int in_clients_enter_credential(int64_t id, unsigned limit);
+void in_clients_leave_credential(int64_t id);
+
 /* Once for each enter that gave 1. */
 void in_clients_leave(const struct sockaddr_storage *a);
 

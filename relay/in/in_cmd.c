@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/in/in_cmd.h"
 
+#include "smtp/smtp_auth.h"
+
 #define GREET	IN_STATE_BIT(GREET)
 #define READY	IN_STATE_BIT(READY)
 #define MAIL	IN_STATE_BIT(MAIL)
@@ -11,7 +13,7 @@
 #define ROW(verb, run, states, wrong, tls, args, line) \
 	[SMTP_VERB_##verb] = {run, states, IN_REPLY_##wrong, tls, IN_CMD_ARGS_##args, line}
 
-/* Verbs without a row (EXPN, AUTH, BDAT, ETRN, ATRN, TURN, SEND, SOML, SAML, XCLIENT) are not
+/* Verbs without a row (EXPN, BDAT, ETRN, ATRN, TURN, SEND, SOML, SAML, XCLIENT) are not
  * offered. */
 static const struct in_cmd rows[SMTP_VERB_COUNT] = {
     /* clang-format off */
@@ -19,6 +21,7 @@ static const struct in_cmd rows[SMTP_VERB_COUNT] = {
     ROW(EHLO,     in_cmd_ehlo,     ANY,         NONE,         0,   SOME, IN_CMD_LINE),
     ROW(HELO,     in_cmd_helo,     ANY,         NONE,         0,   SOME, IN_CMD_LINE),
     ROW(STARTTLS, in_cmd_starttls, READY,       NO_TLS_NOW,   0,   NONE, IN_CMD_LINE),
+    ROW(AUTH,     in_cmd_auth,     READY,       NO_AUTH_NOW,  1,   SOME, SMTP_AUTH_LINE),
     ROW(MAIL,     in_cmd_mail,     READY,       NESTED_MAIL,  1,   SOME, IN_CMD_LINE_MAIL),
     ROW(RCPT,     in_cmd_rcpt,     MAIL | RCPT, MAIL_FIRST,   1,   SOME, IN_CMD_LINE),
     ROW(DATA,     in_cmd_data,     MAIL | RCPT, MAIL_FIRST,   1,   NONE, IN_CMD_LINE),

@@ -19,7 +19,7 @@ struct in_cmd {
 	void (*run)(struct in_session *s, struct span args); /* NULL: known but not offered (502) */
 	unsigned states;      /* IN_STATE_BITs in which it may come */
 	enum in_reply wrong;  /* said in other states, except in GREET: HELO_FIRST */
-	int needs_tls;	      /* on listeners of mode submission */
+	int needs_tls;	      /* where the listener demands it */
 	enum in_cmd_args args;
 	unsigned line_max;
 };
@@ -32,6 +32,7 @@ void in_cmd_mail(struct in_session *s, struct span args);
 void in_cmd_rcpt(struct in_session *s, struct span args);
 void in_cmd_data(struct in_session *s, struct span args);
 void in_cmd_starttls(struct in_session *s, struct span args);
+void in_cmd_auth(struct in_session *s, struct span args);
 void in_cmd_rset(struct in_session *s, struct span args);
 void in_cmd_noop(struct in_session *s, struct span args);
 void in_cmd_quit(struct in_session *s, struct span args);
@@ -44,6 +45,11 @@ void in_cmd_mail_taken(struct in_session *s);
 void in_cmd_rcpt_taken(struct in_session *s);
 void in_cmd_data_taken(struct in_session *s);
 void in_cmd_data_commit(struct in_session *s);
+
+/* Parts of AUTH: a line of the client; the verdict; forgetting what was said. */
+void in_cmd_auth_line(struct in_session *s, struct span line);
+void in_cmd_auth_checked(struct in_session *s, int err, const char *credential, const char *customer);
+void in_cmd_auth_clear(struct in_session *s);
 
 /* Parts of DATA. Body bytes: returns those used, 0 if there is no room now. */
 size_t in_cmd_data_input(struct in_session *s, struct span in);

@@ -52,6 +52,7 @@ static int put_trace(struct in_session *s)
 				   .tls_bits = s->tls.bits,
 				   .esmtp = s->esmtp,
 				   .utf8 = s->tx.utf8_asked,
+				   .login = s->login != NULL,
 				   .when = s->tx.envelope.created};
 	char field[IN_TRACE_MAX];
 	size_t n = in_trace_format(field, &t);
@@ -206,6 +207,7 @@ void in_cmd_data_commit(struct in_session *s)
 		return;
 	}
 	e->customer = in_tx_keep(tx, s->peer.customer, strlen(s->peer.customer));
+	e->credential = s->login ? s->login->credential : NULL; /* the session outlives the answer */
 	e->client = keep_client(s);
 	e->tls = keep_tls(s);
 	e->flags |= tx->data.high ? SPOOL_8BIT : 0;

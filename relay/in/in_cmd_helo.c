@@ -20,13 +20,14 @@ static int greet(struct in_session *s, struct span name, int esmtp)
 static void say_extensions(struct in_session *s)
 {
 	char text[512];
-	int tls;
+	int tls, auth;
 
 	tls = !s->tls.version && s->host->tls_ready(s->arg) != ERR_UNSUPPORTED;
+	auth = s->tls.version && s->peer.auth != RELAY_AUTH_NO && s->peer.auth != RELAY_AUTH_BY_MODE;
 	snprintf(text, sizeof(text),
-		 "%s\nPIPELINING\nSIZE %llu%s\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES",
+		 "%s\nPIPELINING\nSIZE %llu%s%s\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES",
 		 s->conf->hostname, (unsigned long long)s->conf->limits.message_size,
-		 tls ? "\nSTARTTLS" : "");
+		 tls ? "\nSTARTTLS" : "", auth ? "\nAUTH PLAIN LOGIN" : "");
 	in_session_say_param(s, IN_REPLY_HELO, text);
 }
 

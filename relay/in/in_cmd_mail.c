@@ -75,6 +75,15 @@ void in_cmd_mail_taken(struct in_session *s)
 	in_session_say(s, IN_REPLY_SENDER_OK);
 }
 
+/* Who must log in before he may send. */
+static int login_missing(const struct in_session *s)
+{
+	if (s->login || s->peer.auth == RELAY_AUTH_NO || s->peer.auth == RELAY_AUTH_BY_MODE)
+		return 0;
+	return s->peer.auth == RELAY_AUTH_REQUIRED ||
+	       (s->peer.mode != RELAY_SMARTHOST && !s->peer.trusted);
+}
+
 void in_cmd_mail(struct in_session *s, struct span args)
 {
 	struct wishes w = {0, SMTP_BODY_7BIT, 0};
@@ -84,12 +93,16 @@ void in_cmd_mail(struct in_session *s, struct span args)
 	enum in_reply bad = parse(args, &from, &w, &params);
 	int err;
 
+	if (bad == IN_REPLY_NONE && login_missing(s))
+		bad = IN_REPLY_AUTH_FIRST;
 	if (bad == IN_REPLY_NONE && from.utf8 && !w.utf8)
 		bad = IN_REPLY_UTF8_SENDER;
 	if (bad == IN_REPLY_NONE && w.size > s->conf->limits.message_size)
 		bad = IN_REPLY_TOO_BIG;
 	if (bad == IN_REPLY_NONE && (err = s->host->ready(s->arg)) < 0)
 		bad = in_session_reply_of(err);
+	if (bad == IN_REPLY_NONE)
+		bad = s->host->allow(s->arg, 0);
 	if (bad == IN_REPLY_NONE && in_tx_sender(tx, &from) < 0)
 		bad = IN_REPLY_STORE_FAILED;
 	if (bad != IN_REPLY_NONE) {

@@ -49,7 +49,9 @@ static enum in_reply add(struct in_session *s, struct smtp_addr *to, int *added)
 {
 	struct in_tx *tx = &s->tx;
 
-	if (!s->peer.trusted)
+	enum in_reply limit;
+
+	if (!s->peer.trusted && !s->login)
 		return IN_REPLY_RELAY_REFUSED;
 	if (to->utf8 && !tx->utf8_asked)
 		return IN_REPLY_UTF8_RECIPIENT;
@@ -58,6 +60,9 @@ static enum in_reply add(struct in_session *s, struct smtp_addr *to, int *added)
 		return IN_REPLY_NO_ROUTE;
 	if (tx->envelope.count >= (unsigned)s->conf->limits.recipients)
 		return IN_REPLY_TOO_MANY_RECIPIENTS;
+	limit = s->host->allow(s->arg, 1);
+	if (limit != IN_REPLY_NONE)
+		return limit;
 	*added = in_tx_add(tx, to);
 	return *added < 0 ? IN_REPLY_STORE_FAILED : IN_REPLY_NONE;
 }

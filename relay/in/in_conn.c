@@ -12,6 +12,7 @@
 #include "evt/evt_timer.h"
 #include "keyproto/keyproto_client_ev.h"
 #include "relay/in/in_clients.h"
+#include "relay/in/in_login.h"
 #include "relay/keys/keys_object.h"
 #include "relay/queue/queue.h"
 #include "relay/spool/spool_log.h"
@@ -41,6 +42,8 @@ struct in_conn {
 	unsigned counted : 1; /* in in_clients and sessions_open */
 	unsigned eof : 1, no_room : 1, unread : 1;
 	unsigned want_tls : 1, broken : 1, closing : 1;
+	const struct relay_listen *listen; /* of conf, or of the one that was in force when it was opened */
+	struct in_login login;
 	struct in_session s;
 };
 
@@ -225,9 +228,40 @@ static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
 	spool_writer_commit(sw, e, committed, c);
 }
 
+static int auth(void *arg, uint64_t ticket, const char *name, struct span password)
+{
+	struct in_conn *c = arg;
+	int err = keyd_err(c);
+
+	return err < 0 ? err : in_login_check(&c->login, ticket, name, password);
+}
+
+static enum in_reply allow(void *arg, int recipient)
+{
+	struct in_conn *c = arg;
+
+	return in_login_allow(&c->login, recipient);
+}
+
+static void told(void *arg)
+{
+	process(arg);
+}
+
 static const struct in_session_host host = {
-    ready, begin, room, body, commit, abort_message, tls_ready, start_tls, timer, close_session,
-    NULL,  NULL,  NULL};
+    .ready = ready,
+    .begin = begin,
+    .room = room,
+    .body = body,
+    .commit = commit,
+    .abort = abort_message,
+    .tls_ready = tls_ready,
+    .start_tls = start_tls,
+    .timer = timer,
+    .close = close_session,
+    .auth = auth,
+    .allow = allow,
+};
 
 /* --- the connection */
 
@@ -242,6 +276,7 @@ static void release(struct in_conn *c)
 	if (list_linked(&c->link))
 		list_remove(&c->link);
 	in_session_clear(&c->s);
+	in_login_clear(&c->login);
 	evt_timer_clear(&c->add_again);
 	SSL_CTX_free(c->tls);
 	relay_conf_unref(c->conf);
@@ -283,6 +318,8 @@ static void begin_tls(struct in_conn *c)
 	c->want_tls = 0;
 	if (evt_conn_tls_accept(c->conn, c->tls) < 0)
 		in_session_lost(&c->s, "tls-failed");
+	else
+		in_login_want_certificate(evt_conn_ssl(c->conn), c->listen);
 }
 
 /* Feeds the engine until it has nothing more to do now. */
@@ -350,6 +387,8 @@ static void handshake_done(struct in_conn *c)
 	tls = (struct in_tls){info.version, info.cipher ? info.cipher : "?", info.group, info.bits};
 	relay_count(c->w->relay, tls_in, 1);
 	in_session_tls_done(&c->s, &tls);
+	if (c->listen->client_store)
+		in_login_certificate(&c->login, evt_conn_ssl(c->conn));
 }
 
 static void broke(struct in_conn *c)
@@ -389,6 +428,8 @@ static void describe_peer(struct in_conn *c, const struct relay_listen *listen,
 	peer->trusted =
 	    relay_conf_net_match(c->conf->trusted_nets, c->conf->trusted_count, &c->peer);
 	peer->mode = listen->mode;
+	peer->auth = listen->auth;
+	peer->tls_required = listen->tls == RELAY_LISTEN_TLS_REQUIRED;
 	peer->customer = listen->customer;
 }
 
@@ -405,7 +446,7 @@ static enum in_reply count_in(struct in_conn *c)
 		return IN_REPLY_FULL_CLIENT;
 	relay_count(r, sessions_open, 1);
 	c->counted = 1;
-	return IN_REPLY_NONE;
+	return in_login_begin(&c->login);
 }
 
 static void start(struct in_conn *c, enum in_reply refused)
@@ -450,6 +491,8 @@ int in_conn_open(struct relay_worker *w, int fd, const struct sockaddr_storage *
 	c->gone = gone;
 	c->gone_arg = arg;
 	evt_timer_init(&c->add_again, w->loop, add_again, c);
+	c->listen = listen;
+	c->login = (struct in_login){.w = w, .s = &c->s, .conf = c->conf, .peer = &c->peer, .told = told, .arg = c};
 	describe_peer(c, listen, &facts);
 	in_session_init(&c->s, &host, c, c->conf, &facts);
 	c->conn = evt_conn_accept(w->loop, fd, IN_MAX, event, c);
@@ -457,6 +500,8 @@ int in_conn_open(struct relay_worker *w, int fd, const struct sockaddr_storage *
 		release(c);
 		return ERR_NOMEM;
 	}
+	if (listen->auth != RELAY_AUTH_NO)
+		evt_conn_set_secret(c->conn); /* passwords come this way */
 	list_push_back(all, &c->link);
 	start(c, refused);
 	process(c);

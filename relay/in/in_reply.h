@@ -24,12 +24,14 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(TLS_READY, 220, "2.0.0", 0, "Ready to start TLS")                                        \
 	X(BYE, 221, "2.0.0", IN_C, "%s closing, bye")                                              \
 	X(HELO, 250, "", 0, "%s")                                                                  \
+	X(LOGGED_IN, 235, "2.7.0", 0, "Logged in")                                                  \
 	X(OK, 250, "2.0.0", 0, "Ok")                                                               \
 	X(RESET, 250, "2.0.0", 0, "Transaction reset")                                             \
 	X(SENDER_OK, 250, "2.1.0", 0, "Sender ok")                                                 \
 	X(RECIPIENT_OK, 250, "2.1.5", 0, "Recipient ok")                                           \
 	X(QUEUED, 250, "2.0.0", 0, "Ok, queued as %s")                                             \
 	X(VRFY, 252, "2.0.0", 0, "Addresses are not verified; send mail and see")                  \
+	X(AUTH_MORE, 334, "", 0, "%s")                                                              \
 	X(START_DATA, 354, "", 0, "End data with <CR><LF>.<CR><LF>")                               \
 	X(STOPPING, 421, "4.3.2", IN_C, "%s is shutting down, try again later")                    \
 	X(IDLE, 421, "4.4.2", IN_C, "%s heard nothing for too long, closing")                      \
@@ -37,12 +39,19 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(FULL, 421, "4.7.0", IN_C, "%s has too many sessions, try again later")                   \
 	X(FULL_CLIENT, 421, "4.7.0", IN_C,                                                         \
 	  "%s has too many sessions from your address, try again later")                           \
+	X(LOCKED_OUT, 421, "4.7.0", IN_R | IN_C,                                                    \
+	  "%s has seen too many failed logins from your address, try again later")                 \
+	X(FULL_CREDENTIAL, 421, "4.7.0", IN_R | IN_C,                                               \
+	  "%s has too many sessions of your credential, try again later")                          \
 	X(FOREIGN, 421, "4.7.0", IN_C, "%s speaks SMTP only, closing")                             \
 	X(KEYS_AWAY, 451, "4.3.0", IN_R, "Keys are not available now, try again later")            \
 	X(STORE_FAILED, 451, "4.3.0", IN_R, "Message could not be stored, try again later")        \
+	X(RATE_MESSAGES, 450, "4.7.1", IN_R, "Too many messages for now, try again later")          \
+	X(RATE_RECIPIENTS, 450, "4.7.1", IN_R, "Too many recipients for now, try again later")      \
 	X(NO_SPACE, 452, "4.3.1", IN_R, "Not enough disk space, try again later")                  \
 	X(TOO_MANY_RECIPIENTS, 452, "4.5.3", IN_R,                                                 \
 	  "Too many recipients, send to the rest in another transaction")                          \
+	X(AUTH_AWAY, 454, "4.7.0", IN_R, "Logging in is not possible now, try again later")         \
 	X(TLS_AWAY, 454, "4.7.0", 0, "TLS is not available now, try again later")                  \
 	X(BAD_LINE_END, 500, "5.5.2", IN_E | IN_C,                                                 \
 	  "A line ends in CR LF and holds no other CR, LF or NUL, closing")                        \
@@ -65,6 +74,14 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(NESTED_MAIL, 503, "5.5.1", IN_E, "Sender was given already, RSET starts over")           \
 	X(TLS_ALREADY, 503, "5.5.1", IN_E, "TLS is on already")                                    \
 	X(NO_TLS_NOW, 503, "5.5.1", IN_E, "Not within a transaction")                              \
+	X(AUTH_BAD_LINE, 501, "5.5.2", IN_E, "Not the base64 that this mechanism takes")            \
+	X(AUTH_CANCELLED, 501, "5.7.0", IN_E, "Login cancelled")                                    \
+	X(AUTH_ALREADY, 503, "5.5.1", IN_E, "Logged in already")                                    \
+	X(NO_AUTH_NOW, 503, "5.5.1", IN_E, "Not within a transaction")                              \
+	X(AUTH_UNKNOWN, 504, "5.5.4", IN_E, "This mechanism is not offered")                        \
+	X(AUTH_FIRST, 530, "5.7.0", IN_E | IN_R, "Log in first")                                    \
+	X(AUTH_FAILED, 535, "5.7.8", IN_E | IN_R, "Name or password is wrong")                      \
+	X(AUTH_IN_CLEAR, 538, "5.7.11", IN_E, "Passwords are taken under TLS only, say STARTTLS first") \
 	X(TLS_FIRST, 530, "5.7.0", IN_E, "Say STARTTLS first")                                     \
 	X(NO_ROUTE, 550, "5.1.2", IN_R, "No route to this domain")                                 \
 	X(RELAY_REFUSED, 550, "5.7.1", IN_E | IN_R,                                                \

@@ -2,15 +2,17 @@
 #include "relay/in/in_session.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "relay/in/in_cmd.h"
+#include "smtp/smtp_auth.h"
 #include "smtp/smtp_line.h"
 #include "smtp/smtp_reply.h"
 
-#define LOOK_MAX       1024	   /* what is looked at; each verb has its own limit below that */
+#define LOOK_MAX       SMTP_AUTH_LINE /* what is looked at; each verb has its own limit below that */
 #define SKIP_MAX       (64u << 10) /* octets of an over-long line before we hang up */
 #define OUT_MAX	       (32u << 10) /* replies gathered before they have to leave */
 #define OUT_PAUSE      (16u << 10)
@@ -48,8 +50,8 @@ static void arm(struct in_session *s)
 	else if (s->state == IN_STATE_BEGIN)
 		wait = BEGIN_WAIT;
 	else if (s->state == IN_STATE_COMMIT || s->state == IN_STATE_CLOSED ||
-		 s->state == IN_STATE_FILTER)
-		wait = 0; /* the spool always answers, and filters have timeouts of their own */
+		 s->state == IN_STATE_FILTER || s->state == IN_STATE_CHECK)
+		wait = 0; /* spool and checkers always answer, and filters have timeouts of their own */
 	s->host->timer(s->arg, wait);
 }
 
@@ -188,7 +190,7 @@ static enum in_reply judge(struct in_session *s, const struct in_cmd *cmd, size_
 		return IN_REPLY_NOT_OFFERED;
 	if (!is_in(s, cmd->states))
 		return s->state == IN_STATE_GREET ? IN_REPLY_HELO_FIRST : cmd->wrong;
-	if (cmd->needs_tls && s->peer.mode == RELAY_SUBMISSION && !s->tls.version)
+	if (cmd->needs_tls && s->peer.tls_required && !s->tls.version)
 		return IN_REPLY_TLS_FIRST;
 	if (cmd->args == IN_CMD_ARGS_NONE && args.n)
 		return IN_REPLY_ARGUMENT_EXTRA;
@@ -260,6 +262,22 @@ static size_t command(struct in_session *s, struct span in)
 	return (size_t)n;
 }
 
+/* A line of an AUTH exchange. */
+static size_t answer(struct in_session *s, struct span in)
+{
+	struct span line;
+	int n = smtp_line_take(in, LOOK_MAX, &line);
+
+	if (n == ERR_FORMAT || n == ERR_LIMIT) {
+		in_session_say(s, n == ERR_FORMAT ? IN_REPLY_BAD_LINE_END : IN_REPLY_LONG_LINE);
+		finish(s, "bad-auth-line");
+		return 0;
+	}
+	if (n > 0)
+		in_cmd_auth_line(s, line);
+	return (size_t)n;
+}
+
 /* STARTTLS was said. Whatever came behind it in clear was put there by somebody on the way
  * (CVE-2011-0411). */
 static void begin_tls(struct in_session *s, size_t behind)
@@ -291,6 +309,8 @@ size_t in_session_input(struct in_session *s, struct span in)
 
 		if (s->state == IN_STATE_DATA)
 			n = in_cmd_data_input(s, rest);
+		else if (s->state == IN_STATE_AUTH)
+			n = answer(s, rest);
 		else if (is_in(s, OPEN_STATES) && !s->stopping)
 			n = command(s, rest);
 		else
@@ -330,6 +350,32 @@ void in_session_filtered(struct in_session *s, uint64_t ticket, const struct in_
 		settle(s);
 }
 
+void in_session_authed(struct in_session *s, uint64_t ticket, int err, const char *credential,
+		       const char *customer)
+{
+	if (s->state != IN_STATE_CHECK || ticket != s->ticket)
+		return;
+	in_cmd_auth_checked(s, err, credential, customer);
+	settle(s);
+}
+
+int in_session_log_in(struct in_session *s, const char *credential, const char *customer,
+		      const char *mechanism)
+{
+	struct in_session_login *l = s->login ? s->login : malloc(sizeof(*l));
+
+	if (!l)
+		return ERR_NOMEM;
+	snprintf(l->credential, sizeof(l->credential), "%s", credential);
+	snprintf(l->customer, sizeof(l->customer), "%s", customer);
+	l->mechanism = mechanism;
+	s->login = l;
+	s->peer.customer = l->customer;
+	log_event(LOG_LEVEL_INFO, s->name, "logged-in", "credential=%s customer=%s mechanism=%s client=%s",
+		  l->credential, l->customer, mechanism, s->peer.address);
+	return 0;
+}
+
 void in_session_tls_done(struct in_session *s, const struct in_tls *tls)
 {
 	if (s->state != IN_STATE_TLS && s->state != IN_STATE_CONNECT)
@@ -345,7 +391,7 @@ void in_session_tls_done(struct in_session *s, const struct in_tls *tls)
 
 void in_session_timeout(struct in_session *s)
 {
-	if (is_in(s, OPEN_STATES | IN_STATE_BIT(DATA))) {
+	if (is_in(s, OPEN_STATES | IN_STATE_BIT(DATA) | IN_STATE_BIT(AUTH))) {
 		in_session_say(s, IN_REPLY_IDLE);
 	} else if (s->state == IN_STATE_BEGIN) {
 		s->host->abort(s->arg);
@@ -382,5 +428,8 @@ void in_session_clear(struct in_session *s)
 	if (s->state != IN_STATE_CLOSED)
 		log_end(s, "cut");
 	in_session_drop(s);
+	in_cmd_auth_clear(s);
+	free(s->login);
+	s->login = NULL;
 	buf_clear(&s->out);
 }

@@ -46,6 +46,11 @@ struct in_session_host {
 	void (*timer)(void *arg, int64_t usec);
 	/* The session is over: close when out has left. */
 	void (*close)(void *arg);
+	/* A client says that he is name; in_session_authed tells the result. 0, or ERR_AWAY, ERR_BUSY,
+	 * ERR_LIMIT (locked out for a while). Both are used within the call. */
+	int (*auth)(void *arg, uint64_t ticket, const char *name, struct span password);
+	/* At MAIL (recipient 0) and RCPT (1): NONE, or what limits of client and credential say. */
+	enum in_reply (*allow)(void *arg, int recipient);
 	/* --- only with peer.filters */
 	/* Asks them. IN_SESSION_LATER: in_session_filtered tells, later; 0: nothing to ask, go on. For END it may
 	 * have changed tx's envelope by the time it answers. */
@@ -62,12 +67,19 @@ struct in_peer {
 	int trusted;	  /* its network may relay */
 	int mode;	  /* enum relay_mode of the listener */
 	int filters;	  /* mail from here passes the filters */
+	int auth;	  /* enum relay_auth of the listener: NO, OPTIONAL, REQUIRED */
+	int tls_required; /* for mail and AUTH */
 	const char *customer;
 };
 
 struct in_tls { /* version NULL: in clear */
 	const char *version, *cipher, *group;
 	int bits;
+};
+
+struct in_session_login {
+	char credential[65], customer[65];
+	const char *mechanism; /* "PLAIN", "LOGIN", "certificate" */
 };
 
 struct in_session_count { /* since the host last looked (it zeroes them) */
@@ -93,6 +105,8 @@ struct in_session {
 	int stopping;
 	int esmtp;
 	const char *lost;   /* the peer is gone: why */
+	struct in_session_login *login; /* who logged in; NULL: nobody */
+	struct in_cmd_auth_talk *talk;	/* an exchange under way */
 	char name[ID_TEXT_SIZE];
 	char helo[256];
 	struct in_tx tx;
@@ -113,6 +127,12 @@ size_t in_session_input(struct in_session *s, struct span in);
 void in_session_begun(struct in_session *s, uint64_t ticket, int err, uint64_t id);
 void in_session_committed(struct in_session *s, uint64_t ticket, int err);
 void in_session_tls_done(struct in_session *s, const struct in_tls *tls);
+/* err 0: it is him; ERR_AUTH: it is not; ERR_AWAY, ERR_BUSY: not known now. */
+void in_session_authed(struct in_session *s, uint64_t ticket, int err, const char *credential,
+		       const char *customer);
+/* A client certificate did it, before or after tls_done. ERR_NOMEM. */
+int in_session_log_in(struct in_session *s, const char *credential, const char *customer,
+		      const char *mechanism);
 
 void in_session_filtered(struct in_session *s, uint64_t ticket, const struct in_verdict *v);
 

@@ -7,6 +7,9 @@
  *      greeting      | EHLO, HELO    ^
  *                    v               | STARTTLS
  *             .--> READY ------------'
+ *             |      ^ | AUTH
+ *             |      | v
+ *             |      AUTH --> CHECK               235, 535; "*" or a bad line: 501
  *             |      | MAIL
  *             |      v
  *             |<-- MAIL                        back to READY: EHLO, HELO, RSET
@@ -28,7 +31,7 @@
  * With filters FILTER comes between a command (or the connection, or CRLF.CRLF) and its reply: the session waits there
  * for their word, and goes on as drawn, or stays where it was.
  *
- * BEGIN, COMMIT, FILTER and TLS wait for somebody else: commands that have arrived meanwhile stay where they are. */
+ * BEGIN, COMMIT, FILTER, CHECK and TLS wait for somebody else: commands that have arrived meanwhile stay where they are. */
 #ifndef RELAY_IN_IN_STATE_H
 #define RELAY_IN_IN_STATE_H
 
@@ -39,6 +42,8 @@
 	X(READY, "waits for MAIL")                                                                 \
 	X(MAIL, "has a sender")                                                                    \
 	X(RCPT, "has recipients")                                                                  \
+	X(AUTH, "reads name and password")                                                         \
+	X(CHECK, "waits until name and password are checked")                                      \
 	X(BEGIN, "waits for a key to seal the message")                                            \
 	X(DATA, "reads the message")                                                               \
 	X(COMMIT, "waits until the message is on stable storage")                                  \

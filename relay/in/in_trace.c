@@ -9,11 +9,13 @@
 /* Registered "with" types. There is none for HELO under TLS: ESMTPS says what matters. */
 static const char *protocol(const struct in_trace *t)
 {
-	if (t->utf8)
-		return t->tls_version ? "UTF8SMTPS" : "UTF8SMTP";
-	if (t->tls_version)
-		return "ESMTPS";
-	return t->esmtp ? "ESMTP" : "SMTP";
+	static const char *const names[2][2][2] = {
+	    {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+	    {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}}};
+
+	if (!t->esmtp && !t->utf8 && !t->tls_version)
+		return "SMTP";
+	return names[t->utf8 != 0][t->tls_version != NULL][t->login != 0];
 }
 
 size_t in_trace_format(char dst[IN_TRACE_MAX], const struct in_trace *t)

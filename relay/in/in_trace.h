@@ -20,6 +20,7 @@ struct in_trace {
 	int tls_bits;
 	int esmtp; /* EHLO, not HELO */
 	int utf8;  /* SMTPUTF8 was asked for */
+	int login; /* the client logged in */
 	int64_t when; /* wall usec */
 };
 

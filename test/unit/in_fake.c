@@ -66,7 +66,8 @@ static void remember(struct in_fake *f, const struct spool_envelope *e)
 	f->flags = e->flags;
 	f->size = e->size;
 	log_assert(e->size == buf_size(&f->body));
-	log_assert(!strcmp(e->customer, "default"));
+	log_assert(!strcmp(e->customer, f->s.login ? "acme" : "default"));
+	log_assert(!f->s.login || !strcmp(e->credential, "app1"));
 }
 
 static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
@@ -162,9 +163,43 @@ static void answer_ask(struct in_fake *f)
 	in_session_filtered(&f->s, f->ask_ticket, &f->filter.verdicts[f->what]);
 }
 
-static const struct in_session_host host = {
-    ready, begin, room, body, commit, abort_message, tls_ready, start_tls, timer, close_session,
-    ask,   show,  forget};
+static int auth(void *arg, uint64_t ticket, const char *name, struct span password)
+{
+	struct in_fake *f = arg;
+
+	if (f->auth < 0)
+		return f->auth;
+	if (f->keys < 0)
+		return f->keys;
+	f->auth_pending = 1;
+	f->auth_ticket = ticket;
+	f->auth_result =
+	    !strcmp(name, "app1") && span_equal(password, SPAN_LIT("right")) ? 0 : ERR_AUTH;
+	return 0;
+}
+
+static enum in_reply allow(void *arg, int recipient)
+{
+	struct in_fake *f = arg;
+
+	return recipient ? f->limit_recipient : f->limit_message;
+}
+
+static const struct in_session_host host = {.ready = ready,
+					    .begin = begin,
+					    .room = room,
+					    .body = body,
+					    .commit = commit,
+					    .abort = abort_message,
+					    .tls_ready = tls_ready,
+					    .start_tls = start_tls,
+					    .timer = timer,
+					    .close = close_session,
+					    .auth = auth,
+					    .allow = allow,
+					    .ask = ask,
+					    .show = show,
+					    .forget = forget};
 
 void in_fake_init(struct in_fake *f)
 {
@@ -216,6 +251,13 @@ void in_fake_clear(struct in_fake *f)
 	buf_clear(&f->shown);
 }
 
+static void answer_auth(struct in_fake *f)
+{
+	f->auth_pending = 0;
+	in_session_authed(&f->s, f->auth_ticket, f->auth_result, f->auth_result ? "" : "app1", "acme");
+	take_replies(f);
+}
+
 static void answer_commit(struct in_fake *f)
 {
 	f->pending = 0;
@@ -238,6 +280,8 @@ void in_fake_run(struct in_fake *f)
 		}
 		if (f->pending && !f->hold)
 			answer_commit(f);
+		if (f->auth_pending && !f->auth_hold)
+			answer_auth(f);
 		if (f->handshake && buf_size(&f->in) &&
 		    !f->closed) { /* as evt_conn: not a handshake */
 			in_session_lost(&f->s, "tls-failed");
@@ -249,7 +293,8 @@ void in_fake_run(struct in_fake *f)
 		/* A handshake is never begun over bytes that came in clear. */
 		log_assert(before || !f->handshake || !buf_size(&f->in));
 		take_replies(f);
-		if (!used && (!f->pending || f->hold) && (!f->asking || f->filter.hold))
+		if (!used && (!f->pending || f->hold) && (!f->asking || f->filter.hold) &&
+		    (!f->auth_pending || f->auth_hold))
 			return;
 	}
 }
@@ -271,13 +316,15 @@ void in_fake_release(struct in_fake *f)
 {
 	uint64_t id = f->next_id;
 
-	f->hold = 0;
+	f->hold = f->auth_hold = 0;
 	if (f->pending) {
 		answer_commit(f);
 	} else if (f->asking) {
 		f->filter.hold = 0;
 		answer_ask(f);
 		take_replies(f);
+	} else if (f->auth_pending) {
+		answer_auth(f);
 	} else {
 		f->later = 0;
 		if (f->keys < 0) {

@@ -20,6 +20,9 @@ struct in_fake {
 	int body_err;	/* result of body, from the next call on */
 	int no_room;
 	int tls;	/* result of tls_ready */
+	int auth;	/* result of auth; 0: app1 with password "right" is customer acme's, all else is wrong */
+	int auth_hold;	/* the answer waits for in_fake_release */
+	enum in_reply limit_message, limit_recipient; /* results of allow */
 	size_t piece;	/* 0: all at once */
 	struct {	/* what filters say; they are asked if peer.filters is set */
 		struct in_verdict verdicts[IN_ASK_COUNT];
@@ -48,8 +51,9 @@ struct in_fake {
 	struct relay_route routes[2];
 	struct in_peer peer;
 	struct buf in;
-	uint64_t commit_ticket, begin_ticket, ask_ticket, next_id;
+	uint64_t commit_ticket, begin_ticket, auth_ticket, ask_ticket, next_id;
 	enum in_ask what;
+	int auth_pending, auth_result; /* the answer that is due */
 	int64_t deadline; /* by clock_mono; 0: none */
 	int started;
 };

@@ -45,6 +45,7 @@ static void item_of(char *dst, size_t size, const struct in_reply_row *r)
 	snprintf(text, sizeof(text), "%.*s%s%s", hole ? (int)(hole - r->text) : 500, r->text,
 		 !hole			      ? ""
 		 : !strcmp(r->name, "QUEUED") ? "ID"
+		 : !strcmp(r->name, "AUTH_MORE") ? "CHALLENGE"
 					      : "HOSTNAME",
 		 hole ? hole + 2 : "");
 	text[strcspn(text, "\n")] = '\0';

@@ -16,6 +16,7 @@
  *   asked: STAGES  shown: BYTES   all they were asked so far; what they saw of the last message
  *   keyd: ready|away|locked|busy|slow    disk: ok|full|broken    room: ok|none    tls:
  * none|ready|away|done commit: hold|release|fails|full      begin: release clock: +301s time passes
+ *   auth: no|optional|required|locked-out|busy|hold|release
  *   peer: trusted|untrusted|ADDRESS      mode: smarthost|submission|submissions    limit: NAME N
  * route: DOMAIN shutdown:   eof:           the daemon stops; the client closes stored: N messages
  * stored so far      aborted: N   messages given up so far sender: / recipients: / body: /
@@ -270,6 +271,23 @@ static void set_mode(struct play *p, const char *v)
 	static const int values[] = {RELAY_SMARTHOST, RELAY_SUBMISSION, RELAY_SUBMISSIONS};
 
 	p->f.peer.mode = choose(v, names, values);
+	p->f.peer.tls_required = p->f.peer.mode != RELAY_SMARTHOST;
+}
+
+static void set_auth(struct play *p, const char *v)
+{
+	static const char *const names[] = {"no", "optional", "required", "locked-out", "busy", "hold", "release", NULL};
+	static const int values[] = {RELAY_AUTH_NO, RELAY_AUTH_OPTIONAL, RELAY_AUTH_REQUIRED, ERR_LIMIT, ERR_BUSY, 100, 101};
+	int to = choose(v, names, values);
+
+	if (to < 0)
+		p->f.auth = to;
+	else if (to == 100)
+		p->f.auth_hold = 1;
+	else if (to == 101)
+		in_fake_release(&p->f);
+	else
+		p->f.peer.auth = to;
 }
 
 static void set_limit(struct play *p, const char *v)
@@ -281,6 +299,10 @@ static void set_limit(struct play *p, const char *v)
 		p->f.conf.limits.recipients = value;
 	else if (!strncmp(v, "errors ", 7))
 		p->f.conf.limits.errors = value;
+	else if (!strncmp(v, "messages ", 9))
+		p->f.limit_message = value ? IN_REPLY_NONE : IN_REPLY_RATE_MESSAGES;
+	else if (!strncmp(v, "rate-of-recipients ", 19))
+		p->f.limit_recipient = value ? IN_REPLY_NONE : IN_REPLY_RATE_RECIPIENTS;
 	else if (!strncmp(v, "size ", 5))
 		p->f.conf.limits.message_size = (uint64_t)value;
 	else
@@ -543,6 +565,7 @@ static const struct {
     {"tls", set_tls, 1},	{"commit", set_commit, 0},
     {"begin", begin_line, 0},	{"clock", clock_line, 0},
     {"peer", set_peer, 1},	{"mode", set_mode, 1},
+    {"auth", set_auth, 1},
     {"limit", set_limit, 1},	{"route", set_route, 1},
     {"shutdown", shut_down, 0}, {"eof", eof, 0},
     {"stored", stored, 0},	{"aborted", aborted, 0},
