@@ -46,6 +46,8 @@ static json_t *counters(struct relay *r)
 	return o;
 }
 
+_Static_assert(SPOOL_REASON_DAMAGED == QUEUE_DAMAGED, "what quarantine is");
+
 static json_t *spool(struct relay *r, json_t *warnings)
 {
 	struct spool_numbers n;
@@ -55,13 +57,15 @@ static json_t *spool(struct relay *r, json_t *warnings)
 		warn(warnings, "the disk is (nearly) full: new mail is refused with 452");
 	if (n.damaged)
 		warn(warnings, "damaged records were found in the spool: see the log, event=spool-damaged");
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "segments",
+	if (n.quarantined)
+		warn(warnings, "damaged messages are in quarantine: see the log, event=message-quarantined");
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "segments",
 			 (json_int_t)n.segments, "live_messages", (json_int_t)n.live_messages,
 			 "bytes_used", (json_int_t)n.bytes_used, "bytes_live",
 			 (json_int_t)n.bytes_live, "moved", (json_int_t)n.moved, "bytes_free",
 			 (json_int_t)n.bytes_free, "inodes_free", (json_int_t)n.inodes_free, "syncs",
 			 (json_int_t)n.syncs, "sync_usec_max", (json_int_t)n.sync_usec_max, "damaged",
-			 (json_int_t)n.damaged);
+			 (json_int_t)n.damaged, "quarantined", (json_int_t)n.quarantined);
 }
 
 static json_t *queue(const struct queue_numbers *n, json_t *warnings)

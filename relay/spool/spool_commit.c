@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/id.h"
+#include "core/log.h"
 #include "relay/spool/spool_log_own.h"
 
 /* --- answers */
@@ -123,13 +125,33 @@ void spool_commit_fail(struct spool_log *s, struct evt_msg *jobs, int err)
 
 /* --- what was written */
 
+/* After its states changed. */
+static void see_quarantine(struct spool_log *s, struct spool_entry *e)
+{
+	int before = e->quarantined, now = spool_live_quarantine(e);
+	char id[ID_TEXT_SIZE];
+
+	if (now && !before) {
+		atomic_fetch_add(&s->number.quarantined, 1);
+		id_format(id, e->id);
+		log_event(LOG_LEVEL_ERROR, id, "message-quarantined", "segment=%08x offset=%u",
+			  e->at.segment, e->at.offset);
+	} else if (before && !now) {
+		atomic_fetch_sub(&s->number.quarantined, 1);
+	}
+}
+
 static void state_written(struct spool_log *s, struct spool_job *j)
 {
 	struct spool_entry *e = spool_live_find(&s->live, j->id);
-	int finished = 0;
+	int finished = 0, look = 0;
 
-	for (unsigned i = 0; e && e->at.segment && i < j->state_count; i++)
+	for (unsigned i = 0; e && e->at.segment && i < j->state_count; i++) {
 		finished |= spool_live_apply(e, &j->states[i]);
+		look |= j->states[i].outcome == SPOOL_HELD;
+	}
+	if (e && (look || e->quarantined))
+		see_quarantine(s, e);
 	if (finished)
 		forget(s, e);
 	answer(s, j, 0);

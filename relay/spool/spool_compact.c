@@ -8,15 +8,12 @@
 #include "core/err.h"
 #include "core/id.h"
 #include "core/log.h"
+#include "relay/spool/spool_dead.h"
 
-#define SLICE_BYTES  (512u << 10)
-#define SLICE_SLOTS  32768u
-#define MOVES	     128
-#define TIMES_LIVING 4 /* the segments may take so much more than what lives in them, */
-#define SLACK	     2 /* and so many segments */
-#define DEAD(g)	     ((g)->live < (g)->size / 4)
-#define DEAD_FULL(g) ((g)->live < (g)->size / 2)
-#define AGAIN	     (60 * CLOCK_SEC) /* a segment that could not be emptied */
+#define SLICE_BYTES (512u << 10)
+#define SLICE_SLOTS 32768u
+#define MOVES	    128
+#define AGAIN	    (60 * CLOCK_SEC) /* a segment that could not be emptied */
 
 struct move {		/* one record on its way */
 	uint64_t id;	/* 0: a PART */
@@ -32,87 +29,6 @@ struct slice {
 	unsigned count;
 	uint32_t bytes;
 };
-
-static int is_full(const struct spool_log *s)
-{
-	return atomic_load(&s->trouble) == ERR_NOSPACE;
-}
-
-/* --- which segments */
-
-static int by_living(const void *a, const void *b)
-{
-	const struct spool_segment *x = *(struct spool_segment *const *)a;
-	const struct spool_segment *y = *(struct spool_segment *const *)b;
-
-	return x->live != y->live		 ? (x->live < y->live ? -1 : 1)
-	       : x->mark.number < y->mark.number ? -1
-						 : 1;
-}
-
-static int wanted(const struct spool_log *s)
-{
-	uint64_t used = atomic_load(&s->number.used);
-
-	return is_full(s) ||
-	       used > TIMES_LIVING * s->set.live + SLACK * (uint64_t)s->options.segment_size;
-}
-
-static size_t candidates(const struct spool_log *s, struct spool_segment **all)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i + 2 < s->set.count; i++) {
-		struct spool_segment *g = s->set.all[i];
-		if (g->pins && g->rest <= s->now && (is_full(s) ? DEAD_FULL(g) : DEAD(g)))
-			all[n++] = g;
-	}
-	qsort(all, n, sizeof(struct spool_segment *), by_living);
-	return n;
-}
-
-static uint32_t room_left(const struct spool_log *s)
-{
-	uint32_t kept = SPOOL_RESERVE(s->current->size);
-	uint32_t left = s->current->size - s->current->end - s->group.bytes;
-
-	return left > kept ? left - kept : 0;
-}
-
-static int choose(struct spool_log *s)
-{
-	uint32_t room = is_full(s) ? room_left(s) : s->options.segment_size;
-	struct spool_segment **all;
-	size_t n, chosen = 0;
-
-	s->compact.stale = 0;
-	s->compact.chosen = s->now;
-	if (!wanted(s))
-		return 0;
-	all = malloc(s->set.count * sizeof(struct spool_segment *));
-	n = all ? candidates(s, all) : 0;
-	while (chosen < n && all[chosen]->live <= room && !(chosen && is_full(s))) {
-		room -= all[chosen]->live;
-		all[chosen++]->leaving = 1;
-	}
-	free(all);
-	return chosen > 0;
-}
-
-static int leaving(const struct spool_log *s, uint32_t number)
-{
-	const struct spool_segment *g = spool_segment_set_find(&s->set, number);
-
-	return g && g->leaving;
-}
-
-static int parts_leave(const struct spool_log *s, const struct spool_entry *e)
-{
-	for (unsigned i = 0; i < e->hold_count; i++)
-		if (leaving(s, e->holds[i].segment))
-			return 1;
-	return 0;
-}
 
 /* --- a message with PARTs, over some slices */
 
@@ -211,7 +127,7 @@ static uint8_t *have_room(struct slice *sl, const struct spool_record *r, int *e
 {
 	struct spool_log *s = sl->s;
 
-	if (is_full(s) && room_left(s) < spool_record_size(r)) {
+	if (spool_dead_full(s) && spool_dead_room(s) < spool_record_size(r)) {
 		*err = ERR_NOSPACE;
 		return NULL;
 	}
@@ -364,7 +280,7 @@ static int go_on_long(struct slice *sl)
 	while (!err && c->next_part < c->part_count && sl->count < MOVES &&
 	       sl->bytes < SLICE_BYTES) {
 		struct spool_place *at = &c->parts[c->next_part];
-		err = leaving(s, at->segment) ? copy_part(sl, at) : 0;
+		err = spool_dead_leaving(s, at->segment) ? copy_part(sl, at) : 0;
 		if (err == ERR_DAMAGED)
 			stays(s, at, e->id);
 		else if (!err)
@@ -390,7 +306,7 @@ static unsigned gather(struct spool_log *s, struct spool_entry **all, unsigned m
 		int err;
 		if (!e || !e->at.segment)
 			continue;
-		if (parts_leave(s, e)) {
+		if (spool_dead_parts(s, e)) {
 			if (n)
 				break; /* first those before */
 			err = begin_long(s, e);
@@ -401,7 +317,7 @@ static unsigned gather(struct spool_log *s, struct spool_entry **all, unsigned m
 			c->slot++;
 			break;
 		}
-		if (leaving(s, e->at.segment)) {
+		if (spool_dead_leaving(s, e->at.segment)) {
 			advise(s, &e->at);
 			bytes += e->at.length;
 			all[n++] = e;
@@ -436,7 +352,7 @@ static void unpin(struct spool_log *s, uint32_t number, uint32_t bytes)
 	if (!spool_segment_set_unpin(&s->set, number, bytes))
 		return;
 	s->freed = 1;
-	s->compact.segments += (unsigned)leaving(s, number);
+	s->compact.segments += (unsigned)spool_dead_leaving(s, number);
 }
 
 static void settle(struct spool_log *s, struct move *m)
@@ -501,7 +417,9 @@ void spool_compact_step(struct spool_log *s)
 		return;
 	}
 	if (!c->active) {
-		c->active = choose(s);
+		c->stale = 0;
+		c->chosen = s->now;
+		c->active = spool_dead_choose(s);
 		c->slot = 0;
 		c->messages = c->bytes = c->segments = 0;
 		return;
@@ -513,7 +431,7 @@ void spool_compact_step(struct spool_log *s)
 	} else if (c->slot >= s->live.slots && !c->id) {
 		end_pass(s);
 	}
-	c->rest = is_full(s) ? 0 : clock_mono() + s->options.pace * (clock_mono() - before);
+	c->rest = spool_dead_full(s) ? 0 : clock_mono() + s->options.pace * (clock_mono() - before);
 }
 
 int64_t spool_compact_due(const struct spool_log *s)

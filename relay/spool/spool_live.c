@@ -279,3 +279,14 @@ int spool_live_apply(struct spool_entry *e, const struct spool_state *st)
 		e->remaining--;
 	return e->remaining == 0;
 }
+
+int spool_live_quarantine(struct spool_entry *e)
+{
+	const struct spool_state *states = spool_live_states(e);
+
+	e->quarantined = 0;
+	for (unsigned i = 0; i < e->recipients && !e->quarantined; i++)
+		e->quarantined = states[i].outcome == SPOOL_HELD &&
+				 states[i].reason == SPOOL_REASON_DAMAGED;
+	return e->quarantined;
+}

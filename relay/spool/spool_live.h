@@ -75,6 +75,9 @@ void spool_live_commit(struct spool_live *l, struct spool_entry *e, struct spool
 /* Takes in what became of a recipient; a final outcome stays. 1: all are final now. */
 int spool_live_apply(struct spool_entry *e, const struct spool_state *st);
 
+/* Whether its states put it into quarantine; notes it in the entry. */
+int spool_live_quarantine(struct spool_entry *e);
+
 static inline const struct spool_state *spool_live_states(const struct spool_entry *e)
 {
 	return e->recipients == 1 ? &e->one : e->many;

@@ -315,6 +315,7 @@ void spool_log_numbers(struct spool_log *s, struct spool_numbers *out)
 	    .inodes_free = atomic_load(&s->number.inodes),
 	    .bytes_live = atomic_load(&s->number.alive),
 	    .moved = atomic_load(&s->number.moved),
+	    .quarantined = atomic_load(&s->number.quarantined),
 	    .syncs = atomic_load(&s->number.syncs),
 	    .sync_usec_max = atomic_load(&s->number.sync_max),
 	    .damaged = atomic_load(&s->number.damaged),

@@ -47,6 +47,11 @@ enum spool_outcome {
 	SPOOL_DELETED = 5, /* by an administrator */
 	SPOOL_HELD = 6
 };
+/* With outcome HELD this reason (QUEUE_DAMAGED) is quarantine: what is stored of the message is broken (a reader
+ * said ERR_AUTH, ERR_DAMAGED or ERR_FORMAT), so nobody tries it again, and it is kept for an administrator. Whoever
+ * finds it broken posts a STATE that says so of each recipient that is not final. It is told (message-quarantined)
+ * and counted (numbers.quarantined) once, survives a restart (spool_found), and ends with any other STATE. */
+#define SPOOL_REASON_DAMAGED 14
 static inline int spool_outcome_final(int o)
 {
 	return o == SPOOL_DELIVERED || o == SPOOL_BOUNCED || o == SPOOL_EXPIRED || o == SPOOL_DELETED;
@@ -142,6 +147,7 @@ struct spool_numbers {
 	uint64_t inodes_free; /* UINT64_MAX: the file system counts none */
 	uint64_t bytes_live;  /* of bytes_used, records of messages that live */
 	uint64_t moved;	      /* messages, by compaction, since the start */
+	uint64_t quarantined; /* of live_messages */
 };
 void spool_log_numbers(struct spool_log *s, struct spool_numbers *out);
 

@@ -126,7 +126,7 @@ struct spool_log {
 	atomic_int trouble; /* 0, ERR_NOSPACE, ERR_IO: why new mail is refused */
 	struct {
 		_Atomic uint64_t live, free, inodes, alive, used, segments, syncs, sync_max, damaged;
-		_Atomic uint64_t written, checks, moved, emptied;
+		_Atomic uint64_t written, checks, moved, emptied, quarantined;
 	} number;
 };
 

@@ -279,6 +279,8 @@ static void settle(struct recovery *v)
 		for (unsigned k = 0; k < e->hold_count; k++)
 			spool_segment_set_pin(&v->s->set, e->holds[k].segment, e->holds[k].bytes);
 		spool_segment_set_pin(&v->s->set, e->at.segment, e->at.length);
+		if (spool_live_quarantine(e))
+			atomic_fetch_add(&v->s->number.quarantined, 1);
 	}
 }
 

@@ -182,6 +182,13 @@ int bed_commit(struct bed *b, uint64_t id, uint16_t recipients, size_t n, struct
 	return post_data(b, &j, 0, n, at);
 }
 
+int bed_states(struct bed *b, uint64_t id, const struct spool_state *states, unsigned count)
+{
+	struct spool_job j = {.kind = SPOOL_STATE, .id = id, .states = states, .state_count = count};
+
+	return post_data(b, &j, 0, 40, NULL);
+}
+
 int bed_state(struct bed *b, uint64_t id, uint16_t recipient, int outcome, uint16_t attempts)
 {
 	struct spool_state st = {.recipient = recipient,
@@ -190,9 +197,8 @@ int bed_state(struct bed *b, uint64_t id, uint16_t recipient, int outcome, uint1
 				 .code = 450,
 				 .attempts = attempts,
 				 .next = 1000 + attempts};
-	struct spool_job j = {.kind = SPOOL_STATE, .id = id, .states = &st, .state_count = 1};
 
-	return post_data(b, &j, 0, 40, NULL);
+	return bed_states(b, id, &st, 1);
 }
 
 int bed_drop(struct bed *b, uint64_t id)

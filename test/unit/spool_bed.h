@@ -52,6 +52,7 @@ int bed_commit(struct bed *b, uint64_t id, uint16_t recipients, size_t n, struct
 int bed_commit_parts(struct bed *b, uint64_t id, size_t n, const struct spool_place *parts,
 		     unsigned part_count, struct spool_place *at);
 int bed_state(struct bed *b, uint64_t id, uint16_t recipient, int outcome, uint16_t attempts);
+int bed_states(struct bed *b, uint64_t id, const struct spool_state *states, unsigned count);
 int bed_drop(struct bed *b, uint64_t id);
 /* Posts that many COMMITs at once, ids first.., and waits for all; returns how many were answered
  * 0. */

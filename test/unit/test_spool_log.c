@@ -275,6 +275,43 @@ static void trace_tells_the_story_of_a_finished_message(void **state)
 	}
 }
 
+static uint64_t quarantined(struct bed *b)
+{
+	struct spool_numbers n;
+
+	spool_log_numbers(b->log, &n);
+	return n.quarantined;
+}
+
+static void held_for_damage_is_quarantine_until_another_state(void **state)
+{
+	struct spool_state held = {
+	    .recipient = 1, .outcome = SPOOL_HELD, .reason = SPOOL_REASON_DAMAGED};
+	struct bed *b = *state;
+
+	assert_int_equal(bed_open(b), 0);
+	assert_int_equal(bed_commit(b, 1, 2, 1000, NULL), 0);
+	assert_int_equal(bed_state(b, 1, 0, SPOOL_HELD, 1), 0); /* for another reason */
+	assert_int_equal(quarantined(b), 0);
+	assert_int_equal(bed_states(b, 1, &held, 1), 0);
+	assert_int_equal(bed_states(b, 1, &held, 1), 0);
+	assert_int_equal(quarantined(b), 1);
+	assert_true(bed_logged("event=message-quarantined"));
+	for (int orderly = 0; orderly < 2; orderly++) {
+		bed_reopen(b, orderly);
+		assert_int_equal(quarantined(b), 1);
+		assert_int_equal(bed_find(b, 1)->states[1].reason, SPOOL_REASON_DAMAGED);
+	}
+	assert_int_equal(bed_state(b, 1, 1, SPOOL_DEFERRED, 1), 0);
+	assert_int_equal(quarantined(b), 0);
+	assert_int_equal(bed_states(b, 1, &held, 1), 0);
+	assert_int_equal(bed_state(b, 1, 1, SPOOL_DELETED, 1), 0);
+	assert_int_equal(bed_state(b, 1, 0, SPOOL_DELETED, 1), 0);
+	assert_int_equal(quarantined(b), 0);
+	bed_reopen(b, 0);
+	assert_int_equal(b->found_count, 0);
+}
+
 /* --- commits and syncs */
 
 static void one_sync_covers_all_that_waits(void **state)
@@ -328,6 +365,7 @@ int main(void)
 	    T(reading_tells_a_wrong_place_from_a_missing_one),
 	    T(reading_appends_behind_what_the_buffer_holds),
 	    T(trace_tells_the_story_of_a_finished_message),
+	    T(held_for_damage_is_quarantine_until_another_state),
 	    T(one_sync_covers_all_that_waits),
 	    T(a_state_is_answered_without_a_sync_and_synced_soon_after),
 	};
