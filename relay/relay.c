@@ -307,6 +307,8 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 	if (!r->auth || !r->limit)
 		goto fail;
 	r->queue = queue_new(r, out_worker_job);
+	if (r->queue)
+		shape_on_change(r->shape, queue_shape_changed, r->queue);
 	if (!r->queue || start_control(r, why) < 0 || relay_control_start(r, why) < 0 ||
 	    start_threads(r, conf, why) < 0)
 		goto fail;

@@ -18,6 +18,7 @@ const char *queue_reason_text(unsigned reason)
 #undef QUEUE_X
 	};
 
+	reason &= ~(unsigned)QUEUE_TOLD;
 	return reason < sizeof(texts) / sizeof(*texts) && texts[reason] ? texts[reason] : "unknown";
 }
 
@@ -30,6 +31,7 @@ const char *queue_reason_word(char dst[QUEUE_WORD], unsigned reason)
 	};
 	size_t n = 0;
 
+	reason &= ~(unsigned)QUEUE_TOLD;
 	if (reason < sizeof(names) / sizeof(*names))
 		for (const char *s = names[reason]; *s && n < QUEUE_WORD - 1; s++)
 			dst[n++] = (char)(*s | 0x20);
@@ -108,36 +110,70 @@ void queue_post_state(struct queue *q, uint64_t id, const struct spool_state *st
 
 static void refresh(struct queue *q)
 {
-	if (atomic_load(&q->relay->conf) != q->conf || !q->conf) {
-		relay_conf_unref(q->conf);
-		q->conf = relay_now(q->relay);
-		q->retry = (struct queue_retry){q->conf->retry.first, q->conf->retry.max,
-						q->conf->retry.expire};
-	}
 	q->now = clock_mono();
 	q->wall = clock_wall();
+	if (atomic_load(&q->relay->conf) == q->conf)
+		return;
+	relay_conf_unref(q->conf);
+	q->conf = relay_now(q->relay);
+	q->retry = (struct queue_retry){q->conf->retry.first, q->conf->retry.max,
+					q->conf->retry.expire};
+	queue_strand_place_all(q);
+}
+
+/* What was due, at most so many groups in one turn: others are not to wait for a crowd. */
+#define DUE_MAX 10000
+
+static void group_due(struct queue *q, struct queue_group *g)
+{
+	/* the heap has let go of it already, and leave finds that out */
+	if (g->message->deleted)
+		queue_result_delete_again(q, g);
+	else if (g->expired)
+		queue_group_expire(q, g);
+	else
+		queue_group_ready(q, g, 0);
+}
+
+static unsigned strand_due(struct queue *q, struct queue_strand *s, unsigned most)
+{
+	struct queue_sched *w = &s->waits;
+	unsigned n = 0;
+
+	while (n < most && w->count && (s->rush || w->entries[0].due <= q->now)) {
+		struct queue_group *g = list_entry(w->entries[0].pos, struct queue_group, at.timer);
+		if (s->rush) {
+			s->rush--;
+			g->reason = s->rush_reason;
+		}
+		n++;
+		group_due(q, g);
+	}
+	if (!w->count)
+		s->rush = 0;
+	queue_strand_clock(q, s);
+	return n;
 }
 
 static void run_due(struct queue *q)
 {
+	unsigned left = DUE_MAX;
 	uint32_t *pos;
 
 	while ((pos = queue_sched_due(&q->backoffs, q->now))) {
-		struct queue_dest *d = list_entry(pos, struct queue_dest, timer);
-		d->door = QUEUE_DOOR_PROBE;
-		d->probing = 0;
-		queue_dispatch_wake(q, d);
+		struct queue_site *s = list_entry(pos, struct queue_site, timer);
+		if (s->door == QUEUE_DOOR_BACKOFF) {
+			s->door = QUEUE_DOOR_PROBE;
+			s->probing = 0;
+			queue_dispatch_wake(q, s);
+		} else {
+			queue_dispatch_rested(q, s);
+		}
 	}
-	while ((pos = queue_sched_due(&q->waiting, q->now))) {
-		struct queue_group *g = list_entry(pos, struct queue_group, at.timer);
-		/* the heap has let go of it already, and leave finds that out */
-		if (g->message->deleted)
-			queue_result_delete_again(q, g);
-		else if (g->expired)
-			queue_group_expire(q, g);
-		else
-			queue_group_ready(q, g, 0);
-	}
+	while ((pos = queue_sched_due(&q->lookups, q->now)))
+		queue_domain_again(q, list_entry(pos, struct queue_domain, timer));
+	while (left && (pos = queue_sched_due(&q->waiting, q->now)))
+		left -= strand_due(q, list_entry(pos, struct queue_strand, timer), left);
 	while ((pos = queue_sched_due(&q->reopens, q->now)))
 		queue_found_again(q, list_entry(pos, struct queue_found, timer), 0);
 }
@@ -153,6 +189,7 @@ static int64_t wait_time(const struct queue *q)
 
 	when = earlier(when, queue_sched_when(&q->backoffs));
 	when = earlier(when, queue_sched_when(&q->waiting));
+	when = earlier(when, queue_sched_when(&q->lookups));
 	when = earlier(when, queue_sched_when(&q->reopens));
 	when = earlier(when, queue_watch_when(q));
 	if (q->short_until > q->now)
@@ -177,8 +214,9 @@ static void *thread(void *arg)
 		}
 		queue_add_stalled(q);
 		run_due(q);
-		queue_dispatch(q);
 		queue_watch(q);
+		queue_dispatch(q);
+		queue_strand_prune(q);
 		queue_key_prune(q);
 		say_lost_states(q);
 		wait = q->stopping ? WAIT_MAX : wait_time(q);
@@ -227,6 +265,30 @@ void queue_set_open(struct queue *q, int open)
 	post_order(q, set_open, open != 0);
 }
 
+static void shape_changed(struct relay_msg *m, void *queue)
+{
+	struct queue *q = queue;
+
+	(void)m; /* it is the queue's own */
+	atomic_store(&q->shape_told, 0);
+	for (uint32_t i = 0; i < q->sites.room && !q->ended; i++)
+		for (struct queue_node *n = q->sites.buckets[i]; n; n = n->chain) {
+			struct queue_site *s = (struct queue_site *)n;
+			s->limits_at = 0;
+			queue_dispatch_rested(q, s);
+		}
+}
+
+void queue_shape_changed(void *queue)
+{
+	struct queue *q = queue;
+
+	if (atomic_exchange(&q->shape_told, 1))
+		return;
+	q->shape_msg.run = shape_changed;
+	evt_inbox_post(q->inbox, &q->shape_msg.msg);
+}
+
 void queue_job_done(struct queue *q, struct queue_job *j)
 {
 	j->msg.run = queue_result;
@@ -261,10 +323,12 @@ struct queue *queue_new(struct relay *r, void (*run_job)(struct relay_msg *m, vo
 	queue_index_init(&q->index);
 	queue_sched_init(&q->waiting);
 	queue_sched_init(&q->backoffs);
+	queue_sched_init(&q->lookups);
 	queue_sched_init(&q->reopens);
-	queue_key_init(q);
 	q->inbox = evt_inbox_new(NULL, NULL, NULL);
-	if (!q->inbox) {
+	if (queue_key_init(q) < 0 || !q->inbox) {
+		queue_key_clear(q);
+		evt_inbox_free(q->inbox);
 		free(q);
 		return NULL;
 	}
@@ -323,10 +387,10 @@ static void free_tasks(struct queue *q)
 
 	for (uint64_t id = 0; (m = queue_index_above(&q->index, id)); id = m->id) {
 		if (!m->opened && m->u.found && m->u.found->task)
-			queue_dispatch_task_free(m->u.found->task);
+			queue_dispatch_task_free(q, m->u.found->task);
 		for (struct queue_group *g = m->groups; g; g = g->next)
 			if (g->where == QUEUE_OUT && g->at.task)
-				queue_dispatch_task_free(g->at.task);
+				queue_dispatch_task_free(q, g->at.task);
 	}
 }
 
@@ -346,11 +410,12 @@ void queue_free(struct queue *q)
 	queue_key_clear(q);
 	queue_sched_clear(&q->waiting);
 	queue_sched_clear(&q->backoffs);
+	queue_sched_clear(&q->lookups);
 	queue_sched_clear(&q->reopens);
 	while (q->pool) {
 		struct queue_task *t = q->pool;
 		q->pool = t->next;
-		queue_dispatch_task_free(t);
+		queue_dispatch_task_free(q, t);
 	}
 	evt_inbox_free(q->inbox);
 	relay_conf_unref(q->conf);

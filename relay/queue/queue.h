@@ -51,12 +51,15 @@ struct shape_lane;
 	X(BACKOFF, 22, "destination asked for a pause") \
 	X(AUTH, 23, "login at the next hop failed")    \
 	X(REROUTED, 24, "re-routed")                   \
-	X(QUARANTINE, 25, "quarantined by a filter")
+	X(QUARANTINE, 25, "quarantined by a filter")   \
+	X(ADMIN, 26, "bounced by an administrator")
 enum queue_reason {
 #define QUEUE_X(sym, num, text) QUEUE_##sym = num,
 	QUEUE_REASONS(QUEUE_X)
 #undef QUEUE_X
 };
+/* Added to the reason in STATE records: the sender knows of the delay. */
+#define QUEUE_TOLD 0x80
 const char *queue_reason_text(unsigned reason);
 
 /* --- adding (any): the envelope is read, not kept. fresh is taken over (may be NULL). */
@@ -123,17 +126,20 @@ struct queue_job {
 void queue_job_done(struct queue *q, struct queue_job *j);
 
 /* --- looking and acting (any): the answer is posted to reply (control's inbox). */
+#define QUEUE_NEVER INT64_MAX
 struct queue_item {
 	uint64_t id;
 	char customer[65];
+	char campaign[65];
 	char destination[256];
+	char site[QUEUE_SITE]; /* "": not known */
 	uint32_t recipients; /* still queued at this destination */
 	uint16_t attempts;
 	uint8_t reason;
 	uint16_t code;
 	char reply[160];
 	uint64_t size;
-	int64_t created, next; /* wall usec; next 0: in a worker's hands now */
+	int64_t created, next; /* wall usec; next 0: in a worker's hands now; QUEUE_NEVER: when somebody says so */
 	struct spool_place at;
 };
 enum queue_action {
@@ -144,7 +150,8 @@ enum queue_action {
 	QUEUE_NUMBERS = 5
 };
 struct queue_numbers {
-	uint64_t messages, recipients, active, deferred, destinations, opening, orphans, bytes;
+	/* destinations: domains with mail. held: recipients held one by one */
+	uint64_t messages, recipients, active, deferred, held, destinations, opening, orphans, bytes;
 	int64_t oldest; /* wall usec, 0 if empty */
 };
 struct queue_ask {
@@ -175,6 +182,8 @@ struct queue *queue_new(struct relay *r, void (*run_job)(struct relay_msg *m, vo
 int queue_start(struct queue *q);
 /* (any) keyd came or went: 1 = hand out jobs. */
 void queue_set_open(struct queue *q, int open);
+/* (any) For shape_on_change: more may go than was said. */
+void queue_shape_changed(void *queue);
 /* Stops handing out, waits until the thread has ended. Jobs in workers' hands stay queued in
  * the log. The spool must still run: what was posted to it is waited for. */
 void queue_stop(struct queue *q);

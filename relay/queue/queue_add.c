@@ -44,7 +44,8 @@ static int by_domain(const void *a, const void *b)
 struct queue_add *queue_add_make(const struct spool_envelope *e, const uint16_t *only,
 				 unsigned count, const char *fallback_domain)
 {
-	size_t strings = strlen(e->customer) + 1;
+	const char *campaign = e->campaign ? e->campaign : "";
+	size_t strings = strlen(e->customer) + 1 + strlen(campaign) + 1;
 	struct queue_add *a;
 	char *at;
 
@@ -58,6 +59,8 @@ struct queue_add *queue_add_make(const struct spool_envelope *e, const uint16_t 
 	memset(a, 0, sizeof(*a));
 	at = (char *)&a->items[count];
 	a->customer = put(&at, e->customer);
+	a->campaign = put(&at, campaign);
+	a->hold = (e->flags & SPOOL_HOLD) != 0;
 	a->count = count;
 	a->created = e->created;
 	a->size = e->size;
@@ -93,35 +96,39 @@ static unsigned run_length(const struct queue_add *a, unsigned from)
 /* Takes back groups that are in no place, and leaves the message. */
 static void undo(struct queue *q, struct queue_message *m)
 {
-	struct queue_group *g, *next;
-
-	for (g = m->groups; g; g = next) {
-		next = g->next;
-		q->groups--;
-		q->recipients -= g->count;
-		if (--g->dest->groups == 0)
-			queue_key_dest_idle(q, g->dest);
-		free(g);
-	}
-	m->groups = NULL;
+	while (m->groups)
+		queue_group_drop(q, m->groups);
 }
 
-int queue_add_groups(struct queue *q, struct queue_message *m, const struct queue_add *a)
+int queue_add_groups(struct queue *q, struct queue_message *m, const struct queue_add *a,
+		     const char *via)
 {
 	uint16_t recipients[QUEUE_GROUP_MAX];
 	unsigned n;
 
 	for (unsigned i = 0; i < a->count; i += n) {
-		struct queue_dest *d = queue_key_dest(q, a->items[i].domain);
+		struct queue_strand *s =
+		    queue_strand_get(q, a->customer, a->campaign, a->items[i].domain, via);
 		n = run_length(a, i);
 		for (unsigned j = 0; j < n; j++)
 			recipients[j] = a->items[i + j].recipient;
-		if (!d || !queue_group_new(q, m, d, recipients, n)) {
+		if (!s || !queue_group_new(q, m, s, recipients, n)) {
 			undo(q, m);
 			return ERR_NOMEM;
 		}
 	}
 	return 0;
+}
+
+/* It shares what its site waits for. */
+static void share(struct queue_group *g)
+{
+	const struct queue_site *site = queue_strand_site(g->strand);
+
+	if (site && site->door == QUEUE_DOOR_BACKOFF) {
+		g->reason = site->reason;
+		g->code = site->code;
+	}
 }
 
 static int take_in(struct queue *q, struct queue_add *a)
@@ -135,25 +142,24 @@ static int take_in(struct queue *q, struct queue_add *a)
 	m->at = a->at;
 	m->created = a->created;
 	m->born = (int32_t)((a->added - q->epoch) / CLOCK_SEC);
-	m->customer = queue_key_customer(q, a->customer);
-	if (!m->customer || queue_add_groups(q, m, a) < 0) {
+	if (queue_add_groups(q, m, a, NULL) < 0) {
 		queue_message_free(q, m);
 		return ERR_NOMEM;
 	}
 	m->size = a->size;
 	q->bytes += m->size;
 	m->u.fresh = a->fresh;
+	q->fresh_count += a->fresh != NULL;
 	a->fresh = NULL;
 	if (!q->open)
-		queue_message_drop_fresh(m);
+		queue_message_drop_fresh(q, m);
 	for (g = m->groups; g; g = next) {
 		next = g->next;
-		if (g->dest->door ==
-		    QUEUE_DOOR_BACKOFF) { /* it shares what its destination waits for */
-			g->reason = g->dest->reason;
-			g->code = g->dest->code;
-		}
-		queue_group_ready(q, g, 0);
+		share(g);
+		if (a->hold)
+			queue_group_hold(q, g, QUEUE_QUARANTINE);
+		else
+			queue_group_ready(q, g, 0);
 	}
 	return 0;
 }

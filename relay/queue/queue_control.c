@@ -38,24 +38,19 @@ static void fill_message(struct queue_item *i, const struct queue_message *m)
 	i->at = m->at;
 	i->size = m->size;
 	i->created = m->created;
-	if (m->customer)
-		snprintf(i->customer, sizeof(i->customer), "%s", m->customer->name);
 }
 
 static void fill_group(const struct queue *q, struct queue_item *i, const struct queue_group *g)
 {
-	const struct queue_dest *d = g->dest;
-	const struct queue_reply *reply = g->reply;
+	const struct queue_strand *s = g->strand;
+	const struct queue_reply *reply = NULL;
 
-	i->reason = g->reason;
-	i->code = g->code;
-	if (g->where == QUEUE_READY &&
-	    d->door != QUEUE_DOOR_OPEN) { /* it waits with the destination */
-		i->reason = d->reason;
-		i->code = d->code;
-		reply = reply ? reply : d->reply;
-	}
-	snprintf(i->destination, sizeof(i->destination), "%s", d->name);
+	i->reason = queue_group_reason(q, g, &i->code, &reply);
+	snprintf(i->customer, sizeof(i->customer), "%s", s->customer->text);
+	snprintf(i->campaign, sizeof(i->campaign), "%s", s->campaign->text);
+	snprintf(i->destination, sizeof(i->destination), "%s", s->domain->name);
+	if (s->line)
+		snprintf(i->site, sizeof(i->site), "%s", s->line->site->name->text);
 	snprintf(i->reply, sizeof(i->reply), "%s", reply ? reply->text : "");
 	i->recipients = g->count;
 	i->attempts = g->attempts;
@@ -116,14 +111,20 @@ static void show(struct queue *q, struct queue_ask *a)
 /* --- acting */
 
 /* Opens the door for a probe, now. */
-static void knock(struct queue *q, struct queue_dest *d)
+static void knock(struct queue *q, struct queue_strand *s)
 {
-	if (d->door != QUEUE_DOOR_BACKOFF)
+	struct queue_site *site = queue_strand_site(s);
+
+	if (s->domain->timer != QUEUE_SCHED_OUT) {
+		queue_sched_remove(&q->lookups, &s->domain->timer);
+		queue_domain_again(q, s->domain);
+	}
+	if (!site || site->door != QUEUE_DOOR_BACKOFF)
 		return;
-	queue_sched_remove(&q->backoffs, &d->timer);
-	d->door = QUEUE_DOOR_PROBE;
-	d->probing = 0;
-	queue_dispatch_wake(q, d);
+	queue_sched_remove(&q->backoffs, &site->timer);
+	site->door = QUEUE_DOOR_PROBE;
+	site->probing = 0;
+	queue_dispatch_wake(q, site);
 }
 
 static void retry_group(struct queue *q, struct queue_ask *a, struct queue_group *g)
@@ -131,7 +132,7 @@ static void retry_group(struct queue *q, struct queue_ask *a, struct queue_group
 	if (g->where != QUEUE_WAITS && g->where != QUEUE_READY)
 		return;
 	a->affected += g->count;
-	knock(q, g->dest);
+	knock(q, g->strand);
 	if (g->where != QUEUE_WAITS)
 		return;
 	g->reason = QUEUE_RETRY;
@@ -199,6 +200,19 @@ static void del(struct queue *q, struct queue_ask *a)
 	queue_result_delete(q, m, deleted, a);
 }
 
+static void count_domain(const struct queue_domain *d, struct queue_numbers *n)
+{
+	int used = 0;
+
+	for (struct list_link *l = d->strands.head.next; l != &d->strands.head; l = l->next) {
+		const struct queue_strand *s = list_entry(l, struct queue_strand, of_domain);
+		used |= s->groups != 0;
+		if (d->state == QUEUE_FAILED && !s->line)
+			n->deferred += s->readies;
+	}
+	n->destinations += used;
+}
+
 static void numbers(struct queue *q, struct queue_ask *a)
 {
 	struct queue_numbers *n = &a->numbers;
@@ -208,10 +222,13 @@ static void numbers(struct queue *q, struct queue_ask *a)
 	n->recipients = q->recipients;
 	n->active = q->active;
 	n->deferred = q->waits;
+	n->held = q->held;
 	for (uint32_t i = 0; i < q->backoffs.count; i++)
-		n->deferred += list_entry(q->backoffs.entries[i].pos, struct queue_dest, timer)
-				   ->ready_recipients;
-	n->destinations = q->dest_count - q->idle_count;
+		n->deferred +=
+		    list_entry(q->backoffs.entries[i].pos, struct queue_site, timer)->ready;
+	for (uint32_t i = 0; i < q->domains.room; i++)
+		for (struct queue_node *d = q->domains.buckets[i]; d; d = d->chain)
+			count_domain((struct queue_domain *)d, n);
 	n->opening = q->unopened_count;
 	n->orphans = q->orphans;
 	n->bytes = q->bytes;

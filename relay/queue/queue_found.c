@@ -112,9 +112,11 @@ static const struct spool_state *state_of(const struct queue_found *f, uint16_t 
 }
 
 /* A group takes up where its recipients were: the most attempts, the earliest next. */
-static void resume(struct queue *q, struct queue_group *g, const struct queue_found *f)
+static void resume(struct queue *q, struct queue_group *g, const struct queue_found *f, int hold)
 {
 	int64_t most = q->retry.max + q->retry.max / 8, pause = most;
+
+	int held = 0;
 
 	g->reason = QUEUE_RECOVERED;
 	for (unsigned i = 0; i < g->count; i++) {
@@ -122,13 +124,18 @@ static void resume(struct queue *q, struct queue_group *g, const struct queue_fo
 		int64_t in = s->outcome == SPOOL_DEFERRED ? s->next - q->wall : 0;
 		if (s->attempts >= g->attempts && s->outcome == SPOOL_DEFERRED) {
 			g->attempts = s->attempts;
-			g->reason = s->reason;
+			g->reason = s->reason & ~QUEUE_TOLD;
 			g->code = s->code;
 		}
+		g->told |= (s->reason & QUEUE_TOLD) != 0;
+		if (s->outcome == SPOOL_HELD || (s->outcome == 0 && hold))
+			held = s->outcome ? s->reason : QUEUE_QUARANTINE;
 		if (in < pause)
 			pause = in;
 	}
-	if (pause > 0)
+	if (held)
+		queue_group_hold(q, g, (uint8_t)held);
+	else if (pause > 0)
 		queue_group_wait(q, g, pause);
 	else
 		queue_group_ready(q, g, 0);
@@ -144,10 +151,7 @@ static int place_all(struct queue *q, struct queue_message *m, const struct spoo
 	for (unsigned i = 0; i < f->count; i++)
 		only[i] = f->states[i].recipient;
 	a = queue_add_make(e, only, f->count, "");
-	m->customer = a ? queue_key_customer(q, a->customer) : NULL;
-	if (!m->customer || queue_add_groups(q, m, a) < 0) {
-		queue_key_customer_unref(q, m->customer);
-		m->customer = NULL;
+	if (!a || queue_add_groups(q, m, a, NULL) < 0) {
 		queue_add_free(a);
 		return ERR_NOMEM;
 	}
@@ -157,7 +161,7 @@ static int place_all(struct queue *q, struct queue_message *m, const struct spoo
 	q->bytes += m->size;
 	for (g = m->groups; g; g = next) {
 		next = g->next;
-		resume(q, g, f);
+		resume(q, g, f, a->hold);
 	}
 	queue_found_free(q, f);
 	queue_add_free(a);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/err.h"
@@ -8,187 +9,247 @@
 #define IDLE_KEEP (600 * CLOCK_SEC)
 #define IDLE_MAX  10000
 
-/* Keyed with a random seed: who chooses domains must not choose buckets. */
-static uint32_t hash_name(const struct queue *q, const char *name, size_t n)
+int queue_key_init(struct queue *q)
 {
-	uint64_t h = q->seed ^ n;
+	uint64_t seed = rand_u64();
 
-	while (n) {
-		uint64_t word = 0;
-		size_t take = n < 8 ? n : 8;
-		__uint128_t wide;
-		memcpy(&word, name, take);
-		wide = (__uint128_t)(h ^ word) * (UINT64_C(0xa0761d6478bd642f) ^ q->seed << 1);
-		h = (uint64_t)wide ^ (uint64_t)(wide >> 64) ^ q->seed;
-		name += take;
-		n -= take;
-	}
-	h *= UINT64_C(0x9e3779b97f4a7c15);
-	return (uint32_t)(h >> 32);
-}
-
-void queue_key_init(struct queue *q)
-{
-	q->seed = rand_u64() | 1;
 	list_init(&q->idle);
+	list_init(&q->lone);
+	list_init(&q->unused);
+	list_init(&q->asking);
+	if (queue_table_init(&q->names, seed) < 0 || queue_table_init(&q->domains, seed) < 0 ||
+	    queue_table_init(&q->sites, seed) < 0 || queue_table_init(&q->lines, seed) < 0 ||
+	    queue_table_init(&q->strands, seed) < 0)
+		return ERR_NOMEM;
+	return 0;
 }
 
-static void dest_free(struct queue *q, struct queue_dest *d)
+/* --- names */
+
+struct queue_name *queue_key_name(struct queue *q, const char *text)
 {
-	queue_sched_remove(&q->backoffs, &d->timer);
-	if (list_linked(&d->run))
-		list_remove(&d->run);
+	size_t n = strlen(text);
+	uint32_t hash = queue_table_hash(&q->names, text, n);
+	struct queue_name *name;
+
+	for (struct queue_node *k = queue_table_first(&q->names, hash); k; k = k->chain) {
+		name = (struct queue_name *)k;
+		if (k->hash == hash && !strcmp(name->text, text)) {
+			name->refs++;
+			return name;
+		}
+	}
+	name = malloc(sizeof(*name) + n + 1);
+	if (!name)
+		return NULL;
+	name->refs = 1;
+	memcpy(name->text, text, n + 1);
+	queue_table_add(&q->names, &name->node, hash);
+	return name;
+}
+
+void queue_key_name_unref(struct queue *q, struct queue_name *n)
+{
+	if (!n || --n->refs)
+		return;
+	queue_table_remove(&q->names, &n->node);
+	free(n);
+}
+
+/* --- domains */
+
+static void domain_free(struct queue *q, struct queue_domain *d)
+{
+	queue_table_remove(&q->domains, &d->node);
+	queue_sched_remove(&q->lookups, &d->timer);
+	if (list_linked(&d->link))
+		list_remove(&d->link);
 	queue_key_reply_unref(d->reply);
-	q->dest_count--;
+	queue_key_name_unref(q, d->site);
 	free(d);
 }
 
-void queue_key_clear(struct queue *q)
+static struct queue_domain *domain_new(struct queue *q, const char *name, size_t n, uint32_t hash)
 {
-	for (uint32_t i = 0; i < q->bucket_count; i++)
-		while (q->buckets[i]) {
-			struct queue_dest *d = q->buckets[i];
-			q->buckets[i] = d->chain;
-			dest_free(q, d);
-		}
-	free(q->buckets);
-	q->buckets = NULL;
-	q->bucket_count = 0;
-}
+	struct queue_domain *d;
 
-/* Twice as many buckets. If there is no memory for them, chains grow instead. */
-static void grow(struct queue *q)
-{
-	uint32_t count = q->bucket_count ? 2 * q->bucket_count : QUEUE_BUCKETS_MIN;
-	struct queue_dest **more = calloc(count, sizeof(*more));
-
-	if (!more)
-		return;
-	for (uint32_t i = 0; i < q->bucket_count; i++)
-		while (q->buckets[i]) {
-			struct queue_dest *d = q->buckets[i];
-			q->buckets[i] = d->chain;
-			d->chain = more[d->hash & (count - 1)];
-			more[d->hash & (count - 1)] = d;
-		}
-	free(q->buckets);
-	q->buckets = more;
-	q->bucket_count = count;
-}
-
-static struct queue_dest *dest_new(struct queue *q, const char *name, size_t n, uint32_t hash)
-{
-	size_t slots = (size_t)q->workers * sizeof(struct queue_slot);
-	struct queue_dest *d;
-
-	/* for the worst case, all of them in back-off: putting one there cannot fail */
-	if (queue_sched_reserve(&q->backoffs, q->dest_count + 1) < 0)
+	/* for the worst case: putting one to rest cannot fail */
+	if (queue_sched_reserve(&q->lookups, q->domains.count + 1) < 0)
 		return NULL;
-	d = calloc(1, sizeof(*d) + slots + n + 1);
+	d = calloc(1, sizeof(*d) + n + 1);
 	if (!d)
 		return NULL;
-	list_init(&d->ready);
+	list_init(&d->strands);
 	d->timer = QUEUE_SCHED_OUT;
-	d->hash = hash;
-	d->slots = (struct queue_slot *)(d + 1);
-	d->name = (char *)(d + 1) + slots;
 	memcpy(d->name, name, n + 1);
-	d->chain = q->buckets[hash & (q->bucket_count - 1)];
-	q->buckets[hash & (q->bucket_count - 1)] = d;
-	q->dest_count++;
-	queue_key_dest_idle(q, d);
+	queue_table_add(&q->domains, &d->node, hash);
+	queue_key_domain_lone(q, d);
 	return d;
 }
 
-struct queue_dest *queue_key_dest(struct queue *q, const char *name)
+struct queue_domain *queue_key_domain(struct queue *q, const char *name)
 {
 	size_t n = strlen(name);
-	uint32_t hash = hash_name(q, name, n);
+	uint32_t hash = queue_table_hash(&q->domains, name, n);
 
-	if (q->dest_count >= q->bucket_count)
-		grow(q);
-	if (!q->bucket_count)
-		return NULL;
-	for (struct queue_dest *d = q->buckets[hash & (q->bucket_count - 1)]; d; d = d->chain)
-		if (d->hash == hash && !strcmp(d->name, name))
-			return d;
-	return dest_new(q, name, n, hash);
+	for (struct queue_node *k = queue_table_first(&q->domains, hash); k; k = k->chain)
+		if (k->hash == hash && !strcmp(((struct queue_domain *)k)->name, name))
+			return (struct queue_domain *)k;
+	return domain_new(q, name, n, hash);
 }
 
-void queue_key_dest_idle(struct queue *q, struct queue_dest *d)
+/* While a worker looks it up it is in no list, and comes here again when that is back. */
+void queue_key_domain_lone(struct queue *q, struct queue_domain *d)
 {
-	if (list_linked(&d->run))
-		list_remove(&d->run);
-	d->idle_since = q->now;
-	list_push_back(&q->idle, &d->run);
+	if (!list_empty(&d->strands) || d->lone_since || d->state == QUEUE_ASKING)
+		return;
+	if (list_linked(&d->link))
+		list_remove(&d->link);
+	d->lone_since = q->now;
+	list_push_back(&q->lone, &d->link);
+	q->lone_count++;
+}
+
+/* --- sites */
+
+static void site_free(struct queue *q, struct queue_site *s)
+{
+	queue_table_remove(&q->sites, &s->node);
+	queue_sched_remove(&q->backoffs, &s->timer);
+	if (list_linked(&s->run))
+		list_remove(&s->run);
+	queue_key_reply_unref(s->reply);
+	queue_key_name_unref(q, s->name);
+	queue_key_name_unref(q, s->way);
+	free(s);
+}
+
+static struct queue_site *site_new(struct queue *q, struct queue_name *name, struct queue_name *way,
+				   const char *pool, uint32_t hash)
+{
+	size_t slots = (size_t)q->workers * sizeof(struct queue_slot), n = strlen(pool) + 1;
+	struct queue_site *s;
+
+	if (queue_sched_reserve(&q->backoffs, q->sites.count + 1) < 0)
+		return NULL;
+	s = calloc(1, sizeof(*s) + slots + n);
+	if (!s)
+		return NULL;
+	s->name = name;
+	s->way = way;
+	s->pool = memcpy((char *)s->slots + slots, pool, n);
+	list_init(&s->turn);
+	list_init(&s->lines);
+	s->timer = QUEUE_SCHED_OUT;
+	queue_table_add(&q->sites, &s->node, hash);
+	queue_key_site_idle(q, s);
+	return s;
+}
+
+struct queue_site *queue_key_site(struct queue *q, const char *name, const char *pool,
+				  const char *credential, int tls)
+{
+	struct queue_name *n, *way;
+	struct queue_site *s = NULL;
+	char text[512];
+	uint32_t hash;
+
+	snprintf(text, sizeof(text), "%s %s %d", pool, credential, tls);
+	n = queue_key_name(q, name);
+	way = n ? queue_key_name(q, text) : NULL;
+	if (!way) {
+		queue_key_name_unref(q, n);
+		return NULL;
+	}
+	hash = queue_table_hash(&q->sites, (const void *[]){n, way}, 2 * sizeof(void *));
+	for (struct queue_node *k = queue_table_first(&q->sites, hash); k && !s; k = k->chain)
+		if (((struct queue_site *)k)->name == n && ((struct queue_site *)k)->way == way)
+			s = (struct queue_site *)k;
+	if (!s && (s = site_new(q, n, way, pool, hash)))
+		return s;
+	queue_key_name_unref(q, n);
+	queue_key_name_unref(q, way);
+	return s;
+}
+
+void queue_key_site_idle(struct queue *q, struct queue_site *s)
+{
+	if (!list_empty(&s->lines) || s->out || s->idle_since)
+		return;
+	if (list_linked(&s->run))
+		list_remove(&s->run);
+	s->idle_since = q->now ? q->now : 1;
+	list_push_back(&q->idle, &s->run);
 	q->idle_count++;
 }
 
-void queue_key_dest_used(struct queue *q, struct queue_dest *d)
+void queue_key_site_used(struct queue *q, struct queue_site *s)
 {
-	list_remove(&d->run);
+	if (!s->idle_since)
+		return;
+	list_remove(&s->run);
+	s->idle_since = 0;
 	q->idle_count--;
 }
 
-static void forget(struct queue *q, struct queue_dest *d)
-{
-	struct queue_dest **at = &q->buckets[d->hash & (q->bucket_count - 1)];
-
-	while (*at != d)
-		at = &(*at)->chain;
-	*at = d->chain;
-	q->idle_count--;
-	dest_free(q, d);
-}
+/* --- what nobody needs any more */
 
 void queue_key_prune(struct queue *q)
 {
 	struct list_link *l;
 
 	while ((l = list_first(&q->idle))) {
-		struct queue_dest *d = list_entry(l, struct queue_dest, run);
-		if (q->idle_count <= IDLE_MAX && q->now - d->idle_since < IDLE_KEEP)
-			return;
-		forget(q, d);
+		struct queue_site *s = list_entry(l, struct queue_site, run);
+		if (q->idle_count <= IDLE_MAX && q->now - s->idle_since < IDLE_KEEP)
+			break;
+		q->idle_count--;
+		site_free(q, s);
+	}
+	while ((l = list_first(&q->lone))) {
+		struct queue_domain *d = list_entry(l, struct queue_domain, link);
+		if (q->lone_count <= IDLE_MAX && q->now - d->lone_since < IDLE_KEEP)
+			break;
+		q->lone_count--;
+		domain_free(q, d);
 	}
 }
 
-struct queue_customer *queue_key_customer(struct queue *q, const char *name)
+static void clear(struct queue *q, struct queue_table *t,
+		  void (*free_one)(struct queue *q, struct queue_node *n))
 {
-	size_t n = strlen(name);
-	struct queue_customer **bucket =
-	    &q->customers[hash_name(q, name, n) & (QUEUE_BUCKETS_MIN - 1)];
-	struct queue_customer *c;
-
-	for (c = *bucket; c; c = c->chain)
-		if (!strcmp(c->name, name)) {
-			c->refs++;
-			return c;
-		}
-	c = malloc(sizeof(*c) + n + 1);
-	if (!c)
-		return NULL;
-	c->refs = 1;
-	memcpy(c->name, name, n + 1);
-	c->chain = *bucket;
-	*bucket = c;
-	return c;
+	for (uint32_t i = 0; i < t->room; i++)
+		while (t->buckets[i])
+			free_one(q, t->buckets[i]);
+	queue_table_clear(t);
 }
 
-void queue_key_customer_unref(struct queue *q, struct queue_customer *c)
+static void clear_strand(struct queue *q, struct queue_node *n)
 {
-	struct queue_customer **at;
-
-	if (!c || --c->refs)
-		return;
-	at = &q->customers[hash_name(q, c->name, strlen(c->name)) & (QUEUE_BUCKETS_MIN - 1)];
-	while (*at != c)
-		at = &(*at)->chain;
-	*at = c->chain;
-	free(c);
+	queue_strand_free(q, (struct queue_strand *)n);
 }
 
-struct queue_reply *queue_key_reply(struct queue_dest *d, const char *text)
+static void clear_domain(struct queue *q, struct queue_node *n)
+{
+	domain_free(q, (struct queue_domain *)n);
+}
+
+static void clear_site(struct queue *q, struct queue_node *n)
+{
+	site_free(q, (struct queue_site *)n);
+}
+
+void queue_key_clear(struct queue *q)
+{
+	clear(q, &q->strands, clear_strand);
+	queue_table_clear(&q->lines); /* they went with their strands */
+	clear(q, &q->domains, clear_domain);
+	clear(q, &q->sites, clear_site);
+	queue_table_clear(&q->names);
+}
+
+/* --- replies */
+
+struct queue_reply *queue_key_reply(struct queue_domain *d, const char *text)
 {
 	size_t n = strnlen(text, QUEUE_REPLY_KEEP);
 	struct queue_reply *r;
@@ -204,7 +265,7 @@ struct queue_reply *queue_key_reply(struct queue_dest *d, const char *text)
 		return NULL;
 	memcpy(r->text, text, n);
 	r->text[n] = '\0';
-	r->refs = 2; /* the caller's and the destination's */
+	r->refs = 2; /* the caller's and the domain's */
 	queue_key_reply_unref(d->reply);
 	d->reply = r;
 	return r;

@@ -26,11 +26,12 @@ unsigned queue_message_recipients(const struct queue_message *m)
 	return n;
 }
 
-void queue_message_drop_fresh(struct queue_message *m)
+void queue_message_drop_fresh(struct queue *q, struct queue_message *m)
 {
 	if (m->opened && m->u.fresh) {
 		spool_fresh_free(m->u.fresh);
 		m->u.fresh = NULL;
+		q->fresh_count--;
 	}
 }
 
@@ -38,8 +39,10 @@ void queue_message_drop_all_fresh(struct queue *q)
 {
 	struct queue_message *m;
 
+	if (q->fresh_count == 0)
+		return;
 	for (uint64_t id = 0; (m = queue_index_above(&q->index, id)); id = m->id)
-		queue_message_drop_fresh(m);
+		queue_message_drop_fresh(q, m);
 }
 
 void queue_message_free(struct queue *q, struct queue_message *m)
@@ -53,11 +56,10 @@ void queue_message_free(struct queue *q, struct queue_message *m)
 		queue_group_done(q, g);
 	}
 	if (m->opened)
-		queue_message_drop_fresh(m);
+		queue_message_drop_fresh(q, m);
 	else if (m->u.found)
 		queue_found_free(q, m->u.found);
 	q->bytes -= m->size;
-	queue_key_customer_unref(q, m->customer);
 	queue_index_remove(&q->index, m->id);
 	free(m);
 }

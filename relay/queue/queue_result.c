@@ -21,7 +21,7 @@ static const uint8_t verdict_of[] = {
     [QUEUE_CONNECT] = HARD,  [QUEUE_DNS] = HARD,       [QUEUE_TLS] = HARD,
     [QUEUE_GREETING] = HARD, [QUEUE_SENDER] = SPOKE,   [QUEUE_RECIPIENT] = SPOKE,
     [QUEUE_DATA] = SPOKE,    [QUEUE_LOST] = SOFT,      [QUEUE_TIMEOUT] = SOFT,
-    [QUEUE_PROTOCOL] = SOFT, [QUEUE_POLICY] = NOTHING,
+    [QUEUE_PROTOCOL] = SOFT, [QUEUE_AUTH] = HARD,
 };
 
 static enum verdict verdict(const struct queue_task *t)
@@ -46,7 +46,7 @@ static enum verdict verdict(const struct queue_task *t)
 
 /* --- the destination's door */
 
-static void say_door(const struct queue_dest *d, uint64_t id, int64_t pause)
+static void say_door(const struct queue_site *d, uint64_t id, int64_t pause)
 {
 	char text[ID_TEXT_SIZE], in[24], word[QUEUE_WORD];
 
@@ -54,28 +54,21 @@ static void say_door(const struct queue_dest *d, uint64_t id, int64_t pause)
 	num_format_duration(in, pause);
 	log_event(LOG_LEVEL_INFO, text, "destination-backoff",
 		  "reason=%s code=%u failures=%u next-in=%s waiting=%u",
-		  queue_reason_word(word, d->reason), d->code, d->failures, in,
-		  d->ready_recipients);
+		  queue_reason_word(word, d->reason), d->code, d->failures, in, d->ready);
 }
 
-/* Who waits for a closed door may grow too old there, and needs no keys at hand meanwhile. */
-static void review_ready(struct queue *q, struct queue_dest *d)
+/* Who waits for a closed door needs no keys at hand meanwhile. */
+static void drop_fresh(struct queue *q, struct queue_site *d)
 {
-	struct list_link *l = d->ready.head.next, *next;
-
-	for (; l != &d->ready.head; l = next) {
-		struct queue_group *g = list_entry(l, struct queue_group, at.link);
-		next = l->next;
-		queue_message_drop_fresh(g->message);
-		if (g->expired || queue_age(q, g->message) >= q->retry.expire) {
-			g->reason = d->reason;
-			g->code = d->code;
-			queue_group_expire(q, g);
-		}
-	}
+	if (q->fresh_count == 0)
+		return;
+	list_each(l, &d->lines, struct queue_line, of_site)
+		list_each(s, &l->strands, struct queue_strand, of_line)
+			list_each(g, &s->ready, struct queue_group, at.link)
+				queue_message_drop_fresh(q, g->message);
 }
 
-static void close_door(struct queue *q, struct queue_dest *d, const struct queue_task *t)
+static void close_door(struct queue *q, struct queue_site *d, const struct queue_task *t)
 {
 	int64_t pause;
 
@@ -84,16 +77,17 @@ static void close_door(struct queue *q, struct queue_dest *d, const struct queue
 	d->epoch++;
 	d->soft = 0;
 	d->door = QUEUE_DOOR_BACKOFF;
-	pause = queue_retry_pause(&q->retry, d->failures, d->hash);
+	d->rest = 0;
+	pause = queue_retry_pause(&q->retry, d->failures, d->node.hash);
 	queue_sched_remove(&q->backoffs, &d->timer);
 	queue_sched_add(&q->backoffs, q->now + pause, &d->timer);
 	say_door(d, t->job.id, pause);
-	review_ready(q, d);
+	drop_fresh(q, d);
 }
 
-static void open_door(struct queue *q, struct queue_dest *d, uint64_t id)
+static void open_door(struct queue *q, struct queue_site *d, uint64_t id)
 {
-	int was_proven = d->last_good && q->now - d->last_good < QUEUE_PROVEN;
+	int was_proven = queue_place_proven(q, d);
 	int was_open = d->door == QUEUE_DOOR_OPEN;
 	char text[ID_TEXT_SIZE];
 
@@ -102,11 +96,11 @@ static void open_door(struct queue *q, struct queue_dest *d, uint64_t id)
 	d->failures = 0;
 	d->soft = 0;
 	if (!was_open) {
+		if (d->door == QUEUE_DOOR_BACKOFF)
+			queue_sched_remove(&q->backoffs, &d->timer);
 		d->door = QUEUE_DOOR_OPEN;
-		queue_sched_remove(&q->backoffs, &d->timer);
 		id_format(text, id);
-		log_event(LOG_LEVEL_INFO, text, "destination-open", "waiting=%u",
-			  d->ready_recipients);
+		log_event(LOG_LEVEL_INFO, text, "destination-open", "waiting=%u", d->ready);
 	}
 	if (!was_open || !was_proven)
 		queue_dispatch_proven(q, d);
@@ -120,16 +114,27 @@ static const struct queue_result *first_deferred(const struct queue_task *t)
 	return NULL;
 }
 
-/* Returns 1 if the job failed with its destination, so that it waits with it. */
-static int judge(struct queue *q, struct queue_dest *d, const struct queue_task *t)
+static void learn_reply(struct queue_site *d, struct queue_domain *from, const char *text)
+{
+	queue_key_reply_unref(d->reply);
+	d->reply = queue_key_reply(from, text);
+}
+
+/* Returns 1 if the job failed with its site or its domain, so that it waits with it. */
+static int judge(struct queue *q, struct queue_strand *s, struct queue_task *t)
 {
 	enum verdict v = verdict(t);
 	const struct queue_result *r = first_deferred(t);
+	struct queue_site *d = t->site;
 
 	if (v == SPOKE)
 		open_door(q, d, t->job.id);
 	if (v < SOFT || !r)
 		return 0;
+	if (r->reason == QUEUE_DNS && s->mx) { /* the domain's own: its site serves others */
+		queue_domain_failed(q, s->domain, r);
+		return 1;
+	}
 	if (d->epoch != t->epoch) /* this failure is known: others came back before */
 		return d->door != QUEUE_DOOR_OPEN && v == HARD;
 	if (d->goods != t->goods) /* others got through meanwhile */
@@ -138,6 +143,7 @@ static int judge(struct queue *q, struct queue_dest *d, const struct queue_task 
 		return 0;
 	d->reason = r->reason;
 	d->code = r->code;
+	learn_reply(d, s->domain, r->reply);
 	close_door(q, d, t);
 	return 1;
 }
@@ -156,6 +162,8 @@ static void keep_deferred(struct queue *q, struct queue_group *g, const struct q
 		}
 	q->active -= g->count - kept;
 	q->recipients -= g->count - kept;
+	g->strand->active -= g->count - kept;
+	g->strand->recipients -= g->count - kept;
 	g->count = (uint16_t)kept;
 }
 
@@ -171,12 +179,17 @@ static void complete(struct queue_task *t)
 	}
 }
 
-/* The job was given back as it was: no attempt, no news. */
+/* Reasons of jobs that were given back as they were: no attempt, no news. */
+static const uint8_t not_tried[] = {
+    [QUEUE_KEYD] = 1,	     [QUEUE_RETRY] = 1,	 [QUEUE_RATE] = 1,     [QUEUE_CONNECTIONS] = 1,
+    [QUEUE_WARMUP] = 1,	     [QUEUE_BACKOFF] = 1, [QUEUE_SUSPENDED] = 1,
+};
+
 static int untried(const struct queue *q, const struct queue_group *g, const struct queue_task *t)
 {
 	for (unsigned i = 0; i < g->count; i++) {
 		uint8_t reason = t->job.results[i].reason;
-		if (reason != QUEUE_KEYD && reason != QUEUE_RETRY &&
+		if (!(reason < sizeof(not_tried) && not_tried[reason]) &&
 		    !(reason == QUEUE_LOCAL && atomic_load(&q->relay->stopping)))
 			return 0;
 	}
@@ -185,10 +198,13 @@ static int untried(const struct queue *q, const struct queue_group *g, const str
 
 static void put_back(struct queue *q, struct queue_group *g, const struct queue_task *t)
 {
-	if (t->job.results[0].reason == QUEUE_KEYD)
-		g->reason = QUEUE_KEYD;
-	if (q->open &&
-	    !q->stopping) /* keyd is there for us, but was not for the worker: no hurry */
+	uint8_t reason = t->job.results[0].reason;
+
+	if (reason != QUEUE_RETRY && reason != QUEUE_LOCAL)
+		g->reason = reason;
+	if (t->moved) /* its site is another: there it may go at once */
+		queue_group_ready(q, g, 1);
+	else if (q->open && !q->stopping) /* what it lacked is there for us, but was not for the worker */
 		queue_group_wait(q, g, UNTRIED_PAUSE);
 	else if (g->expired)
 		queue_group_expire(q, g);
@@ -208,25 +224,37 @@ static void say_rescheduled(const struct queue_group *g, int64_t pause)
 }
 
 /* Tells the log when the recipients are tried next; a loss of that costs an early attempt after a
- * restart. */
+ * restart. results: one per recipient, or all of them the first (step 0). */
 static void record_deferred(struct queue *q, const struct queue_group *g,
-			    const struct queue_task *t, int64_t next)
+			    const struct queue_result *results, unsigned step, int64_t next)
 {
 	struct spool_state states[QUEUE_GROUP_MAX];
 
 	for (unsigned i = 0; i < g->count; i++)
 		states[i] = (struct spool_state){.recipient = g->recipients[i],
 						 .outcome = SPOOL_DEFERRED,
-						 .reason = t->job.results[i].reason,
-						 .code = t->job.results[i].code,
+						 .reason = (uint8_t)(results[i * step].reason |
+								     (g->told ? QUEUE_TOLD : 0)),
+						 .code = results[i * step].code,
 						 .attempts = g->attempts,
 						 .next = next};
 	queue_post_state(q, g->message->id, states, g->count, NULL, NULL);
 }
 
-/* Where a group goes whose attempt has failed. Returns the pause, or QUEUE_RETRY_NEVER. */
-static int64_t place_deferred(struct queue *q, struct queue_group *g, int with_dest)
+/* An attempt has failed: what it taught. The result's reply ends within its room. */
+static void learn(struct queue *q, struct queue_group *g, const struct queue_result *r)
 {
+	if (g->attempts < UINT16_MAX)
+		g->attempts++;
+	g->reason = r->reason;
+	g->code = r->code;
+	queue_group_reply(q, g, r->reply);
+}
+
+/* Where a group goes whose attempt has failed. Returns the pause, or QUEUE_RETRY_NEVER. */
+static int64_t place_deferred(struct queue *q, struct queue_group *g, int with_site)
+{
+	const struct queue_site *site = queue_strand_site(g->strand);
 	int64_t pause =
 	    queue_retry_next(&q->retry, g->attempts, g->message->id, queue_age(q, g->message));
 
@@ -235,7 +263,8 @@ static int64_t place_deferred(struct queue *q, struct queue_group *g, int with_d
 		queue_group_wait(q, g, pause);
 	} else if (pause == QUEUE_RETRY_NEVER) {
 		queue_group_expire(q, g);
-	} else if (with_dest && g->dest->door != QUEUE_DOOR_OPEN) {
+	} else if (with_site && (site ? site->door != QUEUE_DOOR_OPEN
+				      : g->strand->domain->state == QUEUE_FAILED)) {
 		queue_group_ready(q, g, 0);
 		pause = queue_group_next(q, g) - q->wall;
 	} else {
@@ -244,21 +273,29 @@ static int64_t place_deferred(struct queue *q, struct queue_group *g, int with_d
 	return pause;
 }
 
-static void defer(struct queue *q, struct queue_group *g, struct queue_task *t, int with_dest)
+static void defer(struct queue *q, struct queue_group *g, struct queue_task *t, int with_site)
 {
 	int64_t pause;
 
-	if (g->attempts < UINT16_MAX)
-		g->attempts++;
-	g->reason = t->job.results[0].reason;
-	g->code = t->job.results[0].code;
 	t->job.results[0].reply[sizeof(t->job.results[0].reply) - 1] = '\0';
-	queue_group_reply(q, g, t->job.results[0].reply);
-	pause = place_deferred(q, g, with_dest);
+	learn(q, g, &t->job.results[0]);
+	pause = place_deferred(q, g, with_site);
 	if (pause == QUEUE_RETRY_NEVER)
 		return;
 	say_rescheduled(g, pause);
-	record_deferred(q, g, t, q->wall + pause);
+	record_deferred(q, g, t->job.results, 1, q->wall + pause);
+}
+
+/* No way to its site was found: an attempt that failed before it began. */
+void queue_result_no_site(struct queue *q, struct queue_group *g, const struct queue_result *r)
+{
+	int64_t pause;
+
+	learn(q, g, r);
+	queue_group_ready(q, g, 0); /* others are the next to notice */
+	pause = queue_group_next(q, g) - q->wall;
+	say_rescheduled(g, pause);
+	record_deferred(q, g, r, 0, q->wall + pause);
 }
 
 /* If memory is short it waits a second and comes here once more. */
@@ -268,47 +305,79 @@ void queue_result_delete_again(struct queue *q, struct queue_group *g)
 	queue_result_delete(q, g->message, NULL, NULL);
 }
 
+/* The worker found that the domain's site is another. */
+static void learn_site(struct queue *q, struct queue_group *g, struct queue_task *t)
+{
+	t->job.site[sizeof(t->job.site) - 1] = '\0';
+	if (!g->strand->mx || !t->job.site[0] || !strcmp(t->job.site, t->site->name->text) ||
+	    t->job.results[0].reason != QUEUE_RETRY)
+		return;
+	queue_domain_moved(q, g->strand->domain, t->job.site, t->job.site_ttl);
+	t->moved = queue_strand_site(g->strand) != t->site;
+}
+
+/* The sender knows of the delay, or will be told once more, later. */
+static void delay_back(struct queue *q, struct queue_group *g, struct queue_task *t)
+{
+	int64_t pause = t->due - q->now;
+
+	if (t->job.err == 0) {
+		g->told = 1;
+		record_deferred(q, g, t->job.results, 1, q->wall + (pause > 0 ? pause : 0));
+	}
+	if (pause > 0)
+		queue_group_wait(q, g, pause);
+	else
+		queue_group_ready(q, g, 0);
+}
+
+static void tried(struct queue *q, struct queue_group *g, struct queue_task *t, int with_site)
+{
+	if (g->count == 0)
+		queue_group_done(q, g);
+	else if (g->message->deleted)
+		queue_result_delete_again(q, g);
+	else if (t->job.kind == QUEUE_DELAY)
+		delay_back(q, g, t);
+	else if (untried(q, g, t))
+		put_back(q, g, t);
+	else
+		defer(q, g, t, with_site);
+}
+
 static void group_back(struct queue *q, struct queue_task *t)
 {
 	struct queue_group *g = t->job.group;
-	struct queue_dest *d = g->dest;
-	struct queue_message *m = g->message;
-	int with_dest = 0;
+	int with_site = 0;
 
 	complete(t);
 	if (t->job.kind == QUEUE_DELIVER) {
-		queue_dispatch_returned(q, t, d);
-		with_dest = judge(q, d, t);
+		learn_site(q, g, t);
+		with_site = judge(q, g->strand, t);
+		queue_dispatch_returned(q, t);
+	} else if (t->job.kind == QUEUE_DELAY) {
+		q->delay_out--;
 	} else {
 		q->expiring_out--;
 	}
 	keep_deferred(q, g, t);
-	if (g->count == 0) {
-		queue_group_done(q, g);
-	} else if (m->deleted) {
-		queue_result_delete_again(q, g);
-	} else if (untried(q, g, t)) {
-		put_back(q, g, t);
-	} else {
-		defer(q, g, t, with_dest);
-	}
-	queue_dispatch_wake(q, d);
+	tried(q, g, t, with_site);
 }
 
 /* Back after the end: nothing is done with it, but its group must not think it is still out. */
-static void forget(struct queue_task *t)
+static void forget(struct queue *q, struct queue_task *t)
 {
 	struct queue_group *g = t->job.group;
 
 	if (t->job.kind == QUEUE_OPEN)
 		t->found->task = NULL;
-	else
+	else if (t->job.kind != QUEUE_RESOLVE)
 		g->at.task = NULL;
 	if (t->job.opened) {
 		spool_envelope_clear(t->job.opened);
 		free(t->job.opened);
 	}
-	queue_dispatch_task_free(t);
+	queue_dispatch_task_free(q, t);
 }
 
 void queue_result(struct relay_msg *msg, void *queue)
@@ -317,7 +386,7 @@ void queue_result(struct relay_msg *msg, void *queue)
 	struct queue_task *t = (struct queue_task *)msg;
 
 	if (q->ended) {
-		forget(t);
+		forget(q, t);
 		return;
 	}
 	q->out--;
@@ -328,6 +397,8 @@ void queue_result(struct relay_msg *msg, void *queue)
 	}
 	if (t->job.kind == QUEUE_OPEN)
 		queue_found_back(q, t);
+	else if (t->job.kind == QUEUE_RESOLVE)
+		queue_domain_back(q, t);
 	else
 		group_back(q, t);
 	queue_dispatch_task_back(q, t);

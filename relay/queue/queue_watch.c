@@ -15,23 +15,36 @@ static int in_heap(const struct queue_sched *s, const uint32_t *pos)
 	return *pos < s->count && s->entries[*pos].pos == pos;
 }
 
-/* A destination with groups that may go must be in line. */
-static int served(const struct queue *q, const struct queue_dest *d)
+/* A strand with groups that may go must be in turn, and its site in line; or wait for something
+ * that has a time, or for somebody's word. */
+static int served(const struct queue *q, const struct queue_strand *s)
 {
-	if (d->door == QUEUE_DOOR_BACKOFF)
-		return in_heap(&q->backoffs, &d->timer);
-	return list_linked(&d->run) || !queue_dispatch_may(q, d);
+	const struct queue_site *site = queue_strand_site(s);
+	const struct queue_domain *d = s->domain;
+
+	if (s->stopped)
+		return 1;
+	if (!site)
+		return s->mx && !d->site && (d->state == QUEUE_ASKING || list_linked(&d->link) ||
+					     in_heap(&q->lookups, &d->timer));
+	if (!list_linked(&s->in_turn) || !list_linked(&s->line->in_turn))
+		return 0;
+	if (site->door == QUEUE_DOOR_BACKOFF || site->rest)
+		return in_heap(&q->backoffs, &site->timer);
+	return list_linked(&site->run) || !queue_dispatch_may(q, site);
 }
 
 static int in_place(const struct queue *q, const struct queue_group *g)
 {
 	switch (g->where) {
 	case QUEUE_WAITS:
-		return in_heap(&q->waiting, &g->at.timer);
+		return in_heap(&g->strand->waits, &g->at.timer) &&
+		       in_heap(&q->waiting, &g->strand->timer);
 	case QUEUE_READY:
-		return list_linked(&g->at.link) && served(q, g->dest);
+		return list_linked(&g->at.link) && served(q, g->strand);
 	case QUEUE_OUT:
 		return g->at.task && g->at.task->job.group == g;
+	case QUEUE_IS_HELD:
 	case QUEUE_EXPIRING:
 		return list_linked(&g->at.link);
 	case QUEUE_DELETING:
@@ -39,6 +52,22 @@ static int in_place(const struct queue *q, const struct queue_group *g)
 	default:
 		return 0;
 	}
+}
+
+/* Lets a strand go that waits for nothing. */
+static void mend(struct queue *q, struct queue_strand *s)
+{
+	struct queue_site *site;
+
+	queue_strand_place(q, s);
+	site = queue_strand_site(s);
+	if (site && site->rest && !in_heap(&q->backoffs, &site->timer))
+		queue_dispatch_rested(q, site);
+	if (site && site->door == QUEUE_DOOR_BACKOFF && !in_heap(&q->backoffs, &site->timer)) {
+		site->door = QUEUE_DOOR_PROBE;
+		site->probing = 0;
+	}
+	queue_strand_turn(q, s);
 }
 
 static void orphan(struct queue *q, struct queue_group *g)
@@ -50,17 +79,45 @@ static void orphan(struct queue *q, struct queue_group *g)
 	log_event(LOG_LEVEL_ERROR, text, "queue-orphan", "where=%u recipients=%u", g->where,
 		  g->count);
 	if (g->where == QUEUE_READY && list_linked(&g->at.link)) {
-		struct queue_dest *d = g->dest;
-		if (d->door == QUEUE_DOOR_BACKOFF) {
-			d->door = QUEUE_DOOR_PROBE;
-			d->probing = 0;
-		}
-		queue_dispatch_wake(q, d);
+		mend(q, g->strand);
+		return;
+	}
+	if (g->where == QUEUE_WAITS && in_heap(&g->strand->waits, &g->at.timer)) {
+		queue_strand_clock(q, g->strand);
 		return;
 	}
 	/* nothing it says of its place can be believed */
 	g->where = 0;
 	queue_group_ready(q, g, 0);
+}
+
+/* It waits for its site, its domain or a word, and not for a time of its own. */
+static int blocked(const struct queue *q, const struct queue_group *g)
+{
+	const struct queue_site *site = queue_strand_site(g->strand);
+
+	return g->where == QUEUE_READY &&
+	       (!site || g->strand->stopped || site->door == QUEUE_DOOR_BACKOFF || site->rest > q->now);
+}
+
+/* Time passes for who waits: too old, or old enough for a word to the sender. Held mail does not
+ * age. Returns 1 if the group went somewhere. */
+static int age(struct queue *q, struct queue_group *g)
+{
+	int64_t old = queue_age(q, g->message), delay = q->conf->bounce.delay;
+	const struct queue_reply *reply;
+
+	if (g->expired || g->strand->stopped & (QUEUE_STOP_HELD | QUEUE_STOP_DYING))
+		return 0;
+	if (old >= q->retry.expire && blocked(q, g)) {
+		g->reason = queue_group_reason(q, g, &g->code, &reply);
+		queue_group_expire(q, g);
+		return 1;
+	}
+	if (delay <= 0 || old < delay || old >= q->retry.expire || g->told ||
+	    (g->where != QUEUE_WAITS && !blocked(q, g)))
+		return 0;
+	return queue_dispatch_delay(q, g);
 }
 
 static void say_stuck(struct queue *q, const struct queue_group *g)
@@ -91,10 +148,15 @@ static void check(struct queue *q, struct queue_message *m)
 		queue_found_again(q, m->u.found, 0);
 	}
 	for (struct queue_group *g = m->groups; g; g = g->next) {
-		if (!in_place(q, g))
+		if (g->where == QUEUE_READY && !g->strand->line && !g->strand->stopped &&
+		    !served(q, g->strand)) /* memory was too short to put it there */
+			queue_strand_place(q, g->strand);
+		else if (!in_place(q, g))
 			orphan(q, g);
 		else if (g->where == QUEUE_OUT)
 			say_stuck(q, g);
+		else
+			age(q, g);
 	}
 }
 

@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "relay/queue/queue.h"
 #include "relay/queue/queue_priv.h"
+#include "test/unit/shape_fake.h"
 
 #define MIN	   (60 * CLOCK_SEC)
 #define HOUR	   (60 * MIN)
@@ -81,6 +82,22 @@ void relay_conf_unref(struct relay_conf *c)
 	(void)c;
 }
 
+/* Routes by customer (NULL: any) and whole domain ("*": any), as long as a test wants some. */
+static struct relay_route routes[4];
+
+const struct relay_route *relay_conf_route(const struct relay_conf *c, const char *customer,
+					   struct span domain)
+{
+	(void)c;
+	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++)
+		if (routes[i].domain &&
+		    (!routes[i].customer || !strcmp(routes[i].customer, customer)) &&
+		    (!strcmp(routes[i].domain, "*") ||
+		     span_equal(domain, span_str(routes[i].domain))))
+			return &routes[i];
+	return NULL;
+}
+
 /* --- the log lines */
 static struct {
 	pthread_mutex_t lock;
@@ -124,6 +141,13 @@ struct world {
 	struct queue_job *jobs[JOBS]; /* handed out, not yet given back */
 	unsigned job_count;
 	uint64_t last_id;
+	struct shape shape;
+	/* Who asks for a site is answered at once: by this, if it is not NULL, and with the domain itself
+	 * if it is. */
+	void (*resolve)(struct world *w, struct queue_job *j);
+	unsigned resolved;
+	const char *customer, *campaign; /* of what is added; NULL: "acme", "" */
+	int flags;
 };
 
 static inline void run_job(struct relay_msg *m, void *worker)
@@ -156,12 +180,25 @@ static inline struct queue_numbers numbers(struct world *w)
 	return n;
 }
 
-/* When the second answer is there, all that came before the first has been dealt with: jobs are in
- * the inboxes. What the spool answered may have caused more. */
-static inline void settle(struct world *w)
+static inline void answer_resolve(struct world *w, struct queue_job *j)
 {
-	for (int i = 0; i < 4; i++)
-		numbers(w);
+	w->resolved++;
+	assert_string_equal(j->via, "mx");
+	assert_int_equal(j->count, 1);
+	if (w->resolve) {
+		w->resolve(w, j);
+	} else {
+		snprintf(j->site, sizeof(j->site), "%s", j->destination);
+		j->site_ttl = 3600 * CLOCK_SEC;
+	}
+	queue_job_done(w->q, j);
+}
+
+/* Jobs are taken out of the inboxes. 1: there were questions, and more may come. */
+static inline int take_jobs(struct world *w)
+{
+	int questions = 0;
+
 	for (int i = 0; i < w->relay.worker_count; i++) {
 		struct evt_msg *m = evt_inbox_wait(w->workers[i].inbox, 0);
 		while (m) {
@@ -169,9 +206,25 @@ static inline void settle(struct world *w)
 			m = m->next;
 			assert_int_equal(j->worker, i);
 			assert_true(w->job_count < JOBS);
-			w->jobs[w->job_count++] = j;
+			if (j->kind == QUEUE_RESOLVE) {
+				answer_resolve(w, j);
+				questions = 1;
+			} else {
+				w->jobs[w->job_count++] = j;
+			}
 		}
 	}
+	return questions;
+}
+
+/* When the second answer is there, all that came before the first has been dealt with: jobs are in
+ * the inboxes. What the spool answered may have caused more. */
+static inline void settle(struct world *w)
+{
+	do
+		for (int i = 0; i < 4; i++)
+			numbers(w);
+	while (take_jobs(w));
 }
 
 static inline void pass(struct world *w, int64_t usec)
@@ -210,6 +263,10 @@ static inline int set_up_still(void **state)
 	w->relay.workers = w->workers;
 	w->relay.worker_count = 2;
 	w->relay.spool = &w->log;
+	w->relay.shape = &w->shape;
+	w->shape.conf = &conf;
+	pthread_mutex_init(&w->shape.lock, NULL);
+	memset(routes, 0, sizeof(routes));
 	pthread_mutex_init(&w->log.lock, NULL);
 	for (int i = 0; i < 2; i++)
 		w->workers[i].inbox = evt_inbox_new(NULL, NULL, NULL);
@@ -245,6 +302,7 @@ static inline int tear_down(void **state)
 		evt_inbox_free(w->workers[i].inbox);
 	evt_inbox_free(w->me);
 	pthread_mutex_destroy(&w->log.lock);
+	shape_fake_end(&w->shape);
 	free(w);
 	log_capture(NULL, NULL);
 	clock_restore();
@@ -264,8 +322,10 @@ static inline uint64_t add(struct world *w, unsigned count, const char *const *d
 			   unsigned domain_count, struct spool_fresh *fresh)
 {
 	struct spool_recipient *r = calloc(count, sizeof(*r));
-	char customer[] = "acme", sender[] = "s@example.test", empty[] = "";
+	char customer[65], campaign[65], sender[] = "s@example.test", empty[] = "";
 	struct spool_envelope e = {.customer = customer,
+				   .campaign = campaign,
+				   .flags = w->flags,
 				   .sender = sender,
 				   .created = clock_wall(),
 				   .size = 4096,
@@ -275,6 +335,8 @@ static inline uint64_t add(struct world *w, unsigned count, const char *const *d
 				   .count = count};
 	uint64_t id = ++w->last_id;
 
+	snprintf(customer, sizeof(customer), "%s", w->customer ? w->customer : "acme");
+	snprintf(campaign, sizeof(campaign), "%s", w->campaign ? w->campaign : "");
 	for (unsigned i = 0; i < count; i++) {
 		r[i].address = malloc(300);
 		snprintf(r[i].address, 300, "user%u@%s", i, domains[i % domain_count]);
@@ -410,11 +472,14 @@ static inline void found(struct world *w, uint64_t id, int64_t created,
 	queue_add_found(w->q, &f);
 }
 
-static inline struct spool_envelope *envelope_of(unsigned count, const char *domain)
+static inline struct spool_envelope *envelope_of(struct world *w, unsigned count,
+						 const char *domain)
 {
 	struct spool_envelope *e = calloc(1, sizeof(*e));
 
-	e->customer = strdup("acme");
+	e->customer = strdup(w->customer ? w->customer : "acme");
+	e->campaign = strdup(w->campaign ? w->campaign : "");
+	e->flags = w->flags;
 	e->sender = strdup("");
 	e->client = strdup("");
 	e->tls = strdup("");
@@ -430,7 +495,7 @@ static inline struct spool_envelope *envelope_of(unsigned count, const char *dom
 
 static inline void opened(struct world *w, struct queue_job *j, unsigned count, const char *domain)
 {
-	j->opened = envelope_of(count, domain);
+	j->opened = envelope_of(w, count, domain);
 	give_back(w, j);
 }
 

@@ -229,11 +229,12 @@ static void lose(struct relay_msg *msg, void *queue)
 	struct queue_group *g = m->groups;
 
 	if (g->where == QUEUE_WAITS) {
-		queue_sched_remove(&q->waiting, &g->at.timer);
+		queue_sched_remove(&g->strand->waits, &g->at.timer);
+		g->strand->waiting -= g->count;
 		q->waits -= g->count;
 		g->at.timer = 77;
 	} else {
-		list_remove(&g->dest->run);
+		list_remove(&g->strand->line->site->run);
 	}
 	free(msg);
 }
@@ -260,6 +261,7 @@ static void a_destination_that_fell_out_of_line_is_noticed_and_put_back(void **s
 {
 	struct world *w = *state;
 
+	prove(w, "a.test"); /* its site is known */
 	queue_set_open(w->q, 0);
 	victim = add_to(w, "a.test");
 	settle(w);
