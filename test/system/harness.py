@@ -464,9 +464,11 @@ class Postfix:
         with open(os.path.join(self.conf, "master.cf"), "w") as f:
             f.write(MASTER_CF.format(port=self.port, processes=processes))
         self.started = False
+        self.before = []  # a command that runs Postfix, such as peers.namespace
 
     def run(self, *args):
-        return subprocess.run(["postfix", "-c", self.conf, *args], capture_output=True, text=True)
+        before = self.before if args == ("start",) else []
+        return subprocess.run([*before, "postfix", "-c", self.conf, *args], capture_output=True, text=True)
 
     def start(self):
         r = self.run("start")
