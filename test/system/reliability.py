@@ -54,13 +54,13 @@ class World:
 
     def measure(self):
         """How many messages make a cycle on this machine, now."""
-        self.messages = 500
-        self.end(self.begin())
+        self.end(self.begin(500, 4096))
         self.messages = max(300, min(20000, int(self.said["per_second"] * LENGTH)))
 
-    def begin(self, messages=None, size=4096, seconds=20, tls=None):
-        """A burst of load in the background."""
-        messages = messages or self.messages
+    def begin(self, messages=None, size=None, seconds=20, tls=None):
+        """A burst of load in the background: mostly small messages, sometimes of several stretches."""
+        size = size or self.rng.choice([1000, 4096, 4096, 4096, 30000, 600000])
+        messages = messages or max(20, self.messages * 4096 // max(size, 4096))
         first = self.sent + 1
         self.sent += messages
         acked = os.path.join(self.dir, f"acked.{first}")
@@ -294,6 +294,42 @@ def limit_descriptors(w, soft):
                    **({"user": uid, "group": uid, "extra_groups": []} if os.getuid() == 0 else {}))
 
 
+def compaction(w):
+    """Some messages wait in segments that are almost dead while large ones come and go; these segments are emptied, and
+    in the middle of that relay is killed, the power goes, or the disk fails."""
+    r = w.receiver
+    journal_from_the_start(w)
+    r.rules["rcpt"] = lambda s, line: b"451 4.3.0 later" if number_of(line) % 16 == 0 else None
+    for _ in range(3 if not w.cycles else 1):
+        w.end(w.begin(messages=110, size=600000, seconds=30))
+    before = segments(w)
+    how = w.rng.choice(["nothing", "kill", "cut", "write", "sync"])
+    if how in ("write", "sync"):
+        w.faults.fail(how, EIO, times=w.rng.choice([1, 3]))
+    burst = w.begin(messages=60, size=600000)
+    w.pause(0.0, 1.5)  # it is looked at once a second
+    if how in ("kill", "cut"):
+        cut(w) if how == "cut" else w.restart()
+        w.bound += CONNECTIONS
+    w.end(burst)
+    w.faults.heal()
+    w.works()
+    try:
+        harness.wait_for("a segment to be emptied", lambda: before - segments(w), 4)
+        w.feel(1)
+    except harness.Failure:
+        pass  # not in every cycle
+
+
+def segments(w):
+    return {n for n in os.listdir(w.spool) if n.endswith(".seg")}
+
+
+def number_of(line):
+    """RCPT TO:<r123@...>"""
+    return int(line[len("RCPT TO:<r"):line.index(b"@")])
+
+
 def receiver_cuts(w):
     """In the middle of the data, and between the final dot and its answer."""
     r, rng = w.receiver, w.rng
@@ -373,6 +409,7 @@ FAULTS = {
     "EIO on write": (plain, write_fails(EIO), 3),
     "EIO on fdatasync, then a power cut": (plain, sync_fails, 3),
     "disk full": (small_disk, disk_full, 1),
+    "compaction": (with_receiver, compaction, 1),
     "no descriptors": (plain, descriptors, 2),
     "receiver cut in the data and after the dot": (with_receiver, receiver_cuts, 2),
     "clock jumps": (with_receiver, clock_jumps, 1),
@@ -391,6 +428,8 @@ def run(name, directory, rng, parts, cycles, set_up=None, cycle=None):
         w.cycles += 1
         if not w.sealpost.relay.running():
             raise harness.Failure(f"{name}: relay ended:\n{w.sealpost.relay.tail()}")
+    if w.receiver:
+        w.receiver.rules.clear()
     w.drain()
     return w.account(name), w
 

@@ -9,7 +9,7 @@ import pytest
 import reliability
 
 SEED = int(os.environ.get("SEALPOST_SEED", time.time_ns() % 1000000))
-CYCLES = {"clock jumps": 2, "disk full": 1}
+CYCLES = {"clock jumps": 2, "disk full": 1, "compaction": 2}
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="mounts a small tmpfs, limits a daemon of another user: needs root")
 
 
