@@ -265,9 +265,10 @@ def disk_full(w):
                 f.write(bytes(1 << 20))
         except OSError:
             pass
-    burst = w.begin(messages=400, size=w.rng.choice([65536, 200000]), seconds=8)
-    w.end(burst)
+    w.hold(1)
+    w.end(w.begin(messages=800, size=200000, seconds=10))
     w.feel(w.said["refused"])
+    w.release()
     os.unlink(ballast)
     w.works()
     harness.wait_for("most of it to be delivered", lambda: w.sealpost.status()["relay"]["queue"]["recipients"] < 50, 60)
@@ -277,7 +278,7 @@ def descriptors(w):
     """None left: neither for sessions, nor for connections, nor for the next segment."""
     relay = w.sealpost.relay
     hard = harness.descriptor_limit(relay.pid)
-    soft = max(8, len(harness.descriptors(relay.pid)) + w.rng.randint(-5, SESSIONS + CONNECTIONS // 2))
+    soft = max(8, len(harness.descriptors(relay.pid)) + w.rng.randint(-5, SESSIONS // 2))
     limit_descriptors(w, soft)
     burst = w.begin(seconds=10)
     w.pause(0.1)
@@ -423,7 +424,7 @@ def run(name, directory, rng, parts, cycles, set_up=None, cycle=None):
     w = set_up(directory, rng, parts)
     w.sealpost.start()
     w.measure()
-    for _ in range(cycles):
+    while w.cycles < cycles or (not w.felt and w.cycles < 5 * cycles):
         cycle(w)
         w.cycles += 1
         if not w.sealpost.relay.running():
