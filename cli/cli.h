@@ -35,6 +35,7 @@ const struct cli_command *cli_commands(void);
 int cli_init(struct cli *c, int argc, char **argv);
 int cli_status(struct cli *c, int argc, char **argv);
 int cli_queue(struct cli *c, int argc, char **argv);
+int cli_shaping(struct cli *c, int argc, char **argv);
 int cli_trace(struct cli *c, int argc, char **argv);
 int cli_config(struct cli *c, int argc, char **argv);
 int cli_key(struct cli *c, int argc, char **argv);

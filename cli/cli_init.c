@@ -70,6 +70,7 @@ static const char relay_prefix[] =
     "filters: []\n"
     "routes:\n"
     "  - {domain: \"*\", to: mx, tls: opportunistic}\n"
+    "shaping: [\"@PREFIX@/shaping/*.yaml\"]\n"
     "retry: {first: 5m, max: 4h, expire: 5d}\n"
     "api: {socket: @PREFIX@/run/api.sock}\n";
 static const char milter_prefix[] = "# Every key, with its meaning: sealpost-milter.yaml(5)\n"
@@ -95,7 +96,8 @@ static const char relay_system[] =
     "trusted: [\"127.0.0.0/8\"]\n"
     "tls:\n"
     "  certificate: " SP_SYSCONFDIR "/relay.pem\n"
-    "  key: \"keyd:tls/relay\"\n";
+    "  key: \"keyd:tls/relay\"\n"
+    "shaping: [\"" SP_SYSCONFDIR "/shaping/*.yaml\"]\n";
 static const char milter_system[] = "# Every key, with its meaning: sealpost-milter.yaml(5)\n"
 				    "listen: \"inet:8891@127.0.0.1\"   # Debian's smtpd is chrooted: it cannot see " SP_RUNDIR "\n"
 				    "customer: default\n";

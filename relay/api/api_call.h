@@ -53,6 +53,10 @@ void api_queue_show(struct api_call *c);
 void api_queue_retry(struct api_call *c);
 void api_queue_retry_all(struct api_call *c);
 void api_queue_delete(struct api_call *c);
+void api_shaping_get(struct api_call *c);
+void api_shaping_list(struct api_call *c);
+void api_shaping_suspend(struct api_call *c);
+void api_shaping_resume(struct api_call *c);
 void api_trace_get(struct api_call *c);
 
 #endif

@@ -11,6 +11,10 @@ static const struct api_route routes[] = {
     {"GET", "/v1/queue/{id}", api_queue_show},
     {"DELETE", "/v1/queue/{id}", api_queue_delete},
     {"POST", "/v1/queue/{id}/retry", api_queue_retry},
+    {"GET", "/v1/shaping", api_shaping_get},
+    {"POST", "/v1/shaping/list", api_shaping_list},
+    {"POST", "/v1/shaping/suspend", api_shaping_suspend},
+    {"POST", "/v1/shaping/resume", api_shaping_resume},
     {"GET", "/v1/trace/{id}", api_trace_get},
     {0}};
 

@@ -25,6 +25,7 @@ static int by_name(const void *a, const void *b)
 
 /* The first max by name: a heap with the last of them on top. */
 struct collection {
+	int behind; /* after counts */
 	struct shape_seen after;
 	const char *site;
 	struct shape_seen *out;
@@ -57,7 +58,7 @@ static void sift_up(struct shape_seen *heap, size_t i)
 
 static void collect(struct collection *k, const struct shape_seen *seen)
 {
-	if (order(seen, &k->after) <= 0)
+	if (k->behind && order(seen, &k->after) <= 0)
 		return;
 	if (k->count < k->max) {
 		k->out[k->count] = *seen;
@@ -134,7 +135,7 @@ static void collect_sources(struct shape *s, struct collection *k)
 size_t shape_list(struct shape *s, const struct shape_list_from *from, int64_t now, struct shape_seen *out,
 		  size_t max)
 {
-	struct collection k = {.site = from->only_site, .out = out, .max = max};
+	struct collection k = {.behind = from->source != NULL, .site = from->only_site, .out = out, .max = max};
 	struct shape_seen seen;
 
 	snprintf(k.after.source, sizeof(k.after.source), "%s", from->source ? from->source : "");
