@@ -121,7 +121,10 @@ static void change(struct api_call *c,
 	rc = act(c->relay->shape, source, site ? site : "", clock_mono());
 	if (rc < 0) {
 		free(g);
-		api_call_failed(c, rc);
+		if (rc == ERR_NOTFOUND)
+			api_call_problem(c, 404, "no source of this name");
+		else
+			api_call_failed(c, rc);
 		return;
 	}
 	g->call = c;
