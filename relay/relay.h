@@ -35,6 +35,7 @@ struct in_auth;
 struct in_limit;
 struct relay_credentials;
 struct store;
+struct bounce_list;
 
 /* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
  * which runs on the receiving thread. */
@@ -86,6 +87,7 @@ struct relay {
 	struct in_auth *auth;	/* who may log in; any thread */
 	struct relay_credentials *credentials; /* control's */
 	struct in_limit *limit; /* rates of clients; any thread */
+	struct bounce_list *suppressed; /* recipients that mail is not taken for; any thread looks */
 	struct store *store;	/* control's database */
 	struct keyproto_client_ev *keyd; /* control's own */
 	int64_t started; /* wall */

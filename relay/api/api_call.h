@@ -28,7 +28,7 @@ struct api_call {
 	uint64_t after;	       /* query parameters of lists */
 	unsigned limit;
 	json_t *body; /* object that came with a POST or PUT; else NULL */
-	char name[API_NAME]; /* segment of the path that stands for {name}, or "" */
+	char name[API_NAME]; /* segment of the path that stands for {name}, else query parameter customer, or "" */
 };
 
 void api_call_reply(struct api_call *c, int status, json_t *body);
@@ -58,5 +58,9 @@ void api_shaping_list(struct api_call *c);
 void api_shaping_suspend(struct api_call *c);
 void api_shaping_resume(struct api_call *c);
 void api_trace_get(struct api_call *c);
+void api_suppression_list(struct api_call *c);
+void api_suppression_add(struct api_call *c);
+void api_suppression_remove(struct api_call *c);
+void api_suppression_check(struct api_call *c);
 
 #endif

@@ -16,6 +16,10 @@ static const struct api_route routes[] = {
     {"POST", "/v1/shaping/suspend", api_shaping_suspend},
     {"POST", "/v1/shaping/resume", api_shaping_resume},
     {"GET", "/v1/trace/{id}", api_trace_get},
+    {"GET", "/v1/suppression", api_suppression_list},
+    {"POST", "/v1/suppression", api_suppression_add},
+    {"POST", "/v1/suppression/check", api_suppression_check},
+    {"POST", "/v1/suppression/remove", api_suppression_remove},
     {0}};
 
 #define LIMIT_DEFAULT 100
@@ -47,7 +51,11 @@ static int matches(const char *pattern, const struct http_request *r, struct spa
 static int read_query(const struct http_request *r, struct api_call *c)
 {
 	struct span limit = http_request_query(r, "limit"), after = http_request_query(r, "after");
+	struct span customer = http_request_query(r, "customer");
 	uint64_t n = LIMIT_DEFAULT;
+
+	if (customer.p && !c->name[0] && span_copy_str(c->name, sizeof(c->name), customer) < 0)
+		return ERR_FORMAT;
 
 	if (limit.p && (num_parse_u64(limit, &n) < 0 || n < 1 || n > LIMIT_MAX))
 		return ERR_FORMAT;

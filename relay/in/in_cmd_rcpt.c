@@ -45,6 +45,20 @@ static void complete(const struct relay_conf *conf, struct smtp_addr *to)
 		to->domain = span_str(conf->hostname);
 }
 
+/* The one added last goes again if the customer's mail is not taken for it. */
+static enum in_reply suppressed(struct in_session *s)
+{
+	const struct spool_envelope *e = &s->tx.envelope;
+	int is = s->host->suppressed ? s->host->suppressed(s->arg, s->peer.customer,
+							   e->recipients[e->count - 1].address)
+				     : 0;
+
+	if (is == 0)
+		return IN_REPLY_NONE;
+	in_tx_remove(&s->tx, e->count - 1);
+	return is < 0 ? IN_REPLY_KEYS_AWAY : IN_REPLY_SUPPRESSED;
+}
+
 static enum in_reply add(struct in_session *s, struct smtp_addr *to, int *added)
 {
 	struct in_tx *tx = &s->tx;
@@ -64,7 +78,9 @@ static enum in_reply add(struct in_session *s, struct smtp_addr *to, int *added)
 	if (limit != IN_REPLY_NONE)
 		return limit;
 	*added = in_tx_add(tx, to);
-	return *added < 0 ? IN_REPLY_STORE_FAILED : IN_REPLY_NONE;
+	if (*added < 0)
+		return IN_REPLY_STORE_FAILED;
+	return *added ? suppressed(s) : IN_REPLY_NONE;
 }
 
 void in_cmd_rcpt_taken(struct in_session *s)

@@ -11,6 +11,7 @@
 #include "evt/evt_listen.h"
 #include "evt/evt_timer.h"
 #include "keyproto/keyproto_client_ev.h"
+#include "relay/bounce/bounce_list.h"
 #include "relay/in/in_clients.h"
 #include "relay/in/in_login.h"
 #include "relay/keys/keys_object.h"
@@ -248,6 +249,13 @@ static void told(void *arg)
 	process(arg);
 }
 
+static int suppressed(void *arg, const char *customer, const char *address)
+{
+	struct in_conn *c = arg;
+
+	return bounce_list_check(c->w->relay->suppressed, customer, span_str(address));
+}
+
 static const struct in_session_host host = {
     .ready = ready,
     .begin = begin,
@@ -259,6 +267,7 @@ static const struct in_session_host host = {
     .start_tls = start_tls,
     .timer = timer,
     .close = close_session,
+    .suppressed = suppressed,
     .auth = auth,
     .allow = allow,
 };

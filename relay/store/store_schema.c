@@ -41,5 +41,14 @@ const char *const store_schema[] = {
 	"CREATE TABLE shaping_suspended("
 	" source TEXT NOT NULL, site TEXT NOT NULL, created INTEGER NOT NULL,"
 	" PRIMARY KEY(source, site)) STRICT, WITHOUT ROWID;"),
+    /* 1: suppressed recipients are found by opening them all (bounce_list), not by a blind index, which would have to be
+     * made anew with each DEK */
+    STORE_SQL(
+	"DROP TABLE suppression;"
+	"CREATE TABLE suppression("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, customer TEXT NOT NULL, address BLOB NOT NULL,"
+	" reason INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE INDEX suppression_customer ON suppression(customer, id);"
+	"CREATE INDEX suppression_expires ON suppression(expires) WHERE expires > 0;"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);
