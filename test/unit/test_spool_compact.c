@@ -299,6 +299,8 @@ static void what_cannot_be_read_stays_and_the_others_go(void **state)
 
 /* --- each call of a compaction fails */
 
+#define CALLS_MIN 30
+
 static void wait_for_quiet(struct bed *b)
 {
 	int64_t until = clock_mono() + PATIENCE;
@@ -357,13 +359,15 @@ static void whichever_call_of_a_compaction_fails_nothing_is_lost_or_doubled(void
 	struct bed *b = *state;
 	int faults = 0;
 
+	/* how many calls there are depends on what falls into one slice */
 	for (int why = 0; why < 2; why++)
-		for (int at = 1; one_fault(b, at, 1, whys[why]); at++) {
-			one_fault(b, at, at % 4 == 0 ? 5 : INT32_MAX, whys[why]);
-			faults += 2;
+		for (int at = 1, more = 1; more || at <= CALLS_MIN; at++) {
+			more = one_fault(b, at, 1, whys[why]);
+			faults += more;
+			faults += one_fault(b, at, at % 4 == 0 ? 5 : INT32_MAX, whys[why]);
 		}
 	print_message("%d faults\n", faults);
-	assert_true(faults > 60);
+	assert_true(faults > CALLS_MIN);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -306,7 +306,6 @@ static void power_compaction(struct bed *b)
 	struct spool_place part;
 	struct spool_numbers n;
 
-	b->log->options.pace = -1; /* the thread sleeps: nothing died yet */
 	for (uint64_t id = 1; id <= MOVE_IDS; id++) {
 		if (has_part(id))
 			assert_int_equal(bed_part(b, id, 1, 2000, &part), 0);
@@ -320,6 +319,7 @@ static void power_compaction(struct bed *b)
 			assert_int_equal(bed_state(b, id, 0, SPOOL_DELIVERED, 1), 0);
 		}
 	bed_stop(b); /* which syncs */
+	b->options.pace = 0;
 	power.every = 2 + power.calls % 2;
 	assert_int_equal(bed_open(b), 0);
 	do {
@@ -389,6 +389,7 @@ static void power_cuts_while_messages_are_moved_lose_and_double_nothing(void **s
 
 	for (int i = 0; i < 3; i++) {
 		seed = 5 + (uint64_t)i;
+		b->options.pace = -1; /* not yet */
 		bed_empty(b->dir);
 		assert_int_equal(power_cuts(b, 0, power_compaction, 0), 0);
 		assert_true(power.cut_count > 20);
