@@ -53,11 +53,11 @@ static uint32_t take_some(struct span *in, uint8_t *to, uint32_t n)
 
 static uint32_t unit_of(uint8_t kind)
 {
-	return kind == SPOOL_COMMIT  ? SPOOL_PLACE_SIZE
-	       : kind == SPOOL_STATE ? SPOOL_STATE_SIZE
-	       : kind == SPOOL_CLOSE ? SPOOL_CLOSE_SIZE
-	       : kind == SPOOL_END   ? SPOOL_END_SIZE
-				     : 1;
+	return spool_record_is_message(kind) ? SPOOL_PLACE_SIZE
+	       : kind == SPOOL_STATE	     ? SPOOL_STATE_SIZE
+	       : kind == SPOOL_CLOSE	     ? SPOOL_CLOSE_SIZE
+	       : kind == SPOOL_END	     ? SPOOL_END_SIZE
+					     : 1;
 }
 
 static void build_record(struct image *m, struct span *in, uint8_t kind, int spoil)
@@ -80,7 +80,7 @@ static void build_record(struct image *m, struct span *in, uint8_t kind, int spo
 	memset(head, 0, SPOOL_HEAD + units * unit_of(kind) + 256);
 	r.meta = units * unit_of(kind);
 	take_some(in, p, r.meta);
-	if (kind == SPOOL_PART || kind == SPOOL_COMMIT || kind == SPOOL_STATE)
+	if (spool_record_is_mail(kind))
 		r.data = take_some(in, p + r.meta, take(in));
 	r.data_sum = spool_record_sum(span_of(p + r.meta, r.data), span_of(NULL, 0));
 	spool_record_put(head, &mark, m->at, &r);
@@ -94,7 +94,7 @@ static void build(struct image *m, struct span in)
 	m->at = SPOOL_FIRST;
 	while (in.n && m->at + 1024 < IMAGE) {
 		uint8_t op = take(&in);
-		if (op % 16 < 8) {
+		if (op % 16 <= SPOOL_COPY) {
 			build_record(m, &in, op % 16, op >= 224);
 		} else if (op % 16 < 12) {
 			m->at += take_some(&in, m->p + m->at, take(&in));

@@ -437,7 +437,7 @@ void bed_disk_reset(void)
 {
 	bed_disk.kinds = bed_disk.calls = bed_disk.fail_at = bed_disk.fail_count = 0;
 	bed_disk.fail_errno = bed_disk.writes = bed_disk.syncs = bed_disk.tear = 0;
-	bed_disk.space = bed_disk.inodes = 0;
+	bed_disk.space = bed_disk.inodes = bed_disk.bytes_read = 0;
 	bed_disk.on_sync = NULL;
 	bed_disk.on_write = NULL;
 	bed_disk.on_unlink = NULL;
@@ -464,7 +464,11 @@ static int disk_open(int dir, const char *name, int flags, mode_t mode)
 
 static ssize_t disk_read(int fd, const struct iovec *v, int count, off_t at)
 {
-	return fails(BED_READ) ? -1 : spool_io_system.preadv(fd, v, count, at);
+	ssize_t n = fails(BED_READ) ? -1 : spool_io_system.preadv(fd, v, count, at);
+
+	if (n > 0)
+		bed_disk.bytes_read += (uint64_t)n;
+	return n;
 }
 
 static ssize_t disk_write(int fd, const struct iovec *v, int count, off_t at)

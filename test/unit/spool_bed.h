@@ -87,6 +87,7 @@ struct bed_disk {
 	atomic_int kinds, calls, fail_at, fail_count, fail_errno;
 	atomic_int writes, syncs; /* of file contents */
 	_Atomic uint64_t space, inodes; /* answered, if not 0 */
+	_Atomic uint64_t bytes_read;
 	atomic_int lazy;	  /* syncs do nothing: for speed */
 	atomic_int tear;	  /* 1: a failing write writes half, and fails at the second half */
 	int (*_Atomic on_sync)(int fd); /* if set, instead of the system's */

@@ -242,6 +242,30 @@ static void a_clean_end_makes_the_next_start_read_next_to_nothing(void **state)
 	assert_true(b->report.records < 150);
 }
 
+/* However much lives: what follows the last checkpoint is read, and the first record of each segment. */
+static void a_start_reads_no_bodies_before_the_checkpoint(void **state)
+{
+	struct bed *b = *state;
+
+	b->options.segment_size = 1u << 20;
+	assert_int_equal(bed_open(b), 0);
+	for (uint64_t id = 1; id <= 3000; id += 20)
+		assert_int_equal(bed_commit_many(b, id, 20, 16000), 20);
+	for (int orderly = 0; orderly < 2; orderly++) {
+		if (orderly)
+			bed_close(b);
+		else
+			bed_stop(b);
+		bed_disk.bytes_read = 0;
+		assert_int_equal(bed_open(b), 0);
+		print_message("%d segments of 1 MiB, %llu KiB read\n", count_segments(b),
+			      (unsigned long long)bed_disk.bytes_read >> 10);
+		assert_int_equal(b->found_count, 3000);
+		assert_true(count_segments(b) > 45);
+		assert_true(bed_disk.bytes_read < 6u << 20);
+	}
+}
+
 /* Spoils every CHECK in the files; returns how many. */
 static int spoil_checks(struct bed *b)
 {
@@ -304,6 +328,7 @@ int main(void)
 	    T(others_read_while_segments_come_and_go),
 	    T(an_open_transaction_keeps_its_parts),
 	    T(a_clean_end_makes_the_next_start_read_next_to_nothing),
+	    T(a_start_reads_no_bodies_before_the_checkpoint),
 	    T(a_damaged_checkpoint_loses_nothing),
 	};
 
