@@ -40,6 +40,7 @@ int cli_suppression(struct cli *c, int argc, char **argv);
 int cli_trace(struct cli *c, int argc, char **argv);
 int cli_config(struct cli *c, int argc, char **argv);
 int cli_key(struct cli *c, int argc, char **argv);
+int cli_credential(struct cli *c, int argc, char **argv);
 int cli_campaign(struct cli *c, int argc, char **argv);
 int cli_help(struct cli *c, int argc, char **argv);
 

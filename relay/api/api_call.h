@@ -62,5 +62,11 @@ void api_suppression_list(struct api_call *c);
 void api_suppression_add(struct api_call *c);
 void api_suppression_remove(struct api_call *c);
 void api_suppression_check(struct api_call *c);
+void api_credential_list(struct api_call *c);
+void api_credential_add(struct api_call *c);
+void api_credential_change_inbound(struct api_call *c);
+void api_credential_change_upstream(struct api_call *c);
+void api_credential_remove_inbound(struct api_call *c);
+void api_credential_remove_upstream(struct api_call *c);
 
 #endif

@@ -20,6 +20,12 @@ static const struct api_route routes[] = {
     {"POST", "/v1/suppression", api_suppression_add},
     {"POST", "/v1/suppression/check", api_suppression_check},
     {"POST", "/v1/suppression/remove", api_suppression_remove},
+    {"GET", "/v1/credentials", api_credential_list},
+    {"POST", "/v1/credentials", api_credential_add},
+    {"PUT", "/v1/credentials/inbound/{name}", api_credential_change_inbound},
+    {"PUT", "/v1/credentials/upstream/{name}", api_credential_change_upstream},
+    {"DELETE", "/v1/credentials/inbound/{name}", api_credential_remove_inbound},
+    {"DELETE", "/v1/credentials/upstream/{name}", api_credential_remove_upstream},
     {0}};
 
 #define LIMIT_DEFAULT 100

@@ -224,6 +224,7 @@ static void on_accept(void *arg, int fd, const struct sockaddr_storage *peer)
 		free(ac);
 		return;
 	}
+	evt_conn_set_secret(ac->conn); /* passwords of credentials come this way */
 	list_push_back(&a->conns, &ac->link);
 	a->conn_count++;
 	evt_conn_set_timeout(ac->conn, IDLE);
