@@ -29,6 +29,8 @@ struct in_listen;
 struct api_server;
 struct keyproto_client_ev;
 struct keys_witness;
+struct keys_cred;
+struct keys_cred_book;
 struct relay_retired;
 struct shape;
 struct in_auth;
@@ -54,6 +56,7 @@ struct relay_worker {
 	struct evt_inbox *inbox;	 /* struct relay_msg: see below */
 	struct keyproto_client_ev *keyd; /* role relay */
 	struct keys_object *keys;
+	struct keys_cred *creds; /* logins at next hops */
 	struct keys_reseal *reseal; /* of worker 0 */
 	struct {
 		void (*answer)(void *to, int64_t oldest);
@@ -83,6 +86,7 @@ struct relay {
 	struct queue *queue;
 	struct api_server *api;
 	struct keys_witness *witness;
+	struct keys_cred_book *creds; /* sealed logins at next hops; any thread */
 	struct shape *shape; /* limits of destinations and sources; any thread */
 	struct in_auth *auth;	/* who may log in; any thread */
 	struct relay_credentials *credentials; /* control's */

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "relay/in/in_auth.h"
+#include "relay/keys/keys_cred.h"
 #include "relay/keys/keys_field.h"
 
 #define TABLE "credential"
@@ -192,6 +193,16 @@ static void load(struct relay *r)
 	next_batch(l);
 }
 
+/* Both kinds of readers get what is now. */
+static void changed(struct relay *r)
+{
+	int err = keys_cred_load(r);
+
+	if (err < 0)
+		log_event(LOG_LEVEL_ERROR, NULL, "credentials-unreadable", "why=\"%s\"", err_text(err));
+	load(r);
+}
+
 /* --- changing */
 
 struct change {
@@ -218,7 +229,7 @@ static void finish(struct change *c, int err)
 	if (err < 0 && c->fresh)
 		store_credential_remove(c->relay->store, c->id);
 	if (err == 0)
-		load(c->relay);
+		changed(c->relay);
 	c->done(c->arg, err, c->id);
 	free_change(c);
 }
@@ -359,7 +370,7 @@ int relay_credential_disable(struct relay *r, int kind, const char *name, int di
 	int err = id < 0 ? (int)id : store_credential_disable(r->store, id, disabled, clock_wall());
 
 	if (err == 0)
-		load(r);
+		changed(r);
 	return err;
 }
 
@@ -369,7 +380,7 @@ int relay_credential_remove(struct relay *r, int kind, const char *name)
 	int err = id < 0 ? (int)id : store_credential_remove(r->store, id);
 
 	if (err == 0)
-		load(r);
+		changed(r);
 	return err;
 }
 

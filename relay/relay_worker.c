@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "keyproto/keyproto_client_ev.h"
 #include "relay/in/in_listen.h"
+#include "relay/keys/keys_cred.h"
 #include "relay/keys/keys_object.h"
 #include "relay/keys/keys_reseal.h"
 #include "relay/out/out_worker.h"
@@ -54,6 +55,7 @@ static void keyd_state(void *arg, unsigned state)
 	struct relay_worker *w = arg;
 
 	keys_object_state(w->keys, state);
+	keys_cred_state(w->creds, state);
 	if (w->index == 0 && state != KEYPROTO_READY)
 		relay_tls_forget();
 	if (w->index == 0 && !atomic_load(&w->relay->stopping))
@@ -119,10 +121,11 @@ static int build(struct relay_worker *w, const char **why)
 						    "sealpost-relay", keyd_state, w)
 			   : NULL;
 	w->keys = w->keyd ? keys_object_new(w->loop, w->keyd) : NULL;
+	w->creds = w->keys ? keys_cred_new(w->loop, w->keyd, w->relay->creds) : NULL;
 	if (w->keys && w->index == 0)
 		w->reseal = start_reseal(w, conf);
-	w->out = w->keys && (w->reseal || w->index) ? out_worker_new(w) : NULL;
-	if (w->keys && !w->out) {
+	w->out = w->creds && (w->reseal || w->index) ? out_worker_new(w) : NULL;
+	if (w->creds && !w->out) {
 		*why = "delivery"; /* out_worker said which part */
 		err = ERR_CONFIG;
 	}
@@ -141,6 +144,7 @@ static void tear_down(struct relay_worker *w)
 	spool_pool_free(w->pool);
 	keys_object_free(w->keys);
 	keyproto_client_ev_free(w->keyd);
+	keys_cred_free(w->creds);
 	keys_reseal_free(w->reseal);
 	evt_inbox_free(w->inbox);
 	evt_loop_free(w->loop);
