@@ -4,15 +4,19 @@
  *
  * Story:  open tries the targets of a next hop one after the other (and one target again where a
  *         broken handshake allows another hello) until a session is READY; then the owner's
- *         free_to_use is called. The owner gives it to a task; the task sends a message
+ *         free_to_use is called. An IPv6 address that is silent for OUT_CONN_HURRY is put off until the
+ *         others have been tried. With a source, its addresses are bound to and its name is said; a
+ *         target of a family that it has no address of is left out. A login that fails ends it all:
+ *         no other target is tried with the same password. The owner gives it to a task; the task sends a message
  *         (out_conn_send), hears ended or stale, writes down the outcome and gives the connection
  *         back with out_conn_release: only then does it take the next message. The body goes from
- *         the spool's opened stretches, dots doubled, straight into the output of the connection;
+ *         the spool's opened stretches, dots doubled or in one chunk, straight into the output of the connection;
  *         at most OUT_CONN_AHEAD bytes wait there. A stretch that cannot be opened, or an end that
- *         is not verified, closes the connection without the dot.
+ *         is not verified, closes the connection without the dot or the last octets of the chunk.
  * Ownership: the owner frees (out_conn_free) in failed and gone, or at its end.
  * Thread: the worker's.
- * Events: tls-fallback, starttls-injection. */
+ * Events: tls-fallback, starttls-injection, source-unusable, upstream-auth-failed,
+ *         upstream-unverified. */
 #ifndef RELAY_OUT_OUT_CONN_H
 #define RELAY_OUT_OUT_CONN_H
 
@@ -25,6 +29,7 @@
 #define OUT_CONN_AHEAD	 (256u << 10)
 #define OUT_CONN_TARGETS 8		  /* tried for one connection */
 #define OUT_CONN_BAD	 (60 * CLOCK_SEC) /* how long a target that failed is tried last */
+#define OUT_CONN_HURRY	 (CLOCK_SEC / 2)  /* for an IPv6 address, if an IPv4 address waits */
 
 /* What is known of the peer: for log, trace and DSN. */
 struct out_conn_peer {
@@ -33,6 +38,7 @@ struct out_conn_peer {
 	unsigned port;
 	struct evt_conn_tls tls; /* version NULL: in clear */
 	const char *clear;	 /* then why: "route", "not-offered", "refused", "broken" */
+	char source[SHAPE_NAME]; /* we sent from; "": the host's own */
 };
 
 struct out_conn;
@@ -42,6 +48,9 @@ struct out_conn;
 struct out_task {
 	struct list_link link; /* the pool's */
 	const struct out_task_fns *fns;
+	struct out_route route;
+	struct shape_lane *lane; /* borrowed while the task lives; NULL: none */
+	char *site; /* QUEUE_SITE octets: which the route's domain is believed to have, "" unknown */
 };
 struct out_task_fns {
 	/* c is yours until released. */
@@ -60,6 +69,9 @@ struct out_conn_setup {
 	struct evt_loop *loop;
 	struct out_tls *tls;
 	const struct relay_conf *conf;
+	struct keys_cred *creds;
+	struct shape_lane *lane; /* NULL: nobody hears of refusals */
+	const struct shape_source *source; /* NULL: the system chooses the address, conf the name */
 	const struct out_route *route;
 	struct out_hosts *hosts; /* stays, with its targets, until free_to_use or failed */
 	uint64_t *seed;
@@ -80,11 +92,14 @@ struct out_conn {
 	unsigned messages; /* begun on it */
 	struct out_conn_peer peer;
 	/* while it is being made */
-	uint8_t order[OUT_HOSTS_TARGETS];
-	unsigned at, tries;
+	uint8_t order[2 * OUT_HOSTS_TARGETS]; /* those put off come once more */
+	unsigned at, count, tries;
+	int hurry;
 	enum out_tls_try tls_try;
 	int resumes; /* a session was offered in this handshake */
 	struct queue_result verdict;
+	struct keys_cred_query *asking;
+	uint8_t *login; /* user and password: secret memory */
 	/* at work */
 	struct out_task *task;
 	int settling; /* ended was told: whatever happens now, the task has its results */

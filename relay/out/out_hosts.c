@@ -115,7 +115,9 @@ static void add_target(struct out_hosts_lookup *k, const uint8_t *bytes, int v6,
 		return;
 	t->address = a;
 	t->rank = (struct out_mx_rank){
-	    .preference = k->mx_hosts[host].preference, .host = host, .family = v6 != 0};
+	    .preference = k->mx_hosts[host].preference,
+	    .host = host,
+	    .family = (v6 != 0) == (k->conf->outbound.ipv6 != RELAY_IPV6_PREFER)};
 	k->hosts.count++;
 }
 
@@ -152,7 +154,10 @@ static void ask_hosts(struct out_hosts_lookup *k, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		memcpy(k->hosts.names[i], k->mx_hosts[i].name, OUT_MX_NAME);
 	for (unsigned i = 0; i < 2 * count; i++) {
-		struct host_query *q = &k->queries[k->query_count++];
+		struct host_query *q = &k->queries[k->query_count];
+		if ((i & 1) && k->conf->outbound.ipv6 == RELAY_IPV6_NO)
+			continue;
+		k->query_count++;
 		*q = (struct host_query){.lookup = k, .host = (uint8_t)(i / 2), .v6 = i & 1};
 		k->open++;
 		q->query = out_dns_ask(k->dns, k->hosts.names[q->host],

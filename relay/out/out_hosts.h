@@ -16,7 +16,7 @@
  *            A name that the administrator wrote into a route never bounces mail: deferred 4.4.4.
  * Ownership: the answer is valid during the callback.
  * Thread:    the worker's.
- * Source:    RFC 5321 5.1, RFC 7505; outbound.private_ok. */
+ * Source:    RFC 5321 5.1, RFC 7505; outbound.private_ok, outbound.ipv6. */
 #ifndef RELAY_OUT_OUT_HOSTS_H
 #define RELAY_OUT_OUT_HOSTS_H
 
@@ -34,6 +34,7 @@ struct out_hosts_target {
 		int64_t bad_until;	 /* mono usec */
 		int64_t tls_until;
 		uint8_t tls_try; /* enum out_tls_try: begin with this until tls_until */
+		uint8_t login_warned;
 	} memory;
 };
 struct out_hosts {

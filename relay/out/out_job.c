@@ -10,15 +10,9 @@
 #include "relay/out/out_verdict.h"
 
 #define SPARE_MAX 256
-#define STALE_MAX 5
-
-static struct out_job *of_task(struct out_task *t)
-{
-	return (struct out_job *)((char *)t - offsetof(struct out_job, task));
-}
 
 /* events: dsn-queued dsn-failed delivery-doubt message-damaged */
-/* events: outcome-unwritten expired-unreadable */
+/* events: outcome-unwritten expired-unreadable customer-destroyed */
 void out_job_log(const struct out_job *job, enum log_level level, const char *event,
 		 const char *what)
 {
@@ -57,8 +51,7 @@ void out_job_finish(struct out_job *job)
 		jobs->empty(jobs);
 }
 
-/* All who have had no turn yet get v. */
-static void fill_rest(struct out_job *job, const struct queue_result *v)
+void out_job_fill_rest(struct out_job *job, const struct queue_result *v)
 {
 	for (unsigned i = job->base; i < job->j->count; i++)
 		out_verdict_copy(&job->j->results[i], v);
@@ -84,18 +77,34 @@ void out_job_report(const struct out_job *job)
 	}
 }
 
-/* Everybody left waits: nothing is written here, the queue does that. */
-static void defer_rest(struct out_job *job, const struct queue_result *v)
+void out_job_defer_rest(struct out_job *job, const struct queue_result *v)
 {
-	fill_rest(job, v);
+	out_job_fill_rest(job, v);
 	job->n = job->j->count - job->base;
 	out_job_report(job);
 	out_job_finish(job);
 }
 
+void out_job_give_back(struct out_job *job, const struct queue_result *v)
+{
+	out_job_fill_rest(job, v);
+	out_job_finish(job);
+}
+
 /* --- opening the message */
 
-static void unreadable(struct out_job *job, int err)
+/* Its keys are gone for good, and with them sender and recipients: there is nobody to tell, and nothing to keep. */
+static void destroyed(struct out_job *job)
+{
+	struct queue_result v = {0};
+
+	out_job_log(job, LOG_LEVEL_WARN, "customer-destroyed", "its mail cannot be read any more");
+	out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_LOCAL, "5.3.0", "customer destroyed");
+	out_job_fill_rest(job, &v);
+	out_job_settle(job);
+}
+
+void out_job_unreadable(struct out_job *job, int err)
 {
 	struct queue_result v = {0};
 
@@ -104,16 +113,20 @@ static void unreadable(struct out_job *job, int err)
 		out_job_finish(job);
 		return;
 	}
+	if (err == ERR_GONE) {
+		destroyed(job);
+		return;
+	}
 	out_verdict_local(&v, err);
 	if (job->j->kind == QUEUE_EXPIRE && v.reason == QUEUE_DAMAGED) {
 		out_job_log(job, LOG_LEVEL_ERROR, "expired-unreadable",
 			    "its sender cannot be told: the stored message is damaged");
 		v.outcome = SPOOL_EXPIRED;
-		fill_rest(job, &v);
+		out_job_fill_rest(job, &v);
 		out_job_settle(job);
 		return;
 	}
-	defer_rest(job, &v);
+	out_job_defer_rest(job, &v);
 }
 
 static void on_opened(void *arg, int result)
@@ -127,11 +140,10 @@ static void on_opened(void *arg, int result)
 	}
 	spool_reader_close(job->reader);
 	job->reader = NULL;
-	unreadable(job, result);
+	out_job_unreadable(job, result);
 }
 
-/* Calls then once the envelope is at hand. */
-static void with_reader(struct out_job *job, void (*then)(struct out_job *job))
+void out_job_with_reader(struct out_job *job, void (*then)(struct out_job *job))
 {
 	struct spool_fresh *fresh = job->j->fresh;
 
@@ -146,106 +158,9 @@ static void with_reader(struct out_job *job, void (*then)(struct out_job *job))
 	    spool_reader_open(job->jobs->worker, job->j->id, job->j->at, fresh, on_opened, job);
 	if (!job->reader) {
 		job->opening = 0;
-		unreadable(job, ERR_NOMEM);
+		out_job_unreadable(job, ERR_NOMEM);
 	}
 }
-
-/* --- sending */
-
-static void refused(struct out_task *t, const struct queue_result *v);
-
-void out_job_wait_for_connection(struct out_job *job, int first)
-{
-	const struct relay_conf *conf = atomic_load(&job->jobs->worker->relay->conf);
-	struct queue_result v = {0};
-	struct out_route route;
-
-	if (out_route_find(conf, job->j->customer, job->j->destination, job->j->via,
-			   &route) < 0) {
-		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2", "no such kind of domain");
-		refused(&job->task, &v);
-		return;
-	}
-	log_debug("out", NULL, "out-route", "destination=%s key=%s", job->j->destination,
-		  route.key);
-	if (out_pool_submit(job->jobs->pool, &job->task, &route, first) < 0) {
-		out_verdict_local(&v, ERR_NOMEM);
-		refused(&job->task, &v);
-	}
-}
-
-static void send_turn(struct out_job *job)
-{
-	struct out_session_mail m;
-	int err = 0;
-
-	if (!job->conn) { /* it went away while the message was opened */
-		out_job_wait_for_connection(job, 1);
-		return;
-	}
-	if (job->moved)
-		err = spool_reader_rewind(job->reader);
-	if (err < 0) {
-		unreadable(job, err);
-		return;
-	}
-	job->moved = 1;
-	job->n = job->j->count - job->base;
-	if (job->n > OUT_SESSION_RECIPIENTS)
-		job->n = OUT_SESSION_RECIPIENTS;
-	m = (struct out_session_mail){spool_reader_envelope(job->reader),
-				      spool_reader_size(job->reader), out_job_turn(job), job->n};
-	out_conn_send(job->conn, &m, job->reader);
-}
-
-static void granted(struct out_task *t, struct out_conn *c)
-{
-	struct out_job *job = of_task(t);
-
-	job->conn = c;
-	with_reader(job, send_turn);
-}
-
-static void refused(struct out_task *t, const struct queue_result *v)
-{
-	struct out_job *job = of_task(t);
-
-	job->reached = 0;
-	if (v->outcome == SPOOL_DEFERRED) {
-		defer_rest(job, v);
-		return;
-	}
-	fill_rest(job, v);
-	with_reader(job, out_job_settle);
-}
-
-static void ended(struct out_task *t, struct out_conn *c)
-{
-	struct out_job *job = of_task(t);
-
-	job->peer = c->peer;
-	job->reached = 1;
-	if (c->session.doubt)
-		out_job_log(job, LOG_LEVEL_WARN, "delivery-doubt",
-			    "connection lost after the end of the message: it may arrive twice");
-	out_job_settle(job);
-}
-
-static void stale(struct out_task *t)
-{
-	static const struct queue_result lost = {.outcome = SPOOL_DEFERRED,
-						 .reason = QUEUE_LOST,
-						 .reply = "4.4.2 connections close unused"};
-	struct out_job *job = of_task(t);
-
-	job->conn = NULL;
-	if (++job->stale > STALE_MAX && !job->opening)
-		defer_rest(job, &lost);
-	else if (!job->opening) /* else send_turn sees to it */
-		out_job_wait_for_connection(job, 1);
-}
-
-static const struct out_task_fns task_fns = {granted, refused, ended, stale};
 
 /* --- kinds of jobs */
 
@@ -265,7 +180,7 @@ static void start_expire(struct out_job *job)
 		job->j->results[i].recipient = job->j->recipients[i];
 		job->j->results[i].outcome = SPOOL_EXPIRED;
 	}
-	with_reader(job, out_job_settle);
+	out_job_with_reader(job, out_job_settle);
 }
 
 /* The queue leaves the last answers in the results, and takes them back as they are. */
@@ -275,7 +190,7 @@ static void start_delay(struct out_job *job)
 		job->j->results[i].recipient = job->j->recipients[i];
 		job->j->results[i].outcome = SPOOL_DEFERRED;
 	}
-	with_reader(job, out_job_settle);
+	out_job_with_reader(job, out_job_settle);
 }
 
 static void copy_envelope(struct out_job *job)
@@ -300,7 +215,7 @@ static void copy_envelope(struct out_job *job)
 
 static void start_open(struct out_job *job)
 {
-	with_reader(job, copy_envelope);
+	out_job_with_reader(job, copy_envelope);
 }
 
 static void (*const starts[])(struct out_job *job) = {
@@ -346,11 +261,13 @@ void out_job_start(struct out_jobs *jobs, struct queue_job *j)
 		answer_unstarted(jobs, j, ERR_NOMEM);
 		return;
 	}
-	job->task = (struct out_task){.fns = &task_fns};
+	job->task = (struct out_task){.fns = &out_job_task_fns, .lane = j->lane, .site = j->site};
 	job->jobs = jobs;
 	job->j = j;
 	job->opening = job->moved = job->reached = 0;
 	job->base = job->n = job->stale = job->writes = 0;
+	job->permit = job->verify = 0;
+	job->most = OUT_SESSION_RECIPIENTS;
 	job->dsn = 0;
 	job->lookup = NULL;
 	job->began = out_job_now(job);
@@ -383,7 +300,7 @@ void out_jobs_abort(struct out_jobs *jobs)
 			spool_reader_close(job->reader);
 			job->reader = NULL;
 			job->opening = 0;
-			unreadable(job, ERR_AWAY);
+			out_job_unreadable(job, ERR_AWAY);
 		}
 	}
 }

@@ -22,6 +22,9 @@ struct out_job {
 	int moved;			     /* reader does not stand at the first byte */
 	struct out_conn *conn;
 	unsigned base, n; /* recipients of this turn */
+	unsigned most;	  /* in one turn */
+	int permit;	  /* of shape, to send the message of this turn */
+	int verify;	  /* REQUIRETLS: no less */
 	unsigned stale, writes;
 	uint64_t dsn;
 	int64_t began;
@@ -45,6 +48,23 @@ void out_job_log(const struct out_job *job, enum log_level level, const char *ev
 /* Log lines of this turn. */
 void out_job_report(const struct out_job *job);
 void out_job_release_conn(struct out_job *job);
+static inline struct shape *out_job_shape(const struct out_job *job)
+{
+	return job->jobs->worker->relay->shape;
+}
+/* All who have had no turn yet get v. */
+void out_job_fill_rest(struct out_job *job, const struct queue_result *v);
+/* Everybody left waits: nothing is written here, the queue does that. */
+void out_job_defer_rest(struct out_job *job, const struct queue_result *v);
+/* Not tried: the queue hands it out again when that makes sense. */
+void out_job_give_back(struct out_job *job, const struct queue_result *v);
+/* Calls then once the envelope is at hand. */
+void out_job_with_reader(struct out_job *job, void (*then)(struct out_job *job));
+/* The message cannot be opened, or read. */
+void out_job_unreadable(struct out_job *job, int err);
+
+/* --- out_job_send.c */
+extern const struct out_task_fns out_job_task_fns;
 /* Asks the pool; first: before the others. */
 void out_job_wait_for_connection(struct out_job *job, int first);
 /* Gives the job back to the queue. */

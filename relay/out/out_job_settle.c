@@ -112,8 +112,8 @@ void out_job_settle(struct out_job *job)
 	int err;
 
 	job->n = job->j->count - job->base;
-	if (job->n > OUT_SESSION_RECIPIENTS)
-		job->n = OUT_SESSION_RECIPIENTS;
+	if (job->n > job->most)
+		job->n = job->most;
 	job->writes = 0;
 	of = (struct out_bounce_of){.id = job->j->id,
 				    .reader = job->reader,

@@ -1,77 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "relay/out/out_pool.h"
+#include "relay/out/out_pool_own.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/log.h"
-#include "core/rand.h"
-#include "evt/evt_timer.h"
 #include "relay/out/out_verdict.h"
 
-#define BUCKETS	  1024
-#define SWEEP	  (30 * CLOCK_SEC)
-#define FORGET	  (120 * CLOCK_SEC) /* an unused destination */
-#define NO_GROWTH (10 * CLOCK_SEC)  /* after a connection beside others failed */
+#define SWEEP  (30 * CLOCK_SEC)
+#define FORGET (120 * CLOCK_SEC) /* an unused destination */
 
 static const struct queue_result shutting_down = {
     .outcome = SPOOL_DEFERRED, .reason = QUEUE_LOCAL, .reply = "4.3.2 relay is shutting down"};
 
-/* One next hop. */
-struct out_dest {
-	struct out_dest *next; /* in its bucket */
-	struct list_link all;
-	struct out_pool *pool;
-	struct out_route route;
-	struct evt_defer kick;
-	struct list waiting; /* struct out_task */
-	unsigned waiting_count;
-	struct list idle; /* struct out_conn, last used first */
-	struct list rest; /* the others */
-	unsigned conns, connecting;
-	int troubled; /* the last new connection failed */
-	int64_t no_growth_until;
-	int64_t used;
-	struct out_hosts_lookup *lookup;
-	int resolved;
-	int64_t resolved_until;
-	struct out_hosts hosts;
-};
-
-struct out_pool {
-	struct relay_worker *worker;
-	struct out_dns *dns;
-	struct out_tls *tls;
-	struct out_dest *buckets[BUCKETS];
-	struct list all;
-	struct evt_timer sweep;
-	uint64_t seed;
-	int stopping;
-};
-
-static void kick_later(struct out_dest *d)
+void out_pool_kick_later(struct out_dest *d)
 {
 	evt_loop_defer(d->pool->worker->loop, &d->kick);
-}
-
-static int64_t now(const struct out_dest *d)
-{
-	return evt_loop_now(d->pool->worker->loop);
-}
-
-static const struct relay_conf *conf(const struct out_pool *p)
-{
-	return atomic_load(&p->worker->relay->conf); /* what it points to stays: relay.h */
-}
-
-static unsigned share(const struct out_pool *p)
-{
-	int64_t n = conf(p)->outbound.connections /
-		    (p->worker->relay->worker_count > 0 ? p->worker->relay->worker_count : 1);
-
-	return n < 1 ? 1 : (unsigned)n;
 }
 
 /* --- waiting tasks */
@@ -86,7 +32,16 @@ static struct out_task *take_waiting(struct out_dest *d)
 	return list_entry(k, struct out_task, link);
 }
 
-static void refuse_all(struct out_dest *d, const struct queue_result *v)
+static void put_waiting(struct out_dest *d, struct out_task *t, int first)
+{
+	if (first)
+		list_push_front(&d->waiting, &t->link);
+	else
+		list_push_back(&d->waiting, &t->link);
+	d->waiting_count++;
+}
+
+void out_pool_refuse(struct out_dest *d, const struct queue_result *v)
 {
 	struct queue_result why = *v;
 	struct out_task *t;
@@ -96,100 +51,36 @@ static void refuse_all(struct out_dest *d, const struct queue_result *v)
 		t->fns->refused(t, &why);
 }
 
-/* --- connections */
+/* --- addresses */
 
-static void forget_conn(struct out_dest *d, struct out_conn *c)
+/* The tasks of the domain that was asked for hear v (and of its new site); the next lookup is by the
+ * domain of another one who waits. */
+static void refuse_domain(struct out_dest *d, const struct queue_result *v, const char *new_site)
 {
-	list_remove(&c->link);
-	d->conns--;
-	out_conn_free(c);
-}
+	char host[sizeof(d->route.host)];
+	unsigned n = d->waiting_count;
+	struct out_task *t;
 
-static void on_free(struct out_conn *c)
-{
-	struct out_dest *d = c->setup.owner;
-	struct out_pool *p = d->pool;
-
-	if (!c->known) {
-		c->known = 1;
-		d->connecting--;
-		d->troubled = 0;
+	memcpy(host, d->route.host, sizeof(host));
+	while (n-- && (t = take_waiting(d))) {
+		if (strcmp(t->route.host, host)) {
+			put_waiting(d, t, 0);
+			continue;
+		}
+		if (new_site)
+			snprintf(t->site, QUEUE_SITE, "%s", new_site);
+		t->fns->refused(t, v);
 	}
-	if (p->stopping || c->messages >= (uint64_t)conf(p)->outbound.messages) {
-		out_conn_idle(c, 0);
-		return;
-	}
-	list_remove(&c->link);
-	list_push_front(&d->idle, &c->link);
-	out_conn_idle(c, conf(p)->outbound.idle);
-	if (!list_empty(&d->waiting))
-		kick_later(d);
-}
-
-static void on_gone(struct out_conn *c)
-{
-	struct out_dest *d = c->setup.owner;
-
-	forget_conn(d, c);
-	if (!list_empty(&d->waiting))
-		kick_later(d);
-}
-
-static void on_failed(struct out_conn *c, const struct queue_result *v)
-{
-	struct out_dest *d = c->setup.owner;
-	struct queue_result why = *v;
-
-	d->connecting--;
-	forget_conn(d, c);
-	if (d->conns) {
-		d->no_growth_until = now(d) + NO_GROWTH;
-		return;
-	}
-	d->troubled = 1;
-	refuse_all(d, &why);
-}
-
-static void open_conn(struct out_dest *d)
-{
-	struct out_pool *p = d->pool;
-	struct out_conn_setup s = {.relay = p->worker->relay,
-				   .loop = p->worker->loop,
-				   .tls = p->tls,
-				   .conf = conf(p),
-				   .route = &d->route,
-				   .hosts = &d->hosts,
-				   .seed = &p->seed,
-				   .owner = d,
-				   .free_to_use = on_free,
-				   .failed = on_failed,
-				   .gone = on_gone};
-	struct out_conn *c = out_conn_open(&s);
-	struct queue_result v = {0};
-
-	if (c) {
-		list_push_back(&d->rest, &c->link);
-		d->conns++;
-		d->connecting++;
-	} else if (!d->conns) {
-		out_verdict_local(&v, ERR_NOMEM);
-		refuse_all(d, &v);
+	if (!list_empty(&d->waiting)) {
+		d->route = list_entry(list_first(&d->waiting), struct out_task, link)->route;
+		out_pool_kick_later(d);
 	}
 }
 
-static void on_hosts(void *arg, const struct out_hosts *h, const struct queue_result *failure)
+static void take_hosts(struct out_dest *d, const struct out_hosts *h)
 {
-	struct out_dest *d = arg;
-	struct out_hosts *fresh = failure ? NULL : malloc(sizeof(*fresh));
+	struct out_hosts *fresh = malloc(sizeof(*fresh));
 
-	d->lookup = NULL;
-	if (failure) {
-		if (d->conns == 0)
-			refuse_all(d, failure);
-		else
-			d->no_growth_until = now(d) + NO_GROWTH;
-		return;
-	}
 	if (fresh) { /* without memory: only what was learned of the addresses is lost */
 		*fresh = *h;
 		out_hosts_inherit(fresh, &d->hosts);
@@ -197,8 +88,30 @@ static void on_hosts(void *arg, const struct out_hosts *h, const struct queue_re
 	d->hosts = fresh ? *fresh : *h;
 	free(fresh);
 	d->resolved = 1;
-	d->resolved_until = now(d) + d->hosts.ttl;
-	kick_later(d);
+	d->resolved_until = out_pool_now(d) + d->hosts.ttl;
+	out_pool_kick_later(d);
+}
+
+static void on_hosts(void *arg, const struct out_hosts *h, const struct queue_result *failure)
+{
+	static const struct queue_result moved = {
+	    .outcome = SPOOL_DEFERRED, .reason = QUEUE_RETRY, .reply = "4.4.0 the mail hosts have changed"};
+	struct out_dest *d = arg;
+	struct queue_result why;
+	char site[QUEUE_SITE];
+
+	d->lookup = NULL;
+	if (!failure && d->site[0] && strcmp(d->site, h->site)) {
+		memcpy(site, h->site, sizeof(site));
+		refuse_domain(d, &moved, site);
+	} else if (!failure) {
+		take_hosts(d, h);
+	} else if (d->conns) {
+		d->no_growth_until = out_pool_now(d) + OUT_POOL_NO_GROWTH;
+	} else {
+		why = *failure;
+		refuse_domain(d, &why, NULL);
+	}
 }
 
 /* Whether addresses are at hand; if not, sees to it. Targets must stay while a connection goes
@@ -209,28 +122,16 @@ static int resolved(struct out_dest *d)
 
 	if (d->lookup)
 		return 0;
-	if (d->resolved && (d->connecting || now(d) < d->resolved_until))
+	if (d->resolved && (d->connecting || out_pool_now(d) < d->resolved_until))
 		return 1;
 	d->resolved = 0;
-	k = out_hosts_find(d->pool->worker->loop, d->pool->dns, conf(d->pool), &d->route, on_hosts,
-			   d);
+	if (!d->connecting) /* connections look at it while they are made */
+		d->route = list_entry(list_first(&d->waiting), struct out_task, link)->route;
+	k = out_hosts_find(d->pool->worker->loop, d->pool->dns, out_pool_conf(d->pool), &d->route,
+			   on_hosts, d);
 	if (k) /* else on_hosts was called within */
 		d->lookup = k;
 	return d->resolved;
-}
-
-static unsigned wanted(const struct out_dest *d)
-{
-	unsigned limit = share(d->pool), n;
-
-	if (d->conns && now(d) < d->no_growth_until)
-		return 0;
-	if (d->troubled)
-		limit = 1;
-	if (d->conns >= limit || d->waiting_count <= d->connecting)
-		return 0;
-	n = d->waiting_count - d->connecting;
-	return n < limit - d->conns ? n : limit - d->conns;
 }
 
 /* Brings tasks and connections together. */
@@ -239,50 +140,68 @@ static void kick(void *arg)
 	struct out_dest *d = arg;
 	struct out_task *t;
 
-	d->used = now(d);
+	d->used = out_pool_now(d);
 	if (d->pool->stopping) {
-		refuse_all(d, &shutting_down);
+		out_pool_refuse(d, &shutting_down);
 		return;
 	}
 	while (!list_empty(&d->idle) && (t = take_waiting(d))) {
 		struct out_conn *c = list_entry(list_first(&d->idle), struct out_conn, link);
 		list_remove(&c->link);
 		list_push_back(&d->rest, &c->link);
-		if (out_conn_usable(c)) {
+		if (out_conn_usable(c))
 			out_conn_grant(c, t);
-			continue;
-		}
-		list_push_front(&d->waiting, &t->link); /* it just died; gone is on its way */
-		d->waiting_count++;
+		else /* it just died; gone is on its way */
+			put_waiting(d, t, 1);
 	}
-	if (d->waiting_count && wanted(d) && resolved(d))
-		for (unsigned n = wanted(d); n; n--)
-			open_conn(d);
+	if (d->waiting_count && out_pool_wanted(d) && resolved(d))
+		out_pool_open(d, out_pool_wanted(d));
 }
 
 /* --- destinations */
 
-static struct out_dest **slot(struct out_pool *p, const char *key)
+static struct out_dest **slot(struct out_pool *p, const char *key, const struct shape_lane *lane)
 {
 	uint32_t h = 2166136261u;
 	struct out_dest **d;
 
 	for (const char *k = key; *k; k++)
 		h = (h ^ (uint8_t)*k) * 16777619u;
-	d = &p->buckets[h % BUCKETS];
-	while (*d && strcmp((*d)->route.key, key))
+	d = &p->buckets[h % OUT_POOL_BUCKETS];
+	while (*d && (strcmp((*d)->key, key) || (*d)->lane != lane))
 		d = &(*d)->next;
 	return d;
 }
 
-static struct out_dest *add_dest(struct out_pool *p, const struct out_route *route)
+/* A site speaks for all its domains; what is not one is known by its next hop. */
+static int by_site(const struct out_task *t)
 {
-	struct out_dest *d = calloc(1, sizeof(*d)), **at = slot(p, route->key);
+	return t->route.mx && t->site && t->site[0];
+}
+
+static void make_key(char dst[OUT_POOL_KEY], const struct out_task *t)
+{
+	const struct out_route *r = &t->route;
+
+	if (by_site(t))
+		snprintf(dst, OUT_POOL_KEY, "site:%s:%u:%d:%s", t->site, r->port, r->tls,
+			 r->credential);
+	else
+		snprintf(dst, OUT_POOL_KEY, "%s:%d:%s", r->key, r->tls, r->credential);
+}
+
+static struct out_dest *add_dest(struct out_pool *p, const char *key, const struct out_task *t)
+{
+	struct out_dest *d = calloc(1, sizeof(*d)), **at = slot(p, key, t->lane);
 
 	if (!d)
 		return NULL;
 	d->pool = p;
-	d->route = *route;
+	d->route = t->route;
+	d->lane = t->lane ? shape_lane_ref(t->lane) : NULL;
+	snprintf(d->key, sizeof(d->key), "%s", key);
+	if (by_site(t))
+		snprintf(d->site, sizeof(d->site), "%s", t->site);
 	d->kick.fn = kick;
 	d->kick.arg = d;
 	list_init(&d->waiting);
@@ -295,12 +214,14 @@ static struct out_dest *add_dest(struct out_pool *p, const struct out_route *rou
 
 static void free_dest(struct out_pool *p, struct out_dest *d)
 {
-	struct out_dest **at = slot(p, d->route.key);
+	struct out_dest **at = slot(p, d->key, d->lane);
 
 	*at = d->next;
 	list_remove(&d->all);
 	evt_loop_undefer(p->worker->loop, &d->kick);
 	out_hosts_cancel(d->lookup);
+	if (d->lane)
+		shape_lane_unref(p->worker->relay->shape, d->lane);
 	free(d);
 }
 
@@ -312,27 +233,39 @@ static void sweep(void *arg)
 	for (; k != &p->all.head; k = next) {
 		struct out_dest *d = list_entry(k, struct out_dest, all);
 		next = k->next;
-		if (!d->conns && !d->lookup && list_empty(&d->waiting) && now(d) - d->used > FORGET)
+		if (!d->conns && !d->lookup && list_empty(&d->waiting) &&
+		    out_pool_now(d) - d->used > FORGET)
 			free_dest(p, d);
 	}
 	evt_timer_set(&p->sweep, SWEEP);
 }
 
-int out_pool_submit(struct out_pool *p, struct out_task *t, const struct out_route *route,
-		    int first)
+static void raise_tls(struct out_pool *p, struct out_task *t)
 {
-	struct out_dest *d = *slot(p, route->key);
+	struct shape_limits limits = {.tls = RELAY_TLS_NONE};
 
+	if (t->lane)
+		shape_lane_limits(p->worker->relay->shape, t->lane, &limits);
+	if (t->route.tls < limits.tls)
+		t->route.tls = limits.tls;
+	if (t->route.credential[0] && t->route.tls < RELAY_TLS_ENCRYPT)
+		t->route.tls = RELAY_TLS_ENCRYPT;
+}
+
+int out_pool_submit(struct out_pool *p, struct out_task *t, int first)
+{
+	char key[OUT_POOL_KEY];
+	struct out_dest *d;
+
+	raise_tls(p, t);
+	make_key(key, t);
+	d = *slot(p, key, t->lane);
 	if (!d)
-		d = add_dest(p, route);
+		d = add_dest(p, key, t);
 	if (!d)
 		return ERR_NOMEM;
-	if (first)
-		list_push_front(&d->waiting, &t->link);
-	else
-		list_push_back(&d->waiting, &t->link);
-	d->waiting_count++;
-	kick_later(d);
+	put_waiting(d, t, first);
+	out_pool_kick_later(d);
 	return 0;
 }
 
@@ -358,7 +291,7 @@ void out_pool_stop(struct out_pool *p)
 {
 	p->stopping = 1;
 	list_each(d, &p->all, struct out_dest, all) {
-		refuse_all(d, &shutting_down);
+		out_pool_refuse(d, &shutting_down);
 		list_each(c, &d->idle, struct out_conn, link)
 			out_conn_idle(c, 0);
 		list_each(c, &d->rest, struct out_conn, link)
@@ -381,9 +314,9 @@ void out_pool_free(struct out_pool *p)
 	while (!list_empty(&p->all)) {
 		struct out_dest *d = list_entry(list_first(&p->all), struct out_dest, all);
 		while (!list_empty(&d->idle))
-			forget_conn(d, list_entry(list_first(&d->idle), struct out_conn, link));
+			out_pool_forget(d, list_entry(list_first(&d->idle), struct out_conn, link));
 		while (!list_empty(&d->rest))
-			forget_conn(d, list_entry(list_first(&d->rest), struct out_conn, link));
+			out_pool_forget(d, list_entry(list_first(&d->rest), struct out_conn, link));
 		free_dest(p, d);
 	}
 	evt_timer_clear(&p->sweep);

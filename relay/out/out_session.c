@@ -9,7 +9,7 @@
 #include "core/num.h"
 #include "relay/out/out_verdict.h"
 
-#define OUT_MAX 65536 /* a pipelined group of OUT_SESSION_RECIPIENTS paths fits */
+#define OUT_MAX 131072 /* a pipelined group of OUT_SESSION_RECIPIENTS paths with ORCPT fits */
 
 /* The one place that changes state. */
 void out_session_enter(struct out_session *s, enum out_state state)
@@ -30,7 +30,7 @@ void out_session_say(struct out_session *s, const char *text)
 
 void out_session_end_mail(struct out_session *s)
 {
-	s->in_mail = 0;
+	s->in_mail = s->giving = 0;
 	s->want = (s->want & ~(unsigned)OUT_SESSION_BODY) | OUT_SESSION_ENDED;
 }
 
@@ -48,6 +48,7 @@ void out_session_close_now(struct out_session *s, int polite)
 		out_session_say(s, "QUIT\r\n");
 	s->polite = polite;
 	s->want = (s->want & (OUT_SESSION_ENDED | OUT_SESSION_STALE)) | OUT_SESSION_CLOSE;
+	s->user = s->password = span_of(NULL, 0);
 	out_session_enter(s, OUT_STATE_CLOSED);
 }
 
@@ -77,12 +78,27 @@ void out_session_fail_protocol(struct out_session *s, const char *text)
 	out_session_fail_ours(s, QUEUE_PROTOCOL, "4.5.0", text);
 }
 
+void out_session_judge(struct out_session *s, int reason, struct queue_result *v)
+{
+	enum shape_act act = SHAPE_AS_SAID;
+
+	out_verdict_reply(v, reason, &s->reply);
+	if (s->reply.code >= 400 && s->setup.heard)
+		act = s->setup.heard(s->setup.arg, &s->reply);
+	if (act == SHAPE_BOUNCE)
+		v->outcome = SPOOL_BOUNCED;
+	else if (act == SHAPE_RETRY)
+		v->outcome = SPOOL_DEFERRED;
+	else if (act == SHAPE_CLOSE)
+		s->leave = 1;
+}
+
 /* The reply just heard ends the session. */
 void out_session_fail_reply(struct out_session *s, int polite)
 {
 	struct queue_result v = {0};
 
-	out_verdict_reply(&v, (int)out_state_reason(s->state), &s->reply);
+	out_session_judge(s, (int)out_state_reason(s->state), &v);
 	if (s->reply.code == 421)
 		polite = 0;
 	if (v.outcome == SPOOL_DELIVERED)
@@ -118,7 +134,12 @@ static void read_caps(struct out_session *s)
 		     {"SIZE", OUT_CAP_SIZE},
 		     {"8BITMIME", OUT_CAP_8BITMIME},
 		     {"SMTPUTF8", OUT_CAP_SMTPUTF8},
-		     {"STARTTLS", OUT_CAP_STARTTLS}};
+		     {"STARTTLS", OUT_CAP_STARTTLS},
+		     {"CHUNKING", OUT_CAP_CHUNKING},
+		     {"DSN", OUT_CAP_DSN},
+		     {"REQUIRETLS", OUT_CAP_REQUIRETLS}};
+	struct span auth;
+	int offered = 0;
 
 	s->caps = OUT_CAP_ESMTP;
 	s->size_limit = 0;
@@ -131,6 +152,9 @@ static void read_caps(struct out_session *s)
 		if (words[i].cap == OUT_CAP_SIZE && num_parse_u64(rest, &s->size_limit) < 0)
 			s->size_limit = 0;
 	}
+	auth = smtp_reply_in_keyword(&s->reply, "AUTH", &offered);
+	if (offered)
+		s->caps |= out_session_mechanisms(auth);
 }
 
 static int tls_required(const struct out_session *s)
@@ -142,7 +166,7 @@ static int tls_required(const struct out_session *s)
 static void greeted(struct out_session *s)
 {
 	if (s->secured || s->setup.tls == RELAY_TLS_NONE) {
-		out_session_ready(s);
+		out_session_greeted(s);
 	} else if (s->caps & OUT_CAP_STARTTLS) {
 		out_session_say(s, "STARTTLS\r\n");
 		out_session_enter(s, OUT_STATE_STARTTLS);
@@ -152,7 +176,7 @@ static void greeted(struct out_session *s)
 				 "server does not offer STARTTLS, which the route requires");
 		out_session_fail(s, &v, 1);
 	} else {
-		out_session_ready(s);
+		out_session_greeted(s);
 	}
 }
 
@@ -192,10 +216,10 @@ static void on_starttls(struct out_session *s)
 	case 5:
 		s->tls_refused = 1;
 		if (!tls_required(s)) { /* RFC 3207 4: the session goes on */
-			out_session_ready(s);
+			out_session_greeted(s);
 		} else {
 			struct queue_result v = {0};
-			out_verdict_reply(&v, QUEUE_TLS, &s->reply);
+			out_session_judge(s, QUEUE_TLS, &v);
 			v.outcome = SPOOL_DEFERRED;
 			out_session_fail(s, &v, 1);
 		}
@@ -226,6 +250,8 @@ static void (*const on_reply[OUT_STATE_COUNT])(struct out_session *s) = {
     [OUT_STATE_HELO] = on_helo,
     [OUT_STATE_STARTTLS] = on_starttls,
     [OUT_STATE_HANDSHAKE] = on_unasked,
+    [OUT_STATE_LOGIN] = out_session_on_login,
+    [OUT_STATE_AUTH] = out_session_on_auth,
     [OUT_STATE_READY] = on_unasked,
     [OUT_STATE_MAIL] = out_session_on_mail,
     [OUT_STATE_RCPT] = out_session_on_rcpt,
@@ -244,8 +270,8 @@ static int stale(const struct out_session *s)
 
 static void go_stale(struct out_session *s)
 {
-	s->in_mail = 0;
-	s->want |= OUT_SESSION_STALE;
+	s->in_mail = s->giving = 0;
+	s->want = (s->want & ~(unsigned)OUT_SESSION_BODY) | OUT_SESSION_STALE;
 	out_session_close_now(s, 0);
 }
 
@@ -316,7 +342,9 @@ void out_session_broken(struct out_session *s, int err, const char *text)
 		return;
 	}
 	s->tls_broken = s->state == OUT_STATE_HANDSHAKE;
-	s->doubt = s->state == OUT_STATE_DOT && !s->lone;
+	s->doubt = s->in_mail && s->given && !s->lone &&
+		   (s->accepted || s->state != OUT_STATE_DOT);
+	s->broke = s->in_mail;
 	snprintf(why, sizeof(why), "%s while waiting: %s",
 		 err == ERR_TIMEOUT ? "timed out" : "lost", out_state_name(s->state));
 	if (s->state == OUT_STATE_CONNECT)
@@ -346,7 +374,10 @@ void out_session_init(struct out_session *s, const struct out_session_setup *set
 {
 	memset(s, 0, sizeof(*s));
 	s->setup = *setup;
-	buf_init(&s->out, OUT_MAX);
+	if (setup->login)
+		buf_init_wiped(&s->out, OUT_MAX);
+	else
+		buf_init(&s->out, OUT_MAX);
 	smtp_reply_in_init(&s->reply);
 	smtp_data_out_init(&s->data);
 }

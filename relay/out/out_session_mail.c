@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* out_session's transactions: MAIL, RCPT, DATA, the body, and what the server answers. */
+/* out_session's transactions: MAIL, RCPT, DATA or BDAT, and what the server answers. */
 #include "relay/out/out_session_own.h"
 
 #include <stdio.h>
@@ -10,14 +10,93 @@
 #include "relay/out/out_verdict.h"
 
 #define PATH_MAX_OCTETS 320
+#define VALUE_MAX	512 /* RFC 3461 4: ENVID 100 octets, ORCPT 500 */
 
 /* --- the envelope */
 
+/* Text that a client gave, if it can stand as a parameter's value: printable, no blank. */
+static int value_ok(const char *text)
+{
+	if (!text || !text[0] || strlen(text) >= VALUE_MAX)
+		return 0;
+	for (; *text; text++)
+		if (*text <= 0x20 || *text >= 0x7f)
+			return 0;
+	return 1;
+}
+
+static void put_value(struct out_session *s, const char *name, const char *text)
+{
+	if (!value_ok(text))
+		return;
+	out_session_say(s, name);
+	out_session_say(s, text);
+}
+
+static void put_notify(struct out_session *s, uint32_t notify)
+{
+	static const struct {
+		uint32_t bit;
+		const char *word;
+	} words[] = {{SPOOL_NOTIFY_NEVER, "NEVER"},
+		     {SPOOL_NOTIFY_SUCCESS, "SUCCESS"},
+		     {SPOOL_NOTIFY_FAILURE, "FAILURE"},
+		     {SPOOL_NOTIFY_DELAY, "DELAY"}};
+	const char *before = " NOTIFY=";
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (!(notify & words[i].bit))
+			continue;
+		out_session_say(s, before);
+		out_session_say(s, words[i].word);
+		if (words[i].bit == SPOOL_NOTIFY_NEVER)
+			break;
+		before = ",";
+	}
+}
+
 static void put_rcpt(struct out_session *s, unsigned i)
 {
+	const struct spool_recipient *r =
+	    &s->mail.envelope->recipients[s->mail.results[i].recipient];
+
 	out_session_say(s, "RCPT TO:<");
-	out_session_say(s, s->mail.envelope->recipients[s->mail.results[i].recipient].address);
-	out_session_say(s, ">\r\n");
+	out_session_say(s, r->address);
+	out_session_say(s, ">");
+	if (s->caps & OUT_CAP_DSN) {
+		put_notify(s, r->notify);
+		put_value(s, " ORCPT=", r->orcpt);
+	}
+	out_session_say(s, "\r\n");
+}
+
+static const char *sender_of(const struct out_session_mail *m)
+{
+	return m->sender ? m->sender : m->envelope->sender;
+}
+
+static int ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text >= 0x80)
+			return 0;
+	return 1;
+}
+
+/* Whether the message is more than SMTPUTF8 in name: without an octet above 0x7f in addresses,
+ * header and body nothing of it is left (RFC 6531 3.6). */
+static int needs_utf8(const struct out_session_mail *m)
+{
+	const struct spool_envelope *e = m->envelope;
+
+	if (!(e->flags & SPOOL_UTF8))
+		return 0;
+	if ((e->flags & SPOOL_8BIT) || !ascii(sender_of(m)))
+		return 1;
+	for (unsigned i = 0; i < m->count; i++)
+		if (!ascii(e->recipients[m->results[i].recipient].address))
+			return 1;
+	return 0;
 }
 
 static void put_mail(struct out_session *s)
@@ -26,7 +105,7 @@ static void put_mail(struct out_session *s)
 	char size[32];
 
 	out_session_say(s, "MAIL FROM:<");
-	out_session_say(s, e->sender);
+	out_session_say(s, sender_of(&s->mail));
 	out_session_say(s, ">");
 	if (s->caps & OUT_CAP_SIZE) {
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)s->mail.size);
@@ -34,8 +113,17 @@ static void put_mail(struct out_session *s)
 	}
 	if ((e->flags & SPOOL_8BIT) && (s->caps & OUT_CAP_8BITMIME))
 		out_session_say(s, " BODY=8BITMIME");
-	if (e->flags & SPOOL_UTF8)
+	if ((e->flags & SPOOL_UTF8) && (s->caps & OUT_CAP_SMTPUTF8))
 		out_session_say(s, " SMTPUTF8");
+	if (e->flags & SPOOL_REQUIRETLS)
+		out_session_say(s, " REQUIRETLS");
+	if (s->caps & OUT_CAP_DSN) {
+		if (e->flags & SPOOL_RET_FULL)
+			out_session_say(s, " RET=FULL");
+		else if (e->flags & SPOOL_RET_HDRS)
+			out_session_say(s, " RET=HDRS");
+		put_value(s, " ENVID=", e->envid);
+	}
 	out_session_say(s, "\r\n");
 }
 
@@ -56,13 +144,21 @@ static int refuse_locally(struct out_session *s)
 	const struct spool_envelope *e = s->mail.envelope;
 	struct queue_result v = {0};
 
-	if ((e->flags & SPOOL_UTF8) && !(s->caps & OUT_CAP_SMTPUTF8)) {
+	if ((e->flags & SPOOL_REQUIRETLS) &&
+	    (!s->secured || s->setup.tls != RELAY_TLS_VERIFY || !(s->caps & OUT_CAP_REQUIRETLS))) {
+		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30",
+				 "message needs REQUIRETLS, which the server does not offer");
+	} else if (s->setup.refuse_eightbit && (e->flags & SPOOL_8BIT) &&
+		   !(s->caps & OUT_CAP_8BITMIME)) {
+		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DATA, "5.6.3",
+				 "message needs 8BITMIME, which the server does not offer");
+	} else if (needs_utf8(&s->mail) && !(s->caps & OUT_CAP_SMTPUTF8)) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DATA, "5.6.7",
 				 "message needs SMTPUTF8, which the server does not offer");
 	} else if (s->size_limit && s->mail.size > s->size_limit) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DATA, "5.3.4",
 				 "message is larger than the server takes");
-	} else if (!path_ok(e->sender)) {
+	} else if (!path_ok(sender_of(&s->mail))) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_SENDER, "5.1.7",
 				 "sender address cannot be sent");
 	} else {
@@ -95,28 +191,33 @@ void out_session_send(struct out_session *s, const struct out_session_mail *m)
 		   m->count <= OUT_SESSION_RECIPIENTS);
 	s->mail = *m;
 	s->want &= ~(unsigned)(OUT_SESSION_READY | OUT_SESSION_ENDED);
+	s->spoke = s->given = s->giving = 0;
 	if (refuse_locally(s)) {
 		s->want |= OUT_SESSION_ENDED | OUT_SESSION_READY;
 		return;
 	}
-	s->in_mail = 1;
+	s->in_mail = s->spoke = 1;
 	s->answered = s->refused = s->lone = 0;
 	s->accepted = 0;
 	s->next_rcpt = next_open(s, 0);
 	s->pending_cr = 0;
 	s->piped = (s->caps & OUT_CAP_PIPELINING) != 0;
+	s->chunked = (s->caps & OUT_CAP_CHUNKING) && m->size > 0;
+	s->eager = s->chunked && s->piped && m->size <= OUT_SESSION_EAGER;
 	smtp_data_out_init(&s->data);
 	put_mail(s);
 	if (s->piped) {
 		for (unsigned i = s->next_rcpt; i < m->count; i = next_open(s, i + 1))
 			put_rcpt(s, i);
-		out_session_say(s, "DATA\r\n");
+		if (!s->chunked)
+			out_session_say(s, "DATA\r\n");
+		else if (s->eager)
+			out_session_begin_chunk(s);
 	}
 	out_session_enter(s, OUT_STATE_MAIL);
 }
 
-/* The transaction failed where the server still has it open. */
-static void reset(struct out_session *s)
+void out_session_reset(struct out_session *s)
 {
 	out_session_end_mail(s);
 	out_session_say(s, "RSET\r\n");
@@ -131,13 +232,20 @@ static void after_rcpt(struct out_session *s)
 		if (!s->piped)
 			put_rcpt(s, s->next_rcpt);
 		out_session_enter(s, OUT_STATE_RCPT);
-	} else if (s->piped) {
+	} else if (s->eager) { /* giving, if the owner is slow: then body_end goes on */
+		out_session_enter(s, s->giving ? OUT_STATE_BODY : OUT_STATE_DOT);
+	} else if (s->piped && !s->chunked) {
 		out_session_enter(s, OUT_STATE_DATA);
-	} else if (s->accepted) {
+	} else if (!s->accepted || s->refused) {
+		if (s->refused)
+			out_session_fill_open(s, &s->sender_verdict);
+		out_session_reset(s);
+	} else if (s->chunked) {
+		out_session_begin_chunk(s);
+		out_session_enter(s, OUT_STATE_BODY);
+	} else {
 		out_session_say(s, "DATA\r\n");
 		out_session_enter(s, OUT_STATE_DATA);
-	} else {
-		reset(s);
 	}
 }
 
@@ -150,11 +258,11 @@ void out_session_on_mail(struct out_session *s)
 		after_rcpt(s);
 		return;
 	}
-	out_verdict_reply(&v, QUEUE_SENDER, &s->reply);
 	if (s->reply.code / 100 < 4) {
 		out_session_fail_protocol(s, "unexpected answer to MAIL");
 		return;
 	}
+	out_session_judge(s, QUEUE_SENDER, &v);
 	s->served++;
 	s->refused = 1;
 	if (s->piped) { /* the answers to the rest of the group must still be heard */
@@ -189,7 +297,7 @@ void out_session_on_rcpt(struct out_session *s)
 		s->accepted++;
 		r->code = (uint16_t)s->reply.code;
 	} else {
-		out_verdict_reply(r, QUEUE_RECIPIENT, &s->reply);
+		out_session_judge(s, QUEUE_RECIPIENT, r);
 		if (means_too_many(s))
 			out_verdict_soften(r);
 	}
@@ -203,7 +311,7 @@ void out_session_on_data(struct out_session *s)
 	struct queue_result v = {0};
 
 	if (class == 3 && s->accepted && !s->refused) {
-		s->want |= OUT_SESSION_BODY;
+		out_session_begin_body(s);
 		out_session_enter(s, OUT_STATE_BODY);
 	} else if (class == 3 && !s->refused) {
 		s->lone = 1; /* RFC 2920 3.1 */
@@ -213,106 +321,11 @@ void out_session_on_data(struct out_session *s)
 		/* With a sender refused, a dot might send an empty message: leave. */
 		out_session_fail_protocol(s, "unexpected answer to DATA");
 	} else {
-		out_verdict_reply(&v, QUEUE_DATA, &s->reply);
+		if (s->refused || !s->accepted) /* it says no more than what was said before */
+			out_verdict_reply(&v, QUEUE_DATA, &s->reply);
+		else
+			out_session_judge(s, QUEUE_DATA, &v);
 		out_session_fill_open(s, s->refused ? &s->sender_verdict : &v);
-		reset(s);
+		out_session_reset(s);
 	}
-}
-
-/* A word from the server while it should listen: a refusal ends it, anything else is nonsense. */
-void out_session_on_body(struct out_session *s)
-{
-	if (s->reply.code / 100 >= 4)
-		out_session_fail_reply(s, 0);
-	else
-		out_session_fail_protocol(s, "server spoke before the end of the message");
-}
-
-void out_session_on_dot(struct out_session *s)
-{
-	struct queue_result v = {0};
-
-	if (s->reply.code / 100 == 3) {
-		out_session_fail_protocol(s, "unexpected answer to the message");
-		return;
-	}
-	if (!s->lone) {
-		out_verdict_reply(&v, QUEUE_DATA, &s->reply);
-		out_session_fill_open(s, &v);
-	}
-	out_session_end_mail(s);
-	out_session_ready(s);
-}
-
-void out_session_on_rset(struct out_session *s)
-{
-	if (s->reply.code / 100 == 2)
-		out_session_ready(s);
-	else
-		out_session_close_now(s, 1);
-}
-
-/* --- the body */
-
-/* 1 if every CR is followed by LF and every LF preceded by CR, across pieces. */
-static int strict(struct out_session *s, struct span in)
-{
-	const uint8_t *p = in.p, *end = in.p + in.n;
-
-	if (s->pending_cr && in.n) {
-		if (*p++ != '\n')
-			return 0;
-		s->pending_cr = 0;
-	}
-	while (p < end) {
-		const uint8_t *lf = memchr(p, '\n', (size_t)(end - p));
-		const uint8_t *cr = memchr(p, '\r', (size_t)((lf ? lf : end) - p));
-		if (lf) {
-			if (!cr || cr + 1 != lf)
-				return 0;
-			p = lf + 1;
-			continue;
-		}
-		if (cr && cr + 1 != end)
-			return 0;
-		s->pending_cr = cr != NULL;
-		break;
-	}
-	return 1;
-}
-
-static int damaged(struct out_session *s)
-{
-	struct queue_result v = {0};
-
-	out_verdict_ours(&v, SPOOL_DEFERRED, QUEUE_DAMAGED, "4.3.0", "stored message is damaged");
-	out_session_body_broken(s, &v);
-	return ERR_DAMAGED;
-}
-
-int out_session_body(struct out_session *s, struct span piece, uint8_t *dst, size_t *n)
-{
-	log_assert(s->state == OUT_STATE_BODY);
-	*n = 0;
-	if (!strict(s, piece))
-		return damaged(s);
-	*n = smtp_data_out_copy(&s->data, piece, dst);
-	return 0;
-}
-
-int out_session_body_end(struct out_session *s)
-{
-	log_assert(s->state == OUT_STATE_BODY);
-	if (s->pending_cr)
-		return damaged(s);
-	s->want &= ~(unsigned)OUT_SESSION_BODY;
-	out_session_say(s, smtp_data_out_end(&s->data));
-	out_session_enter(s, OUT_STATE_DOT);
-	return 0;
-}
-
-void out_session_body_broken(struct out_session *s, const struct queue_result *v)
-{
-	if (s->state == OUT_STATE_BODY)
-		out_session_fail(s, v, 0);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_session_own - what the files of out_session know of each other; nobody else includes it.
  *
- * Story: out_session.c has the way to READY, the ends, and the events; out_session_mail.c the
- *        transactions. */
+ * Story: out_session.c has the way to READY, the ends, and the events; out_session_auth.c the login;
+ *        out_session_mail.c the transactions; out_session_body.c what follows their envelope. */
 #ifndef RELAY_OUT_OUT_SESSION_OWN_H
 #define RELAY_OUT_OUT_SESSION_OWN_H
 
@@ -31,7 +31,22 @@ void out_session_fail_reply(struct out_session *s, int polite);
 /* Without a transaction. */
 void out_session_close_now(struct out_session *s, int polite);
 
-/* Replies in the states of a transaction (out_session_mail.c). */
+/* The reply just heard, as a verdict; whoever shapes traffic hears of it and may change it. */
+void out_session_judge(struct out_session *s, int reason, struct queue_result *v);
+/* TLS is as it should be: log in if that is asked for, else READY (out_session_auth.c). */
+void out_session_greeted(struct out_session *s);
+/* What AUTH offers, as capabilities. */
+unsigned out_session_mechanisms(struct span offered);
+void out_session_on_login(struct out_session *s);
+void out_session_on_auth(struct out_session *s);
+
+/* The transaction failed where the server may still have it open. */
+void out_session_reset(struct out_session *s);
+/* Asks the owner for the body: as DATA, or as a chunk of the announced size. */
+void out_session_begin_body(struct out_session *s);
+void out_session_begin_chunk(struct out_session *s);
+
+/* Replies in the states of a transaction (out_session_mail.c, out_session_body.c). */
 void out_session_on_mail(struct out_session *s);
 void out_session_on_rcpt(struct out_session *s);
 void out_session_on_data(struct out_session *s);

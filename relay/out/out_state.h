@@ -16,9 +16,11 @@
  *
  * A state waits for one reply (RCPT: for one per recipient); BODY waits for the message itself.
  * With PIPELINING MAIL, RCPT and DATA leave together, and the states say only which answer comes
- * next.
+ * next. With CHUNKING there is no DATA: BODY follows RCPT, or the body has left before and DOT
+ * follows, which waits for the answer to BDAT then. Where a login is asked for, LOGIN (waits for
+ * user and password, from our side) and AUTH stand before the first READY.
  *
- * Source: RFC 5321 4.5.3.2 (timeouts: none but that for connect is shorter than asked there; after
+ * Source: RFC 3030, RFC 4954, RFC 5321 4.5.3.2 (timeouts: none but that for connect is shorter than asked there; after
  *         the final dot a short wait makes duplicates), RFC 2920, RFC 3207. */
 #ifndef RELAY_OUT_OUT_STATE_H
 #define RELAY_OUT_OUT_STATE_H
@@ -33,6 +35,8 @@
 	X(HELO, "helo", 300, QUEUE_GREETING)         \
 	X(STARTTLS, "starttls", 120, QUEUE_TLS)      \
 	X(HANDSHAKE, "handshake", 60, QUEUE_TLS)     \
+	X(LOGIN, "login", 0, QUEUE_AUTH)             \
+	X(AUTH, "auth", 120, QUEUE_AUTH)             \
 	X(READY, "ready", 0, QUEUE_LOST)             \
 	X(MAIL, "mail", 300, QUEUE_SENDER)           \
 	X(RCPT, "rcpt", 300, QUEUE_RECIPIENT)        \

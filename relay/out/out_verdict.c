@@ -82,21 +82,33 @@ static int outcome_of(int code)
 	}
 }
 
-void out_verdict_reply(struct queue_result *v, int reason, const struct smtp_reply_in *r)
+/* The enhanced code, unless the text begins with it, and the text. */
+static void put_said(char *dst, size_t size, const struct smtp_reply_in *r)
 {
 	size_t at = 0, n = strlen(r->enhanced);
+
+	if (n && (r->text_len < n || memcmp(r->text, r->enhanced, n) != 0)) {
+		memcpy(dst, r->enhanced, n);
+		dst[n] = ' ';
+		at = n + 1;
+	}
+	put_text(dst, size, at, r->text, r->text_len);
+}
+
+void out_verdict_said(char dst[OUT_VERDICT_SAID], const struct smtp_reply_in *r)
+{
+	put_said(dst, OUT_VERDICT_SAID, r);
+}
+
+void out_verdict_reply(struct queue_result *v, int reason, const struct smtp_reply_in *r)
+{
 
 	v->outcome = (uint8_t)outcome_of(r->code);
 	v->reason = (uint8_t)reason;
 	if (v->outcome == SPOOL_DEFERRED && r->code / 100 != 4)
 		v->reason = QUEUE_PROTOCOL;
 	v->code = (uint16_t)r->code;
-	if (n && (r->text_len < n || memcmp(r->text, r->enhanced, n) != 0)) {
-		memcpy(v->reply, r->enhanced, n);
-		v->reply[n] = ' ';
-		at = n + 1;
-	}
-	put_text(v->reply, sizeof(v->reply), at, r->text, r->text_len);
+	put_said(v->reply, sizeof(v->reply), r);
 }
 
 void out_verdict_copy(struct queue_result *to, const struct queue_result *v)

@@ -25,6 +25,10 @@ void out_verdict_local(struct queue_result *v, int err);
 /* A server's reply that decides. outcome by its first digit: 2 delivered, 4 deferred, 5 bounced;
  * any other digit is a breach of protocol: deferred, QUEUE_PROTOCOL. */
 void out_verdict_reply(struct queue_result *v, int reason, const struct smtp_reply_in *r);
+/* What a server said, for whoever matches replies: the enhanced code first, one line, at most 512
+ * octets, control characters and non-ASCII replaced. */
+#define OUT_VERDICT_SAID 513
+void out_verdict_said(char dst[OUT_VERDICT_SAID], const struct smtp_reply_in *r);
 /* As v, for another recipient: keeps to->recipient. */
 void out_verdict_copy(struct queue_result *to, const struct queue_result *v);
 /* The enhanced code at the start of reply; if there is none, or its class does not fit the outcome,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hostile server against the client engine. Byte 0: TLS level, recipients, flags of the message.
+/* A hostile server against the client engine. Byte 0: TLS level, recipients, flags of the message, login.
  * Then stretches of server bytes; 0xff and a byte in between is something that happens to us (see
  * happen). Each input is played with whole stretches and octet by octet: both must say the same and
  * come to the same results. Checked on the way: no bare CR or LF leaves, nothing is delivered whose
@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { RECIPIENTS = 3, TRANSCRIPT = 1 << 16 };
+enum { RECIPIENTS = 3, TRANSCRIPT = 1 << 16, BODY = 9 };
 
 struct play {
 	struct out_session s;
@@ -103,7 +103,7 @@ static void body(struct play *p, const char *text, int end)
 	uint8_t dst[128];
 	size_t n;
 
-	if (p->s.state != OUT_STATE_BODY)
+	if (!p->s.giving)
 		return;
 	must(p->s.want & OUT_SESSION_BODY);
 	if (out_session_body(&p->s, span_str(text), dst, &n) == 0) {
@@ -118,7 +118,10 @@ static void body(struct play *p, const char *text, int end)
 
 static void begin_mail(struct play *p)
 {
-	struct out_session_mail m = {&envelope, 1000, p->results, p->recipients};
+	struct out_session_mail m = {.envelope = &envelope,
+				     .size = BODY,
+				     .results = p->results,
+				     .count = p->recipients};
 
 	if (p->s.state != OUT_STATE_READY || p->in_mail)
 		return;
@@ -140,6 +143,15 @@ static void secure(struct play *p)
 	gather(p);
 }
 
+static void log_in(struct play *p)
+{
+	if (p->s.state != OUT_STATE_LOGIN)
+		return;
+	must(p->secured);
+	out_session_login(&p->s, SPAN_LIT("user"), SPAN_LIT("password"));
+	gather(p);
+}
+
 static void broken(struct play *p, int err)
 {
 	out_session_broken(&p->s, err, "broken");
@@ -152,6 +164,7 @@ static void happen(struct play *p, uint8_t what)
 	switch (what % 8) {
 	case 0: /* all goes on */
 		secure(p);
+		log_in(p);
 		body(p, ".one\r\ntwo", 1);
 		begin_mail(p);
 		break;
@@ -183,14 +196,15 @@ static void happen(struct play *p, uint8_t what)
 
 static void play(struct play *p, const uint8_t *data, size_t size, size_t step)
 {
-	struct out_session_setup setup = {"relay.test", data[0] & 3};
+	struct out_session_setup setup = {
+	    .hostname = "relay.test", .tls = data[0] & 3, .login = data[0] >> 7};
 	size_t from = 1;
 
 	memset(p, 0, offsetof(struct play, said));
 	p->said_n = 0;
 	p->sum = 0;
 	p->recipients = 1 + (data[0] >> 2) % RECIPIENTS;
-	envelope.flags = data[0] >> 5 & 3;
+	envelope.flags = (data[0] >> 5 & 3) | (data[0] & 3 ? 0 : SPOOL_RET_HDRS | SPOOL_REQUIRETLS);
 	out_session_init(&p->s, &setup);
 	out_session_connected(&p->s);
 	while (from < size) {

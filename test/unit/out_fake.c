@@ -8,6 +8,7 @@
 
 #include "core/err.h"
 #include "core/list.h"
+#include "relay/keys/keys_cred.h"
 
 struct out_fake fake;
 
@@ -288,6 +289,8 @@ void out_fake_job(struct relay_worker *w, uint8_t kind, uint64_t id, const char 
 	j->kind = kind;
 	j->id = id;
 	snprintf(j->destination, sizeof(j->destination), "%s", destination);
+	j->lane = fake.lane;
+	snprintf(j->site, sizeof(j->site), "%s", fake.site ? fake.site : "");
 	j->count = (uint16_t)fake.messages[id - 1].envelope.count;
 	j->recipients = calloc(j->count, sizeof(*j->recipients));
 	j->results = calloc(j->count, sizeof(*j->results));
@@ -297,6 +300,23 @@ void out_fake_job(struct relay_worker *w, uint8_t kind, uint64_t id, const char 
 		j->results[i].code = 451;
 	}
 	out_worker_job(&j->msg, w);
+}
+
+/* --- logins */
+
+struct keys_cred_query *keys_cred_get(struct keys_cred *k, const char *name, keys_cred_fn fn, void *arg)
+{
+	(void)k;
+	(void)name;
+	if (fake.user)
+		fn(arg, 0, span_str(fake.user), span_str(fake.password));
+	else
+		fn(arg, fake.login_err ? fake.login_err : ERR_NOTFOUND, span_of(NULL, 0), span_of(NULL, 0));
+	return NULL;
+}
+void keys_cred_cancel(struct keys_cred_query *q)
+{
+	(void)q;
 }
 
 /* --- DNS */

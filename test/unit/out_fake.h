@@ -63,6 +63,10 @@ struct out_fake {
 	unsigned reports, queued;
 	unsigned readers; /* open now */
 	size_t read_ahead_max;
+	const char *user, *password; /* of every credential; NULL: login_err */
+	int login_err;
+	struct shape_lane *lane; /* of the jobs to come */
+	const char *site;	 /* likewise; NULL: none */
 	struct evt_loop *loop;
 };
 extern struct out_fake fake;

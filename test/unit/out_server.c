@@ -9,7 +9,7 @@
 #include "evt/evt_conn.h"
 
 static const char *const verbs[] = {"GREETING", "EHLO", "HELO", "STARTTLS", "MAIL", "RCPT",
-				    "DATA",	"DOT",	"RSET", "QUIT",	    NULL};
+				    "DATA",	"DOT",	"RSET", "QUIT",	    "AUTH", NULL};
 
 static int verb_index(const char *verb)
 {
@@ -142,8 +142,10 @@ static int on_line(struct out_server_conn *k, const char *line)
 {
 	int usually;
 
-	if (!strncmp(line, "EHLO", 4))
+	if (!strncmp(line, "EHLO", 4)) {
+		snprintf(k->helo, sizeof(k->helo), "%.120s", line + 5);
 		return on_ehlo(k);
+	}
 	if (!strncmp(line, "HELO", 4))
 		return answer(k, "HELO", "250 mx", &usually);
 	if (!strcmp(line, "STARTTLS"))
@@ -152,6 +154,17 @@ static int on_line(struct out_server_conn *k, const char *line)
 		return on_path(k, line, line[0] == 'R');
 	if (!strcmp(line, "DATA"))
 		return on_data(k);
+	if (!strncmp(line, "BDAT ", 5)) {
+		k->in_data = 2;
+		k->chunk = strtoul(line + 5, NULL, 10);
+		k->server->envelope_reads = k->reads;
+		k->reads = 0;
+		return 1;
+	}
+	if (!strncmp(line, "AUTH", 4)) {
+		snprintf(k->server->auth, sizeof(k->server->auth), "%.250s", line);
+		return answer(k, "AUTH", "235 2.7.0 ok", &usually);
+	}
 	if (!strcmp(line, "RSET")) {
 		k->server->resets++;
 		return answer(k, "RSET", "250 ok", &usually);
@@ -169,17 +182,23 @@ static int end_of_data(struct out_server_conn *k)
 {
 	struct out_server *s = k->server;
 	struct out_server_message *m;
-	int usually;
+	int usually, chunked = k->in_data == 2;
 
 	k->in_data = 0;
 	s->body_reads = k->reads;
-	if (!answer(k, "DOT", "250 2.0.0 queued", &usually))
+	if (!answer(k, "DOT", k->now.rcpts ? "250 2.0.0 queued" : "503 no recipients", &usually))
 		return 0;
-	if (!usually || s->message_count == OUT_SERVER_MESSAGES || k->data.fault)
+	usually &= k->now.rcpts > 0;
+	if (!usually || s->message_count == OUT_SERVER_MESSAGES || k->data.fault) {
+		buf_reset(&k->body);
 		return 1;
+	}
 	m = &s->messages[s->message_count++];
 	*m = k->now;
 	m->tls = k->tls;
+	m->chunked = chunked;
+	memcpy(m->helo, k->helo, sizeof(m->helo));
+	memcpy(m->client, k->client, sizeof(m->client));
 	m->conn = k->number;
 	if (k->body.max > buf_size(&k->body)) {
 		m->body = calloc(1, buf_size(&k->body) + 1);
@@ -190,6 +209,14 @@ static int end_of_data(struct out_server_conn *k)
 	return 1;
 }
 
+static void keep(struct out_server_conn *k, struct span body)
+{
+	k->now.size += body.n;
+	for (size_t i = 0; i < body.n; i++)
+		k->now.sum = k->now.sum * 31 + body.p[i];
+	buf_put_span(&k->body, body);
+}
+
 /* 1: go on; 0: wait, or gone. */
 static int take(struct out_server_conn *k, struct buf *in)
 {
@@ -198,12 +225,16 @@ static int take(struct out_server_conn *k, struct buf *in)
 	char line[2048];
 	size_t n;
 
+	if (k->in_data == 2) {
+		n = all.n < k->chunk ? all.n : k->chunk;
+		keep(k, span_of(all.p, n));
+		buf_drain(in, n);
+		k->chunk -= n;
+		return k->chunk ? n > 0 : end_of_data(k);
+	}
 	if (k->in_data) {
 		n = smtp_data_in_feed(&k->data, all, &out);
-		k->now.size += out.n;
-		for (size_t i = 0; i < out.n; i++)
-			k->now.sum = k->now.sum * 31 + out.p[i];
-		buf_put_span(&k->body, out);
+		keep(k, out);
 		buf_drain(in, n);
 		return k->data.done ? end_of_data(k) : n > 0;
 	}
@@ -258,8 +289,8 @@ static void on_accept(void *arg, int fd, const struct sockaddr_storage *peer)
 	struct out_server_conn *k = calloc(1, sizeof(*k));
 	int usually;
 
-	(void)peer;
 	k->server = s;
+	evt_listen_format(k->client, peer);
 	buf_init(&k->body, 1u << 20);
 	while (s->conns[k->number])
 		k->number++;

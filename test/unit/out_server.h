@@ -18,7 +18,7 @@
 
 struct out_server_rule {
 	const char *verb;  /* "GREETING", "EHLO", "HELO", "STARTTLS", "MAIL", "RCPT", "DATA", "DOT",
-			      "RSET", "QUIT" */
+			      "RSET", "QUIT", "AUTH" */
 	int nth;	   /* 1, 2, ...; 0: every one */
 	const char *reply; /* lines separated by \n; NULL: say nothing; "CLOSE": hang up */
 };
@@ -31,6 +31,9 @@ struct out_server_message {
 	unsigned rcpts;
 	int tls;
 	unsigned conn;
+	int chunked;
+	char helo[128];	 /* as the client called itself */
+	char client[64]; /* its address, with port */
 	uint32_t sum;
 };
 
@@ -40,6 +43,8 @@ struct out_server_conn {
 	struct evt_conn *c;
 	unsigned number;
 	int tls, in_data, raw;
+	size_t chunk; /* octets of BDAT still to come */
+	char helo[128], client[64];
 	struct smtp_data_in data;
 	struct out_server_message now;
 	struct buf body;
@@ -61,6 +66,7 @@ struct out_server {
 	unsigned accepted, open, open_max, starttls, handshakes, resumed, quits, resets,
 	    cut; /* cut: ended within a body */
 	unsigned verbs[16];
+	char auth[256]; /* the last AUTH line */
 	struct out_server_message messages[OUT_SERVER_MESSAGES];
 	unsigned message_count;
 	unsigned envelope_reads; /* DATA events from MAIL to DATA of the last message */

@@ -311,6 +311,27 @@ static struct heard look_up(struct out_route route, const struct line *lines)
 #define TO_MX	((struct out_route){.mx = 1, .host = "there.test"})
 #define TO_NAME ((struct out_route){.named = 1, .host = "mail.there.test"})
 
+static void the_order_of_families_is_the_administrators(void **state)
+{
+	static const struct line lines[] = {{"there.test", MX, 0, "10 a.test"},
+					    {"a.test", A, 0, "192.0.2.1"},
+					    {"a.test", AAAA, 0, "2001:db8::1"},
+					    {0}};
+	struct heard e;
+
+	(void)state;
+	conf.outbound.ipv6 = RELAY_IPV6_AFTER;
+	e = look_up(TO_MX, lines);
+	assert_int_equal(e.hosts.count, 2);
+	assert_int_equal(e.hosts.targets[0].rank.family, 0);
+	assert_int_equal(e.hosts.targets[1].rank.family, 1);
+	conf.outbound.ipv6 = RELAY_IPV6_NO;
+	e = look_up(TO_MX, lines);
+	assert_int_equal(e.hosts.count, 1);
+	assert_int_equal(e.hosts.targets[0].address.ss_family, AF_INET);
+	conf.outbound.ipv6 = RELAY_IPV6_PREFER;
+}
+
 static void mx_hosts_become_targets_with_their_addresses(void **state)
 {
 	static const struct line lines[] = {{"there.test", MX, 0, "20 b.test,10 a.test"},
@@ -325,7 +346,9 @@ static void mx_hosts_become_targets_with_their_addresses(void **state)
 	assert_int_equal(e.hosts.ttl, 120 * CLOCK_SEC);
 	assert_string_equal(e.hosts.names[0], "a.test");
 	assert_int_equal(e.hosts.targets[0].rank.preference, 10);
-	assert_int_equal(e.hosts.targets[2].rank.family, 1);
+	assert_int_equal(e.hosts.targets[0].rank.family, 1);
+	assert_int_equal(e.hosts.targets[2].rank.family, 0); /* IPv6 first */
+	assert_int_equal(strncmp(e.hosts.site, "a.test+1~", 9), 0);
 	assert_string_equal(e.hosts.names[e.hosts.targets[3].rank.host], "b.test");
 	assert_int_equal(((struct sockaddr_in *)&e.hosts.targets[3].address)->sin_port, htons(25));
 }
@@ -483,6 +506,7 @@ int main(void)
 	    cmocka_unit_test(a_pointer_to_a_name_further_on_is_refused),
 	    cmocka_unit_test(a_cut_message_is_malformed_at_every_length),
 	    cmocka_unit_test(more_records_than_fit_are_left_out),
+	    cmocka_unit_test(the_order_of_families_is_the_administrators),
 	    cmocka_unit_test(mx_hosts_become_targets_with_their_addresses),
 	    cmocka_unit_test(without_mx_the_domain_is_its_own_host),
 	    cmocka_unit_test(one_host_that_cannot_be_looked_up_does_not_stop_the_others),

@@ -4,16 +4,23 @@
  * lines that follow each other in one piece. Lines:
  *
  *   # text                   a comment
- *   tls: LEVEL               of the route; first
+ *   tls: LEVEL [login] [refuse-8bit]   of the route; first
  *   server: TEXT             the server says TEXT and CRLF
  *   expect: TEXT             the next line that we say is TEXT; expect: nothing: we said no more
  *   said: TEXT               TEXT and nothing else was said, \r and \n as written
  *   connected: secured: eof: reset: timeout:    what the connection does
- *   message: N recipients, KIND, SIZE octets    is given to the session; KIND: ascii 8bit utf8
+ *   message: N recipients, KIND, SIZE octets    is given to the session; KIND: ascii 8bit utf8,
+ *                            named (SMTPUTF8 was said, all is ASCII)
+ *   envelope: WORDS          what else its envelope says: see on_envelope
+ *   login: USER PASSWORD     the credential; no-login: keyd is away
+ *   act: WORD                what shaping makes of the next refusal: bounce retry close
+ *   heard: N                 so many refusals were heard by it
+ *   leaves: passed: doubt:   yes or no: the connection is to end; DSN parameters were passed on; the
+ *                            message may have arrived
  *   body: TEXT               a stretch of its body, \r and \n as written
  *   end: / broken:           the body is complete; it breaks off
  *   quit:                    the owner ends the session
- *   wants: WORDS             exactly these wishes are open (tls ready body ended stale close), or
+ *   wants: WORDS             exactly these wishes are open (tls ready body ended stale close login), or
  *                            nothing; they are taken
  *   result: I OUTCOME REASON CODE TEXT          of recipient I; TEXT is a part of the reply
  *   failure: OUTCOME REASON CODE TEXT           why the session never got ready
@@ -50,6 +57,9 @@ struct stage {
 	char server[4096]; /* JOINED: lines to come */
 	size_t server_n;
 	enum manner manner;
+	enum shape_act act;
+	unsigned refusals;
+	int flags;
 	const char *file;
 	int line;
 };
@@ -173,9 +183,10 @@ static void on_message(struct stage *g, const char *text)
 
 	if (sscanf(text, "%u recipients, %7[^,], %lu octets", &m.count, kind, &size) != 3)
 		wrong(g, "not understood", text);
-	g->envelope.flags = !strcmp(kind, "8bit")   ? SPOOL_8BIT
-			    : !strcmp(kind, "utf8") ? SPOOL_UTF8
-						    : 0;
+	g->envelope.flags = g->flags | (!strcmp(kind, "8bit")	? SPOOL_8BIT
+					: !strcmp(kind, "utf8") ? SPOOL_UTF8 | SPOOL_8BIT
+					: !strcmp(kind, "named") ? SPOOL_UTF8
+								 : 0);
 	memset(g->results, 0, sizeof(g->results));
 	for (unsigned i = 0; i < m.count; i++)
 		g->results[i].recipient = (uint16_t)i;
@@ -221,7 +232,8 @@ static void on_wants(struct stage *g, const char *words)
 		unsigned bit;
 	} names[] = {{"tls", OUT_SESSION_TLS},	   {"ready", OUT_SESSION_READY},
 		     {"body", OUT_SESSION_BODY},   {"ended", OUT_SESSION_ENDED},
-		     {"stale", OUT_SESSION_STALE}, {"close", OUT_SESSION_CLOSE}};
+		     {"stale", OUT_SESSION_STALE}, {"close", OUT_SESSION_CLOSE},
+		     {"login", OUT_SESSION_LOGIN}};
 	unsigned want = 0;
 	char is[16];
 
@@ -240,12 +252,107 @@ static void on_state(struct stage *g, const char *name)
 		wrong(g, "another state", out_state_name(g->s.state));
 }
 
+/* What shaping makes of a refusal: as the play says for the next one. */
+static enum shape_act on_heard(void *arg, const struct smtp_reply_in *r)
+{
+	struct stage *g = arg;
+	enum shape_act act = g->act;
+
+	assert_true(r->code >= 400);
+	g->refusals++;
+	g->act = SHAPE_AS_SAID;
+	return act;
+}
+
+static void on_act(struct stage *g, const char *text)
+{
+	static const char *const acts[] = {"as-said", "bounce", "retry", "close"};
+
+	for (g->act = SHAPE_AS_SAID; strcmp(acts[g->act], text); g->act++)
+		;
+}
+
+static void on_heard_line(struct stage *g, const char *text)
+{
+	if (g->refusals != (unsigned)atoi(text))
+		wrong(g, "another number of refusals was heard", text);
+}
+
+static void on_leaves(struct stage *g, const char *text)
+{
+	if (g->s.leave != !strcmp(text, "yes"))
+		wrong(g, "leaves", text);
+}
+
+static void on_doubt(struct stage *g, const char *text)
+{
+	if (g->s.doubt != !strcmp(text, "yes"))
+		wrong(g, "doubt", text);
+}
+
+static void on_login(struct stage *g, const char *text)
+{
+	static char pair[128];
+	char *blank;
+
+	snprintf(pair, sizeof(pair), "%s", text);
+	blank = strchr(pair, ' ');
+	out_session_login(&g->s, span_of(pair, (size_t)(blank - pair)), span_str(blank + 1));
+}
+
+static void on_no_login(struct stage *g, const char *text)
+{
+	static const struct queue_result away = {
+	    .outcome = SPOOL_DEFERRED, .reason = QUEUE_KEYD, .reply = "4.3.0 keyd"};
+
+	(void)text;
+	out_session_no_login(&g->s, &away);
+}
+
+/* requiretls ret=full|hdrs envid=TEXT notify=never|success,failure,delay orcpt=TEXT; for all that
+ * follows */
+static void on_envelope(struct stage *g, const char *text)
+{
+	static char words[512], *save;
+
+	snprintf(words, sizeof(words), "%s", text);
+	g->flags = 0;
+	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+		g->flags |= !strcmp(w, "requiretls") ? SPOOL_REQUIRETLS : 0;
+		g->flags |= !strcmp(w, "ret=full") ? SPOOL_RET_FULL : 0;
+		g->flags |= !strcmp(w, "ret=hdrs") ? SPOOL_RET_HDRS : 0;
+		if (!strncmp(w, "envid=", 6))
+			g->envelope.envid = w + 6;
+		for (int i = 0; i < RECIPIENTS; i++) {
+			if (!strncmp(w, "orcpt=", 6))
+				g->recipients[i].orcpt = w + 6;
+			if (!strncmp(w, "notify=", 7))
+				g->recipients[i].notify =
+				    (strstr(w, "never") ? SPOOL_NOTIFY_NEVER : 0u) |
+				    (strstr(w, "success") ? SPOOL_NOTIFY_SUCCESS : 0u) |
+				    (strstr(w, "failure") ? SPOOL_NOTIFY_FAILURE : 0u) |
+				    (strstr(w, "delay") ? SPOOL_NOTIFY_DELAY : 0u);
+		}
+	}
+}
+
+static void on_passed(struct stage *g, const char *text)
+{
+	if (g->results[0].dsn_passed != !strcmp(text, "yes"))
+		wrong(g, "DSN passed", text);
+}
+
 static void on_tls(struct stage *g, const char *level)
 {
 	static const char *const levels[] = {"none", "opportunistic", "encrypt", "verify"};
-	struct out_session_setup setup = {"relay.test", 0};
+	struct out_session_setup setup = {.hostname = "relay.test",
+					  .login = strstr(level, " login") != NULL,
+					  .refuse_eightbit = strstr(level, " refuse-8bit") != NULL,
+					  .heard = on_heard,
+					  .arg = g};
+	size_t n = strcspn(level, " ");
 
-	while (strcmp(levels[setup.tls], level))
+	while (strncmp(levels[setup.tls], level, n))
 		setup.tls++;
 	out_session_init(&g->s, &setup);
 }
@@ -311,6 +418,9 @@ static const struct {
     {"tls", on_tls},	     {"connected", on_connected}, {"secured", on_secured},
     {"eof", on_eof},	     {"reset", on_reset},	  {"timeout", on_timeout},
     {"end", on_end},	     {"broken", on_broken},	  {"quit", on_quit},
+    {"act", on_act},	     {"heard", on_heard_line},	  {"leaves", on_leaves},
+    {"login", on_login},     {"no-login", on_no_login},	  {"envelope", on_envelope},
+    {"passed", on_passed},   {"doubt", on_doubt},
 };
 
 static void act(struct stage *g, char *line)
@@ -399,8 +509,8 @@ static void a_path_with_a_line_end_never_leaves(void **state)
 	struct spool_envelope e = {
 	    .sender = good, .client = none, .tls = none, .recipients = to, .count = 2};
 	struct queue_result results[2] = {{.recipient = 0}, {.recipient = 1}};
-	struct out_session_mail m = {&e, 10, results, 2};
-	struct out_session_setup setup = {"relay.test", RELAY_TLS_NONE};
+	struct out_session_mail m = {.envelope = &e, .size = 10, .results = results, .count = 2};
+	struct out_session_setup setup = {.hostname = "relay.test"};
 	struct out_session s;
 
 	(void)state;
@@ -433,8 +543,8 @@ static void each_reply_in_a_group_begins_a_new_wait(void **state)
 	struct spool_envelope e = {
 	    .sender = good, .client = none, .tls = none, .recipients = to, .count = 2};
 	struct queue_result results[2] = {{.recipient = 0}, {.recipient = 1}};
-	struct out_session_mail m = {&e, 10, results, 2};
-	struct out_session_setup setup = {"relay.test", RELAY_TLS_NONE};
+	struct out_session_mail m = {.envelope = &e, .size = 10, .results = results, .count = 2};
+	struct out_session_setup setup = {.hostname = "relay.test"};
 	struct out_session s;
 	unsigned before;
 

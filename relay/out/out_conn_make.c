@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* out_conn's way to READY: which address, from which source, with which hello, and the login. */
+#include "relay/out/out_conn_own.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/secret.h"
+#include "evt/evt_listen.h"
+#include "relay/keys/keys_cred.h"
+#include "relay/out/out_verdict.h"
+
+#define IN_MAX	   16384
+#define LOGIN_SIZE ((size_t)2 * KEYS_CRED_PART)
+
+static struct out_hosts_target *target(struct out_conn *c)
+{
+	return &c->setup.hosts->targets[c->order[c->at]];
+}
+
+static const char *hostname(const struct out_conn *c)
+{
+	const struct shape_source *s = c->setup.source;
+
+	return s && s->hostname[0] ? s->hostname : c->setup.conf->hostname;
+}
+
+static void name_peer(struct out_conn *c)
+{
+	struct out_conn_peer *p = &c->peer;
+	const struct out_hosts_target *t = target(c);
+
+	memset(p, 0, sizeof(*p));
+	memcpy(p->host, c->setup.hosts->names[t->rank.host], sizeof(p->host));
+	evt_listen_format(p->address, &t->address);
+	p->port = c->setup.route->port;
+	p->clear = c->setup.route->tls == RELAY_TLS_NONE ? "route" : "not-offered";
+	if (c->setup.source)
+		memcpy(p->source, c->setup.source->name, sizeof(p->source));
+}
+
+/* How much a failure of one host tells of the whole: nothing of whether others would have taken the
+ * mail is known from one that could not be reached, and one that says "later" is the one to come
+ * back to. */
+static int telling(const struct queue_result *v)
+{
+	return v->reason == QUEUE_CONNECT ? 1 : v->outcome == SPOOL_BOUNCED ? 2 : 3;
+}
+
+/* A failure of one target. Only if all of them refused for good is it refused for good. */
+void out_conn_make_note(struct out_conn *c, const struct queue_result *v)
+{
+	int deferred = v->outcome == SPOOL_DEFERRED || c->verdict.outcome == SPOOL_DEFERRED;
+
+	if (!c->verdict.outcome || telling(v) >= telling(&c->verdict))
+		c->verdict = *v;
+	if (deferred)
+		c->verdict.outcome = SPOOL_DEFERRED;
+}
+
+static void note_ours(struct out_conn *c, int reason, const char *enhanced, const char *text)
+{
+	struct queue_result v = {0};
+
+	out_verdict_ours(&v, SPOOL_DEFERRED, reason, enhanced, text);
+	out_conn_make_note(c, &v);
+}
+
+/* --- addresses */
+
+/* What to bind to for the target; NULL: the system chooses. */
+static const struct sockaddr_storage *local_of(const struct out_conn *c,
+					       const struct out_hosts_target *t)
+{
+	const struct shape_source *s = c->setup.source;
+	const struct sockaddr_storage *a;
+
+	if (!s)
+		return NULL;
+	a = t->address.ss_family == AF_INET6 ? &s->v6 : &s->v4;
+	return a->ss_family ? a : NULL;
+}
+
+/* A source that has an address of one family only is not to be left by the other. */
+static int reachable(const struct out_conn *c, const struct out_hosts_target *t)
+{
+	const struct shape_source *s = c->setup.source;
+
+	return !s || local_of(c, t) || (!s->v4.ss_family && !s->v6.ss_family);
+}
+
+/* Whether the target is IPv6 and an IPv4 address waits behind it: one that answers at once is worth
+ * a wait, one that is silent is most likely an IPv6 that goes nowhere (RFC 8305). */
+static int hurries(struct out_conn *c)
+{
+	if (target(c)->address.ss_family != AF_INET6 || c->at >= c->setup.hosts->count)
+		return 0;
+	for (unsigned i = c->at + 1; i < c->setup.hosts->count; i++) {
+		const struct out_hosts_target *t = &c->setup.hosts->targets[c->order[i]];
+		if (t->address.ss_family == AF_INET && reachable(c, t))
+			return 1;
+	}
+	return 0;
+}
+
+/* --- one target after the other */
+
+static enum shape_act on_heard(void *arg, const struct smtp_reply_in *r)
+{
+	struct out_conn *c = arg;
+	char text[OUT_VERDICT_SAID];
+
+	out_verdict_said(text, r);
+	return shape_heard(c->setup.relay->shape, c->setup.lane, r->code, text,
+			   evt_loop_now(c->setup.loop));
+}
+
+static int connect_failed(struct out_conn *c, int err)
+{
+	const struct shape_source *s = c->setup.source;
+
+	if (err == ERR_NOTFOUND && s)
+		log_event(LOG_LEVEL_ERROR, NULL, "source-unusable",
+			  "source=%s why=\"this host does not have its address\"", s->name);
+	note_ours(c, QUEUE_CONNECT, "4.4.1",
+		  err == ERR_NOTFOUND ? "source address is not on this host" : err_text(err));
+	return err;
+}
+
+static int connect_target(struct out_conn *c)
+{
+	struct out_session_setup s = {.hostname = hostname(c),
+				      .tls = c->setup.route->tls,
+				      .login = c->setup.route->credential[0] != '\0',
+				      .refuse_eightbit =
+					  c->setup.conf->outbound.eightbit == RELAY_EIGHTBIT_REFUSE,
+				      .heard = c->setup.lane ? on_heard : NULL,
+				      .arg = c};
+	int err = 0;
+
+	if (c->tls_try == OUT_TLS_CLEAR)
+		s.tls = RELAY_TLS_NONE;
+	out_session_clear(&c->session);
+	out_session_init(&c->session, &s);
+	c->resumes = 0;
+	c->timer_seen = c->session.timer - 1;
+	name_peer(c);
+	if (c->tls_try == OUT_TLS_CLEAR)
+		c->peer.clear = "broken";
+	c->evt = evt_conn_connect(c->setup.loop, &target(c)->address, local_of(c, target(c)),
+				  IN_MAX, out_conn_event, c, &err);
+	if (!c->evt)
+		return connect_failed(c, err);
+	if (s.login)
+		evt_conn_set_secret(c->evt);
+	relay_count(c->setup.relay, connections_out, 1);
+	relay_count(c->setup.relay, connections_open, 1);
+	out_conn_pump(c);
+	c->hurry = hurries(c);
+	if (c->hurry)
+		evt_conn_set_timeout(c->evt, OUT_CONN_HURRY);
+	return 0;
+}
+
+/* Goes through the targets until one connects (for now). */
+static void connect_next(struct out_conn *c)
+{
+	int64_t now = evt_loop_now(c->setup.loop);
+
+	for (; c->at < c->count && c->tries < OUT_CONN_TARGETS; c->at++) {
+		if (!reachable(c, target(c)))
+			continue;
+		c->tries++;
+		c->tls_try = target(c)->memory.tls_until > now
+				 ? (enum out_tls_try)target(c)->memory.tls_try
+				 : OUT_TLS_FULL;
+		if (connect_target(c) == 0)
+			return;
+		target(c)->memory.bad_until = now + OUT_CONN_BAD;
+	}
+	if (!c->tries)
+		note_ours(c, QUEUE_CONNECT, "4.4.1", "source has no address to reach this host from");
+	c->closed = 1;
+	out_conn_news(c, OUT_SESSION_CLOSE);
+}
+
+void out_conn_make_first(struct out_conn *c)
+{
+	struct out_mx_rank ranks[OUT_HOSTS_TARGETS];
+	int64_t now = evt_loop_now(c->setup.loop);
+
+	c->count = c->setup.hosts->count;
+	for (unsigned i = 0; i < c->count; i++) {
+		ranks[i] = c->setup.hosts->targets[i].rank;
+		ranks[i].bad = c->setup.hosts->targets[i].memory.bad_until > now;
+	}
+	out_mx_order(ranks, c->count, c->setup.seed, c->order);
+	connect_next(c);
+}
+
+int out_conn_make_put_off(struct out_conn *c)
+{
+	if (!c->hurry || c->session.state != OUT_STATE_CONNECT)
+		return 0;
+	c->order[c->count++] = c->order[c->at]; /* with all the time it needs, behind the others */
+	target(c)->memory.bad_until = evt_loop_now(c->setup.loop) + OUT_CONN_BAD;
+	out_conn_drop(c, 0);
+	c->tries--;
+	c->at++;
+	connect_next(c);
+	return 1;
+}
+
+/* Another hello to the same target, if the handshake is to blame and policy allows. */
+static int try_other_hello(struct out_conn *c, int not_verified, const struct queue_result *v)
+{
+	char key[OUT_TLS_KEY];
+	int next;
+
+	if (!c->session.tls_broken)
+		return 0;
+	if (c->resumes) { /* perhaps only the old session is not liked */
+		out_tls_key(key, c->peer.host, c->peer.port, c->setup.route->tls, c->tls_try);
+		out_tls_forget(c->setup.tls, key);
+		return connect_target(c) == 0;
+	}
+	next = out_tls_next(c->setup.route->tls, c->tls_try, not_verified);
+	if (next < 0)
+		return 0;
+	log_event(next == OUT_TLS_CLEAR ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, NULL, "tls-fallback",
+		  "host=%s from=%s to=%s why=\"%s\"", c->peer.host, out_tls_try_name(c->tls_try),
+		  out_tls_try_name((enum out_tls_try)next), out_verdict_text(v));
+	c->tls_try = (enum out_tls_try)next;
+	return connect_target(c) == 0;
+}
+
+/* A password that is wrong here is not tried at the next address: that is how accounts are locked. */
+static void login_failed(struct out_conn *c, const struct queue_result *v)
+{
+	if (v->reason == QUEUE_AUTH)
+		log_event(LOG_LEVEL_ERROR, NULL, "upstream-auth-failed",
+			  "credential=%s host=%s code=%u", c->setup.route->credential, c->peer.host,
+			  v->code);
+	c->verdict = *v;
+	c->closed = 1;
+	out_conn_news(c, OUT_SESSION_CLOSE);
+}
+
+void out_conn_make_failed(struct out_conn *c)
+{
+	struct queue_result v = c->session.failure;
+	struct evt_conn_tls tls = {0};
+
+	if (c->evt && c->session.tls_broken)
+		evt_conn_tls_info(c->evt, &tls);
+	out_conn_make_wipe(c);
+	out_conn_drop(c, c->session.polite);
+	if (c->session.injected)
+		log_event(LOG_LEVEL_WARN, NULL, "starttls-injection", "host=%s", c->peer.host);
+	if (c->session.login_failed) {
+		login_failed(c, &v);
+		return;
+	}
+	if (try_other_hello(c, tls.verify_code != X509_V_OK, &v))
+		return;
+	out_conn_make_note(c, &v);
+	target(c)->memory.bad_until = evt_loop_now(c->setup.loop) + OUT_CONN_BAD;
+	c->at++;
+	connect_next(c);
+}
+
+void out_conn_make_ready(struct out_conn *c)
+{
+	struct out_hosts_target *t = target(c);
+	char key[OUT_TLS_KEY];
+
+	c->established = 1;
+	t->memory.bad_until = 0;
+	if (c->tls_try != OUT_TLS_FULL && t->memory.tls_until <= evt_loop_now(c->setup.loop)) {
+		t->memory.tls_try = c->tls_try;
+		t->memory.tls_until = evt_loop_now(c->setup.loop) + OUT_TLS_MEMORY;
+	}
+	if (c->session.tls_refused)
+		c->peer.clear = "refused";
+	if (!c->session.secured)
+		return;
+	out_tls_key(key, c->peer.host, c->peer.port, c->setup.route->tls, c->tls_try);
+	out_tls_keep(c->setup.tls, key, evt_conn_ssl(c->evt));
+}
+
+/* --- TLS */
+
+void out_conn_make_tls(struct out_conn *c)
+{
+	int level = c->setup.route->tls, err = ERR_TLS;
+	SSL_CTX *ctx = out_tls_context(c->setup.tls, level, c->tls_try);
+	int named = !c->setup.route->literal || level == RELAY_TLS_VERIFY;
+	char key[OUT_TLS_KEY];
+	SSL_SESSION *old;
+
+	if (ctx) {
+		out_tls_key(key, c->peer.host, c->peer.port, level, c->tls_try);
+		old = out_tls_session(c->setup.tls, key);
+		c->resumes = old != NULL;
+		err = evt_conn_tls_connect(c->evt, ctx, named ? c->peer.host : NULL, old);
+	}
+	if (err < 0)
+		out_session_broken(&c->session, err, "TLS cannot be begun");
+}
+
+void out_conn_make_tls_done(struct out_conn *c)
+{
+	evt_conn_tls_info(c->evt, &c->peer.tls);
+	/* The context refuses such peers by itself; this line is the one that policy rests on. */
+	if (c->setup.route->tls == RELAY_TLS_VERIFY && !c->peer.tls.verified)
+		out_session_broken(&c->session, ERR_TLS, "certificate does not verify");
+	else
+		out_session_secured(&c->session);
+}
+
+/* --- login */
+
+void out_conn_make_wipe(struct out_conn *c)
+{
+	keys_cred_cancel(c->asking);
+	c->asking = NULL;
+	secret_free(c->login, LOGIN_SIZE);
+	c->login = NULL;
+}
+
+static void no_login(struct out_conn *c, int err)
+{
+	static const struct {
+		int err, reason;
+		const char *text;
+	} rows[] = {
+	    {ERR_NOTFOUND, QUEUE_AUTH, "there is no credential of that name"},
+	    {ERR_DENIED, QUEUE_AUTH, "the credential is disabled"},
+	    {ERR_GONE, QUEUE_AUTH, "the customer of the credential is destroyed"},
+	    {ERR_AUTH, QUEUE_AUTH, "the stored credential does not open"},
+	    {ERR_DAMAGED, QUEUE_AUTH, "the stored credential does not open"},
+	    {ERR_LIMIT, QUEUE_AUTH, "the credential is too long"},
+	};
+	struct queue_result v = {0};
+
+	out_verdict_ours(&v, SPOOL_DEFERRED, QUEUE_KEYD, "4.3.0", "the credential cannot be opened now");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].err == err)
+			out_verdict_ours(&v, SPOOL_DEFERRED, rows[i].reason, "4.7.0", rows[i].text);
+	out_session_no_login(&c->session, &v);
+}
+
+static void on_login(void *arg, int result, struct span user, struct span password)
+{
+	struct out_conn *c = arg;
+	int later = c->asking != NULL;
+
+	c->asking = NULL;
+	c->login = result == 0 ? secret_alloc(LOGIN_SIZE) : NULL;
+	if (c->login) {
+		memcpy(c->login, user.p, user.n);
+		memcpy(c->login + KEYS_CRED_PART, password.p, password.n);
+		out_session_login(&c->session, span_of(c->login, user.n),
+				  span_of(c->login + KEYS_CRED_PART, password.n));
+	} else {
+		no_login(c, result < 0 ? result : ERR_NOMEM);
+	}
+	if (later)
+		out_conn_pump(c);
+}
+
+void out_conn_make_login(struct out_conn *c)
+{
+	if (!c->peer.tls.verified && !target(c)->memory.login_warned) {
+		target(c)->memory.login_warned = 1;
+		log_event(LOG_LEVEL_WARN, NULL, "upstream-unverified",
+			  "credential=%s host=%s why=\"tls of the route is not verify\"",
+			  c->setup.route->credential, c->peer.host);
+	}
+	c->asking = keys_cred_get(c->setup.creds, c->setup.route->credential, on_login, c);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* out_job's deliveries: a connection, a permit, the message, and what came of it. */
+#include "relay/out/out_job_own.h"
+
+#include <string.h>
+
+#include "core/err.h"
+#include "relay/out/out_verdict.h"
+
+#define STALE_MAX 5
+
+static struct out_job *of_task(struct out_task *t)
+{
+	return (struct out_job *)((char *)t - offsetof(struct out_job, task));
+}
+
+static void refused(struct out_task *t, const struct queue_result *v);
+
+static int untried(const struct queue_result *v)
+{
+	return v->outcome == SPOOL_DEFERRED && !v->code &&
+	       (v->reason == QUEUE_RETRY || v->reason == QUEUE_RATE ||
+		v->reason == QUEUE_CONNECTIONS || v->reason == QUEUE_WARMUP ||
+		v->reason == QUEUE_BACKOFF || v->reason == QUEUE_SUSPENDED);
+}
+
+void out_job_wait_for_connection(struct out_job *job, int first)
+{
+	const struct relay_conf *conf = atomic_load(&job->jobs->worker->relay->conf);
+	struct out_task *t = &job->task;
+	struct queue_result v = {0};
+
+	if (out_route_find(conf, job->j->customer, job->j->destination, job->j->via, &t->route) <
+	    0) {
+		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2", "no such kind of domain");
+		refused(t, &v);
+		return;
+	}
+	if (job->verify)
+		t->route.tls = RELAY_TLS_VERIFY;
+	log_debug("out", NULL, "out-route", "destination=%s key=%s", job->j->destination,
+		  t->route.key);
+	if (out_pool_submit(job->jobs->pool, t, first) < 0) {
+		out_verdict_local(&v, ERR_NOMEM);
+		refused(t, &v);
+	}
+}
+
+/* Asks shaping. 0: it is not to go now, and the job is given back. */
+static int permitted(struct out_job *job)
+{
+	struct shape_limits limits = {.recipients = OUT_SESSION_RECIPIENTS};
+	struct shape_wait wait = {0, QUEUE_RATE};
+	struct queue_result v = {0};
+
+	if (job->task.lane) {
+		if (shape_message_take(out_job_shape(job), job->task.lane, out_job_now(job), &wait) <
+		    0) {
+			out_verdict_ours(&v, SPOOL_DEFERRED, wait.reason, "4.3.2", "not now");
+			out_job_give_back(job, &v);
+			return 0;
+		}
+		job->permit = 1;
+		shape_lane_limits(out_job_shape(job), job->task.lane, &limits);
+	}
+	job->most = limits.recipients < 1			   ? 1
+		    : limits.recipients > OUT_SESSION_RECIPIENTS ? OUT_SESSION_RECIPIENTS
+								   : limits.recipients;
+	return 1;
+}
+
+static void give_permit_back(struct out_job *job)
+{
+	if (job->permit)
+		shape_message_give(out_job_shape(job), job->task.lane);
+	job->permit = 0;
+}
+
+/* 1: the message wants a verified server, and this connection is not known to be with one. */
+static int wants_verified(struct out_job *job)
+{
+	if (job->verify || !(spool_reader_envelope(job->reader)->flags & SPOOL_REQUIRETLS))
+		return 0;
+	job->verify = 1;
+	return job->task.route.tls != RELAY_TLS_VERIFY;
+}
+
+static void send_turn(struct out_job *job)
+{
+	struct out_session_mail m;
+	int err = 0;
+
+	if (!job->conn) { /* it went away while the message was opened */
+		out_job_wait_for_connection(job, 1);
+		return;
+	}
+	if (wants_verified(job)) {
+		out_job_release_conn(job);
+		out_job_wait_for_connection(job, 1);
+		return;
+	}
+	if (!permitted(job))
+		return;
+	if (job->moved)
+		err = spool_reader_rewind(job->reader);
+	if (err < 0) {
+		give_permit_back(job);
+		out_job_unreadable(job, err);
+		return;
+	}
+	job->moved = 1;
+	job->n = job->j->count - job->base;
+	if (job->n > job->most)
+		job->n = job->most;
+	m = (struct out_session_mail){.envelope = spool_reader_envelope(job->reader),
+				      .size = spool_reader_size(job->reader),
+				      .results = out_job_turn(job),
+				      .count = job->n};
+	out_conn_send(job->conn, &m, job->reader);
+}
+
+static void granted(struct out_task *t, struct out_conn *c)
+{
+	struct out_job *job = of_task(t);
+
+	job->conn = c;
+	out_job_with_reader(job, send_turn);
+}
+
+static void refused(struct out_task *t, const struct queue_result *v)
+{
+	struct out_job *job = of_task(t);
+
+	struct queue_result why = *v;
+
+	job->reached = 0;
+	if (untried(v)) {
+		out_job_give_back(job, v);
+		return;
+	}
+	if (job->verify && v->reason == QUEUE_TLS && v->code / 100 != 4) /* RFC 8689 4.2.1 */
+		out_verdict_ours(&why, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30",
+				 "message needs REQUIRETLS, and no server could be verified");
+	if (why.outcome == SPOOL_DEFERRED) {
+		out_job_defer_rest(job, &why);
+		return;
+	}
+	out_job_fill_rest(job, &why);
+	out_job_with_reader(job, out_job_settle);
+}
+
+/* What shaping is told of the transaction; of refusals it has heard as they came. */
+static void tell_shape(struct out_job *job, int spoke)
+{
+	if (!job->permit)
+		return;
+	if (!spoke) {
+		give_permit_back(job);
+		return;
+	}
+	job->permit = 0;
+	for (unsigned i = 0; i < job->n; i++)
+		if (out_job_turn(job)[i].outcome == SPOOL_DELIVERED) {
+			shape_good(out_job_shape(job), job->task.lane, out_job_now(job));
+			return;
+		}
+}
+
+static void ended(struct out_task *t, struct out_conn *c)
+{
+	struct out_job *job = of_task(t);
+
+	tell_shape(job, c->session.spoke);
+	job->peer = c->peer;
+	job->reached = 1;
+	if (c->session.doubt)
+		out_job_log(job, LOG_LEVEL_WARN, "delivery-doubt",
+			    "connection lost after the end of the message: it may arrive twice");
+	out_job_settle(job);
+}
+
+static void stale(struct out_task *t)
+{
+	static const struct queue_result lost = {.outcome = SPOOL_DEFERRED,
+						 .reason = QUEUE_LOST,
+						 .reply = "4.4.2 connections close unused"};
+	struct out_job *job = of_task(t);
+
+	job->conn = NULL;
+	give_permit_back(job);
+	if (++job->stale > STALE_MAX && !job->opening)
+		out_job_defer_rest(job, &lost);
+	else if (!job->opening) /* else send_turn sees to it */
+		out_job_wait_for_connection(job, 1);
+}
+
+const struct out_task_fns out_job_task_fns = {granted, refused, ended, stale};
