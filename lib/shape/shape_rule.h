@@ -9,7 +9,7 @@
  *            shape_rule_match says which patterns fit a reply. Only replies that are not 2xx are shown to it.
  * Limits:    RULES_MAX rules, PATTERNS_MAX patterns each. A pattern is a POSIX extended regular expression of at most
  *            PATTERN_TEXT bytes, letter case ignored, matched against at most SHAPE_TEXT_MAX bytes. The expression has
- *            no back-references and no {n,m}, so glibc compiles it to an automaton of bounded size and a match costs
+ *            no back-references, no {n,m} and few repeated groups, so glibc compiles it to an automaton of bounded size and a match costs
  *            time in proportion to the text.
  * Errors:    ERR_CONFIG with "FILE:LINE: KEY: what is wrong".
  * Ownership: a set is freed with its last reference; rules and patterns live as long as their set.

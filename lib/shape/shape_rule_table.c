@@ -34,10 +34,14 @@ static const char *regex_error(int rc)
 	return "is not a POSIX extended regular expression";
 }
 
-/* Back-references make a match exponential, and counted repetition an automaton huge. */
+#define GROUPS_REPEATED 4
+
+/* Back-references make a match exponential, and counted repetition an automaton huge; so does + behind a group within a
+ * group within a group, since glibc writes (x)+ as xx*. */
 static const char *refused(const char *text)
 {
 	const char *class = NULL; /* where the content of [] begins, while in it */
+	int groups = 0;
 
 	for (const char *p = text; *p; p++) {
 		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
@@ -51,6 +55,8 @@ static const char *refused(const char *text)
 				return "back-references are not taken";
 		} else if (*p == '{') {
 			return "counted repetition such as {2,3} is not taken; for the character write \\{";
+		} else if (*p == '+' && p > text && strchr(")+*?", p[-1]) && ++groups > GROUPS_REPEATED) {
+			return "more than 4 groups repeated by +";
 		} else if (*p == '[') {
 			class = p + 1 + (p[1] == '^');
 			if (p[1] == '^')

@@ -51,6 +51,8 @@ static void every_mistake_in_a_rule_names_file_line_and_key(void **state)
 	     "character write \\{"},
 	    {"rules:\n  - {name: a, mx: [b], patterns: [{name: p, action: fewer, reply: \"(a)\\\\1\"}]}\n",
 	     "rules.yaml:2: rules[0].patterns[0].reply: back-references are not taken"},
+	    {"rules:\n  - {name: a, mx: [b], patterns: [{name: p, action: fewer, reply: \"(((((a)+)+)+)+)+\"}]}\n",
+	     "rules.yaml:2: rules[0].patterns[0].reply: more than 4 groups repeated by +"},
 	    {"rules:\n  - {name: a, mx: [b], patterns: [{name: p, action: fewer, reply: \"\xc3\xa4\"}]}\n",
 	     "rules.yaml:2: rules[0].patterns[0].reply: must be printable ASCII"},
 	    {"rules:\n  - {name: a, mx: [b], patterns: [{name: p, action: slow, reply: x}]}\n",
