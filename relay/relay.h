@@ -71,7 +71,8 @@ struct relay_worker {
 #define RELAY_COUNTERS(X)                                                                          \
 	X(sessions_in) X(sessions_open) X(messages_in) X(bytes_in) X(rejected) X(tempfailed)       \
 	X(deliveries) X(deferrals) X(bounces) X(expired) X(connections_out) X(connections_open)    \
-	X(tls_in) X(tls_out) X(clear_out) X(spool_syncs) X(spool_bytes) X(damaged)
+	X(tls_in) X(tls_out) X(clear_out) X(spool_syncs) X(spool_bytes) X(damaged) \
+	X(async_bounces) X(complaints)
 
 struct relay {
 	_Atomic(struct relay_conf *) conf;

@@ -147,6 +147,7 @@ static void tear_down(struct relay_worker *w)
 	keys_cred_free(w->creds);
 	keys_reseal_free(w->reseal);
 	evt_inbox_free(w->inbox);
+	w->inbox = NULL; /* control may still have an answer for it */
 	evt_loop_free(w->loop);
 	relay_tls_worker_end();
 }

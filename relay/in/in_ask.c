@@ -16,7 +16,7 @@ int in_ask_start(struct in_session *s, enum in_ask what, struct span params)
 	if (!s->peer.filters)
 		return 0;
 	if (what >= IN_ASK_MAIL) {
-		if (s->tx.discard)
+		if (s->tx.discard || s->tx.intake)
 			return 0;
 		s->tx.asked = 1;
 	}

@@ -138,7 +138,7 @@ static void take_body(struct in_session *s, struct span body)
 	err = s->host->body(s->arg, body);
 	if (err < 0)
 		give_up(s, in_session_reply_of(err));
-	else if (s->peer.filters)
+	else if (s->peer.filters && !tx->intake)
 		show_filters(s, body);
 }
 
@@ -247,6 +247,10 @@ void in_cmd_data_committed(struct in_session *s, int err)
 		return;
 	}
 	s->errors = 0;
+	if (tx->intake) { /* bounce_intake has said what came of it */
+		end(s, IN_REPLY_OK, NULL);
+		return;
+	}
 	s->accepted_all++;
 	s->count.accepted++;
 	s->count.bytes += tx->size;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/err.h"
+#include "relay/bounce/bounce_intake.h"
 #include "relay/in/in_cmd.h"
 #include "smtp/smtp_param.h"
 
@@ -59,12 +60,31 @@ static enum in_reply suppressed(struct in_session *s)
 	return is < 0 ? IN_REPLY_KEYS_AWAY : IN_REPLY_SUPPRESSED;
 }
 
+/* Bounces and reports come from anybody, one at a time, and with nothing else. */
+static enum in_reply add_intake(struct in_session *s, const struct smtp_addr *to, int kind, int *added)
+{
+	int n;
+
+	if (kind < 0)
+		return IN_REPLY_NO_MAILBOX;
+	if (s->tx.envelope.count)
+		return IN_REPLY_TOO_MANY_RECIPIENTS;
+	n = in_tx_add(&s->tx, to);
+	*added = 0; /* the filters are not asked */
+	s->tx.intake = n > 0;
+	return n < 0 ? IN_REPLY_STORE_FAILED : IN_REPLY_NONE;
+}
+
 static enum in_reply add(struct in_session *s, struct smtp_addr *to, int *added)
 {
 	struct in_tx *tx = &s->tx;
-
 	enum in_reply limit;
+	int kind = bounce_intake_kind(s->conf, to->local, to->domain, NULL);
 
+	if (kind != BOUNCE_INTAKE_NONE)
+		return add_intake(s, to, kind, added);
+	if (tx->intake)
+		return IN_REPLY_TOO_MANY_RECIPIENTS;
 	if (!s->peer.trusted && !s->login)
 		return IN_REPLY_RELAY_REFUSED;
 	if (to->utf8 && !tx->utf8_asked)

@@ -11,6 +11,7 @@
 #include "evt/evt_listen.h"
 #include "evt/evt_timer.h"
 #include "keyproto/keyproto_client_ev.h"
+#include "relay/bounce/bounce_intake.h"
 #include "relay/bounce/bounce_list.h"
 #include "relay/in/in_clients.h"
 #include "relay/in/in_login.h"
@@ -35,6 +36,7 @@ struct in_conn {
 	void *gone_arg;
 	struct sockaddr_storage peer;
 	struct spool_writer *sw; /* message under way */
+	struct bounce_intake *intake; /* instead: it is for bounce.domain */
 	struct keys_object_wait wait;
 	uint64_t ticket; /* of the answer that is awaited */
 	const struct spool_envelope *committing;
@@ -112,7 +114,11 @@ static int begin(void *arg, uint64_t ticket, uint64_t *id)
 	struct in_conn *c = arg;
 
 	c->ticket = ticket;
-	return take_key(c, id);
+	if (!c->s.tx.intake)
+		return take_key(c, id);
+	c->intake = bounce_intake_new(c->w, c->s.tx.envelope.recipients[0].address);
+	*id = id_new();
+	return c->intake ? 0 : ERR_NOMEM;
 }
 
 static void room_came(void *arg)
@@ -127,7 +133,7 @@ static int room(void *arg)
 {
 	struct in_conn *c = arg;
 
-	if (!c->no_room)
+	if (!c->no_room && c->sw)
 		c->no_room = !spool_writer_room(c->sw, room_came, c);
 	return !c->no_room;
 }
@@ -136,7 +142,7 @@ static int body(void *arg, struct span s)
 {
 	struct in_conn *c = arg;
 
-	return spool_writer_write(c->sw, s.p, s.n);
+	return c->intake ? bounce_intake_write(c->intake, s) : spool_writer_write(c->sw, s.p, s.n);
 }
 
 static void abort_message(void *arg)
@@ -146,6 +152,8 @@ static void abort_message(void *arg)
 	keys_object_unwait(c->w->keys, &c->wait);
 	spool_writer_abort(c->sw);
 	c->sw = NULL;
+	bounce_intake_free(c->intake);
+	c->intake = NULL;
 	c->no_room = 0;
 }
 
@@ -218,6 +226,14 @@ static void committed(void *arg, int result, struct spool_place at, struct spool
 		answer_commit(c, result);
 }
 
+static void taken_in(void *arg, int err)
+{
+	struct in_conn *c = arg;
+
+	c->intake = NULL;
+	answer_commit(c, err);
+}
+
 static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
 {
 	struct in_conn *c = arg;
@@ -225,6 +241,10 @@ static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
 
 	c->ticket = ticket;
 	c->committing = e;
+	if (c->intake) {
+		bounce_intake_finish(c->intake, taken_in, c);
+		return;
+	}
 	c->sw = NULL;
 	spool_writer_commit(sw, e, committed, c);
 }
@@ -286,6 +306,7 @@ static void release(struct in_conn *c)
 		list_remove(&c->link);
 	in_session_clear(&c->s);
 	in_login_clear(&c->login);
+	bounce_intake_free(c->intake);
 	evt_timer_clear(&c->add_again);
 	SSL_CTX_free(c->tls);
 	relay_conf_unref(c->conf);

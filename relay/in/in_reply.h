@@ -86,6 +86,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(NO_ROUTE, 550, "5.1.2", IN_R, "No route to this domain")                                 \
 	X(RELAY_REFUSED, 550, "5.7.1", IN_E | IN_R,                                                \
 	  "Relay refused: your address is not trusted here")                                       \
+	X(NO_MAILBOX, 550, "5.1.1", IN_R, "No such address here")                                  \
 	X(SUPPRESSED, 550, "5.7.1", IN_R,                                                          \
 	  "Recipient is suppressed: mail bounced, or was not wanted")                              \
 	X(TOO_BIG, 552, "5.3.4", IN_R, "Message too big, the limit is SIZE in the answer to EHLO") \

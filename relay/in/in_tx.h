@@ -28,6 +28,7 @@ struct in_tx {
 	int asked;	   /* the filters know of it: forget is owed */
 	int discard;	   /* a filter wants it accepted and thrown away */
 	int decided;	   /* filters have said their last word before the end of the message */
+	int intake;	   /* its one recipient is at bounce.domain: it is read, not stored (bounce_intake) */
 	int begun;	   /* the host has a message under way: commit or abort is owed */
 	int64_t began;	   /* monotonic, at MAIL: for the log */
 	uint64_t id;	   /* of the message, once begun */
