@@ -92,6 +92,29 @@ static void take_hosts(struct out_dest *d, const struct out_hosts *h)
 	out_pool_kick_later(d);
 }
 
+/* A domain whose answers change with every question would have its mail sent to and fro for ever: the
+ * answer that sends it away counts once it is there. */
+static void keep_other(struct out_dest *d, const struct out_hosts *h)
+{
+	struct out_pool *p = d->pool;
+
+	p->other.hosts = *h;
+	p->other.until = out_pool_now(d) + h->ttl;
+	memcpy(p->other.host, d->route.host, sizeof(p->other.host));
+}
+
+static int take_other(struct out_dest *d)
+{
+	struct out_pool *p = d->pool;
+
+	if (out_pool_now(d) >= p->other.until || strcmp(p->other.host, d->route.host) ||
+	    strcmp(p->other.hosts.site, d->site))
+		return 0;
+	p->other.until = 0;
+	take_hosts(d, &p->other.hosts);
+	return 1;
+}
+
 static void on_hosts(void *arg, const struct out_hosts *h, const struct queue_result *failure)
 {
 	static const struct queue_result moved = {
@@ -103,6 +126,7 @@ static void on_hosts(void *arg, const struct out_hosts *h, const struct queue_re
 	d->lookup = NULL;
 	if (!failure && d->site[0] && strcmp(d->site, h->site)) {
 		memcpy(site, h->site, sizeof(site));
+		keep_other(d, h);
 		refuse_domain(d, &moved, site);
 	} else if (!failure) {
 		take_hosts(d, h);
@@ -127,6 +151,8 @@ static int resolved(struct out_dest *d)
 	d->resolved = 0;
 	if (!d->connecting) /* connections look at it while they are made */
 		d->route = list_entry(list_first(&d->waiting), struct out_task, link)->route;
+	if (d->site[0] && take_other(d))
+		return 1;
 	k = out_hosts_find(d->pool->worker->loop, d->pool->dns, out_pool_conf(d->pool), &d->route,
 			   on_hosts, d);
 	if (k) /* else on_hosts was called within */

@@ -47,6 +47,11 @@ struct out_pool {
 	struct evt_timer sweep;
 	uint64_t seed;
 	int stopping;
+	struct { /* the last answer that was of another site than believed: its tasks come back for it */
+		char host[256];
+		struct out_hosts hosts;
+		int64_t until; /* 0: none */
+	} other;
 };
 
 static inline int64_t out_pool_now(const struct out_dest *d)

@@ -54,6 +54,8 @@ static const char *yes(int on)
 static void put_peer(struct text *t, const struct out_conn_peer *p)
 {
 	put(t, "host=%s\naddress=%s\nport=%u\n", p->host, p->address, p->port);
+	if (p->source[0])
+		put(t, "source=%s\n", p->source);
 	if (!p->tls.version) {
 		put(t, "tls=none\nclear=%s\n", p->clear);
 		return;
@@ -106,7 +108,7 @@ static void log_outcome(const struct out_report *r, const char *id, int outcome,
 			const struct queue_result *first)
 {
 	const struct out_conn_peer *p = r->peer;
-	char status[OUT_VERDICT_STATUS], reason[64] = "", extra[64] = "", dsn[ID_TEXT_SIZE];
+	char status[OUT_VERDICT_STATUS], reason[64] = "", extra[64 + SHAPE_NAME] = "", dsn[ID_TEXT_SIZE];
 	size_t at = 0;
 
 	out_verdict_status(first, status);
@@ -124,8 +126,10 @@ static void log_outcome(const struct out_report *r, const char *id, int outcome,
 	if (outcome == SPOOL_BOUNCED || outcome == SPOOL_EXPIRED) {
 		if (r->dsn)
 			id_format(dsn, r->dsn);
-		snprintf(extra + at, sizeof(extra) - at, " dsn=%s", r->dsn ? dsn : "none");
+		at += (size_t)snprintf(extra + at, sizeof(extra) - at, " dsn=%s", r->dsn ? dsn : "none");
 	}
+	if (p && p->source[0])
+		snprintf(extra + at, sizeof(extra) - at, " source=%s", p->source);
 	log_event(LOG_LEVEL_INFO, id, outcomes[outcome],
 		  "n=%u host=%s tls=%s cipher=%s verified=%s%s code=%u status=%s ms=%lld%s", n,
 		  p ? p->host : "-", p && p->tls.version ? p->tls.version : "none",

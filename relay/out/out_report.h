@@ -5,6 +5,7 @@
  * Story:  the log gets one line per attempt and kind of outcome:
  *           event=delivered|deferred|bounced|expired n=RECIPIENTS host=MX tls=TLSv1.3 cipher=...
  *           verified=yes|no reason=... class=... code=250 status=2.0.0 ms=12 [clear=WHY] [dsn=ID|none]
+ *           [source=NAME]
  *         host is the MX host or what the route names, "-" if none was reached; code and status are
  *         of the first recipient of that kind; reason (not of delivered ones) is a QUEUE_* name,
  *         class one of bounce_class.h.
@@ -15,6 +16,7 @@
  *           at=2026-11-22T06:16:18Z
  *           host=  address=  port=            one line each; none if no host was reached
  *           tls=TLSv1.3 or none
+ *           source=NAME                       of relay.yaml, if it was not the host's own
  *           cipher=  group=  verified=yes|no  resumed=yes|no
  *           clear=WHY                         for tls=none: route, not-offered, refused, broken
  *           ms=

@@ -33,7 +33,7 @@ struct out_server_message {
 	unsigned conn;
 	int chunked;
 	char helo[128];	 /* as the client called itself */
-	char client[64]; /* its address, with port */
+	char client[64]; /* its address */
 	uint32_t sum;
 };
 
