@@ -97,6 +97,12 @@ void smtp_data_in_init(struct smtp_data_in *d)
 	d->state = LINE_START;
 }
 
+void smtp_data_in_init_raw(struct smtp_data_in *d)
+{
+	smtp_data_in_init(d);
+	d->raw = 1;
+}
+
 static void fault(struct smtp_data_in *d, enum smtp_data_fault f)
 {
 	if (!d->fault)
@@ -115,7 +121,7 @@ static void step(struct smtp_data_in *d, uint8_t c)
 {
 	switch (d->state) {
 	case LINE_START:
-		if (c == '.') {
+		if (c == '.' && !d->raw) {
 			d->state = DOT; /* taken out; RFC 5321 does not count it in the line */
 			return;
 		}
@@ -155,6 +161,8 @@ static void step(struct smtp_data_in *d, uint8_t c)
 /* Whether the next byte is taken out of the body. */
 static int dropped(const struct smtp_data_in *d, uint8_t c)
 {
+	if (d->raw)
+		return 0;
 	return (d->state == LINE_START && c == '.') || (d->state == DOT && c == '\r') ||
 	       d->state == DOT_CR;
 }
@@ -167,7 +175,7 @@ static int plain_block(struct smtp_data_in *d, const uint8_t *p)
 	uint64_t starts = m.lf << 1 | (d->state == LINE_START);
 	unsigned column;
 
-	if ((after_cr ^ m.lf) | (starts & m.dot) || m.nul)
+	if ((after_cr ^ m.lf) | (d->raw ? 0 : starts & m.dot) || m.nul)
 		return 0;
 	column = d->column + (m.lf ? (unsigned)__builtin_ctzll(m.lf) + 1 : BLOCK);
 	if (column > SMTP_DATA_LINE_MAX)
@@ -204,6 +212,14 @@ stretch:
 	if (!d->fault)
 		*out = span_of(in.p + from, i - from);
 	return i;
+}
+
+void smtp_data_in_end(struct smtp_data_in *d)
+{
+	if (d->state == CR)
+		fault(d, SMTP_DATA_BARE_CR);
+	else if (d->state != LINE_START)
+		fault(d, SMTP_DATA_NO_END);
 }
 
 enum { MID_LINE, AFTER_CRLF, AFTER_BARE_LF };

@@ -5,6 +5,7 @@
  *         Only CRLF.CRLF ends. A bare CR, a bare LF or a NUL, or a line over SMTP_DATA_LINE_MAX octets is
  *         remembered in fault; decoding goes on to the end, so that the reply is given where RFC 5321
  *         wants it and the session stays in step; once there is a fault, no more body bytes come out.
+ *         raw (BDAT, RFC 3030): the same judgement of chunks, dots left alone; the caller knows the end.
  *         out: smtp_data_out_copy copies, doubling dots at line starts; smtp_data_out_end gives the end.
  * Source: RFC 5321 4.5.2, 4.5.3.1.6. Pure; any thread. */
 #ifndef SMTP_SMTP_DATA_H
@@ -19,7 +20,8 @@ enum smtp_data_fault {
 	SMTP_DATA_BARE_LF,
 	SMTP_DATA_BARE_CR,
 	SMTP_DATA_NUL,
-	SMTP_DATA_LONG_LINE
+	SMTP_DATA_LONG_LINE,
+	SMTP_DATA_NO_END /* raw: the last line has no CRLF */
 };
 
 struct smtp_data_in {
@@ -28,12 +30,17 @@ struct smtp_data_in {
 	enum smtp_data_fault fault; /* the first one */
 	int high;	 /* an octet above 0x7f was seen */
 	int done;
+	int raw; /* BDAT: no dots are taken out, and nothing in it ends it */
 };
 void smtp_data_in_init(struct smtp_data_in *d);
+void smtp_data_in_init_raw(struct smtp_data_in *d);
 /* Takes the next stretch: returns bytes consumed (>0; 0 only if in is empty), *out is body bytes (may be
  * empty). After the end of data d->done is 1 and the rest of in belongs to the next command. Call again
  * until in is used up or done. */
 size_t smtp_data_in_feed(struct smtp_data_in *d, struct span in, struct span *out);
+
+/* raw: there is no more. Judges how it ends. */
+void smtp_data_in_end(struct smtp_data_in *d);
 
 struct smtp_data_out {
 	int at_line_start;

@@ -35,6 +35,16 @@ struct smtp_param {
 int smtp_param_next(struct span *rest, struct smtp_param *out);
 /* Value of SIZE, 1 to 20 digits: 0 or ERR_FORMAT; a number beyond 64 bits counts as UINT64_MAX. */
 int smtp_param_size(struct span value, uint64_t *size);
+/* Value of NOTIFY: SMTP_NOTIFY_* or ERR_FORMAT (NEVER stands alone, nothing stands twice). */
+enum { SMTP_NOTIFY_NEVER = 1, SMTP_NOTIFY_SUCCESS = 2, SMTP_NOTIFY_FAILURE = 4, SMTP_NOTIFY_DELAY = 8 };
+int smtp_param_notify(struct span value);
+/* xtext of at most max octets as they stand there (RFC 3461 4): 0, ERR_FORMAT, ERR_LIMIT. */
+int smtp_param_xtext(struct span value, size_t max);
+#define SMTP_ENVID_MAX 100 /* octets of ENVID, RFC 3461 4.4 */
+#define SMTP_ORCPT_MAX 500 /* of ORCPT, 4.2 */
+/* Value of ORCPT: address type, ";", xtext. As above. */
+int smtp_param_orcpt(struct span value);
+
 /* Value of BODY: enum smtp_param_body or ERR_FORMAT. */
 int smtp_param_body(struct span value);
 

@@ -8,12 +8,13 @@
 #define MAIL	IN_STATE_BIT(MAIL)
 #define RCPT	IN_STATE_BIT(RCPT)
 #define GREETED (READY | MAIL | RCPT)
-#define ANY	(GREET | GREETED)
+#define CHUNKS	IN_STATE_BIT(CHUNKS)
+#define ANY	(GREET | GREETED | CHUNKS)
 
 #define ROW(verb, run, states, wrong, tls, args, line) \
 	[SMTP_VERB_##verb] = {run, states, IN_REPLY_##wrong, tls, IN_CMD_ARGS_##args, line}
 
-/* Verbs without a row (EXPN, BDAT, ETRN, ATRN, TURN, SEND, SOML, SAML, XCLIENT) are not
+/* Verbs without a row (EXPN, ETRN, ATRN, TURN, SEND, SOML, SAML, XCLIENT) are not
  * offered. */
 static const struct in_cmd rows[SMTP_VERB_COUNT] = {
     /* clang-format off */
@@ -23,8 +24,9 @@ static const struct in_cmd rows[SMTP_VERB_COUNT] = {
     ROW(STARTTLS, in_cmd_starttls, READY,       NO_TLS_NOW,   0,   NONE, IN_CMD_LINE),
     ROW(AUTH,     in_cmd_auth,     READY,       NO_AUTH_NOW,  1,   SOME, SMTP_AUTH_LINE),
     ROW(MAIL,     in_cmd_mail,     READY,       NESTED_MAIL,  1,   SOME, IN_CMD_LINE_MAIL),
-    ROW(RCPT,     in_cmd_rcpt,     MAIL | RCPT, MAIL_FIRST,   1,   SOME, IN_CMD_LINE),
+    ROW(RCPT,     in_cmd_rcpt,     MAIL | RCPT, MAIL_FIRST,   1,   SOME, IN_CMD_LINE_RCPT),
     ROW(DATA,     in_cmd_data,     MAIL | RCPT, MAIL_FIRST,   1,   NONE, IN_CMD_LINE),
+    ROW(BDAT,     in_cmd_bdat,     ANY,         NONE,         0,   SOME, IN_CMD_LINE),
     ROW(RSET,     in_cmd_rset,     ANY,         NONE,         0,   NONE, IN_CMD_LINE),
     ROW(NOOP,     in_cmd_noop,     ANY,         NONE,         0,   ANY,  IN_CMD_LINE),
     ROW(QUIT,     in_cmd_quit,     ANY,         NONE,         0,   NONE, IN_CMD_LINE),

@@ -11,7 +11,10 @@
 #include "smtp/smtp_verb.h"
 
 #define IN_CMD_LINE 512			     /* RFC 5321 4.5.3.1.4, with CRLF */
-#define IN_CMD_LINE_MAIL (IN_CMD_LINE + 26 + 17 + 10) /* SIZE, BODY and SMTPUTF8 make it longer */
+/* Parameters make lines longer: SIZE, BODY, SMTPUTF8 (RFC 1870, 6152, 6531), AUTH (RFC 4954), RET and ENVID; NOTIFY and
+ * ORCPT (RFC 3461 4), REQUIRETLS. */
+#define IN_CMD_LINE_MAIL (IN_CMD_LINE + 26 + 17 + 10 + 500 + 9 + 107 + 11)
+#define IN_CMD_LINE_RCPT (IN_CMD_LINE + 500 + 28)
 
 enum in_cmd_args { IN_CMD_ARGS_ANY, IN_CMD_ARGS_NONE, IN_CMD_ARGS_SOME };
 
@@ -50,6 +53,19 @@ void in_cmd_data_commit(struct in_session *s);
 void in_cmd_auth_line(struct in_session *s, struct span line);
 void in_cmd_auth_checked(struct in_session *s, int err, const char *credential, const char *customer);
 void in_cmd_auth_clear(struct in_session *s);
+
+/* Parts of BDAT: where the first chunk goes on; octets of a chunk, and of one that nobody wants. */
+void in_cmd_bdat(struct in_session *s, struct span args);
+void in_cmd_bdat_taken(struct in_session *s);
+size_t in_cmd_bdat_input(struct in_session *s, struct span in);
+size_t in_cmd_bdat_drop(struct in_session *s, struct span in);
+
+/* Parts of DATA that BDAT shares: asks for the beginning of a message; takes octets of it (returns those used, 0 if there
+ * is no room now); 1 if it is refused already, which is said then; its end has come. */
+void in_cmd_data_begin(struct in_session *s);
+size_t in_cmd_data_take(struct in_session *s, struct span in);
+int in_cmd_data_refused(struct in_session *s);
+void in_cmd_data_finish(struct in_session *s);
 
 /* Parts of DATA. Body bytes: returns those used, 0 if there is no room now. */
 size_t in_cmd_data_input(struct in_session *s, struct span in);

@@ -24,14 +24,18 @@ static void end(struct in_session *s, enum in_reply r, const char *param)
 
 void in_cmd_data(struct in_session *s, struct span args)
 {
+	(void)args;
+	if (s->state == IN_STATE_MAIL)
+		in_session_say(s, s->tx.refused_any ? IN_REPLY_NO_RECIPIENTS : IN_REPLY_RCPT_FIRST);
+	else
+		in_cmd_data_begin(s);
+}
+
+void in_cmd_data_begin(struct in_session *s)
+{
 	uint64_t id = 0;
 	int err;
 
-	(void)args;
-	if (s->state == IN_STATE_MAIL) {
-		in_session_say(s, s->tx.refused_any ? IN_REPLY_NO_RECIPIENTS : IN_REPLY_RCPT_FIRST);
-		return;
-	}
 	in_state_set(s, IN_STATE_BEGIN, "data");
 	s->tx.begun = 1;
 	err = s->host->begin(s->arg, s->ticket, &id);
@@ -63,6 +67,10 @@ static int put_trace(struct in_session *s)
 
 void in_cmd_data_taken(struct in_session *s)
 {
+	if (s->tx.chunks) {
+		in_cmd_bdat_taken(s);
+		return;
+	}
 	in_state_set(s, IN_STATE_DATA, "begun");
 	in_session_say(s, IN_REPLY_START_DATA);
 }
@@ -75,7 +83,10 @@ void in_cmd_data_begun(struct in_session *s, int err, uint64_t id)
 		tx->id = id;
 		id_format(tx->name, id);
 		tx->envelope.created = clock_wall();
-		smtp_data_in_init(&tx->data);
+		if (tx->chunks)
+			smtp_data_in_init_raw(&tx->data);
+		else
+			smtp_data_in_init(&tx->data);
 		in_hops_init(&tx->hops);
 		err = put_trace(s);
 	} else {
@@ -149,6 +160,7 @@ static enum in_reply fault_reply(enum smtp_data_fault f)
 	    [SMTP_DATA_BARE_CR] = IN_REPLY_BARE_CR,
 	    [SMTP_DATA_NUL] = IN_REPLY_NUL,
 	    [SMTP_DATA_LONG_LINE] = IN_REPLY_LONG_TEXT,
+	    [SMTP_DATA_NO_END] = IN_REPLY_NO_END,
 	};
 
 	return replies[f];
@@ -182,16 +194,24 @@ static void discard(struct in_session *s)
 	end(s, IN_REPLY_QUEUED, s->tx.name);
 }
 
-static void finish(struct in_session *s)
+int in_cmd_data_refused(struct in_session *s)
 {
 	struct in_tx *tx = &s->tx;
 
 	/* A fault is the client's and lasting: it goes before whatever else went wrong on the way.
 	 */
-	if (tx->data.fault || tx->refusal) {
-		end(s, tx->data.fault ? fault_reply(tx->data.fault) : tx->refusal, NULL);
+	if (!tx->data.fault && !tx->refusal)
+		return 0;
+	end(s, tx->data.fault ? fault_reply(tx->data.fault) : tx->refusal, NULL);
+	return 1;
+}
+
+void in_cmd_data_finish(struct in_session *s)
+{
+	struct in_tx *tx = &s->tx;
+
+	if (in_cmd_data_refused(s))
 		return;
-	}
 	tx->envelope.size += tx->size;
 	if (!in_ask_start(s, IN_ASK_END, span_of(NULL, 0)))
 		in_cmd_data_commit(s);
@@ -220,7 +240,7 @@ void in_cmd_data_commit(struct in_session *s)
 	s->host->commit(s->arg, s->ticket, e);
 }
 
-size_t in_cmd_data_input(struct in_session *s, struct span in)
+size_t in_cmd_data_take(struct in_session *s, struct span in)
 {
 	struct in_tx *tx = &s->tx;
 	struct span body;
@@ -233,8 +253,15 @@ size_t in_cmd_data_input(struct in_session *s, struct span in)
 		give_up(s, fault_reply(tx->data.fault));
 	if (body.n)
 		take_body(s, body);
-	if (tx->data.done)
-		finish(s);
+	return used;
+}
+
+size_t in_cmd_data_input(struct in_session *s, struct span in)
+{
+	size_t used = in_cmd_data_take(s, in);
+
+	if (s->tx.data.done)
+		in_cmd_data_finish(s);
 	return used;
 }
 

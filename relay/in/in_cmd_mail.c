@@ -8,7 +8,20 @@ struct wishes {
 	uint64_t size;
 	int body; /* enum smtp_param_body */
 	int utf8;
+	int flags; /* SPOOL_RET_*, SPOOL_REQUIRETLS */
+	struct span envid;
 };
+
+static enum in_reply take_ret(struct span value, struct wishes *w)
+{
+	if (span_equal_nocase(value, SPAN_LIT("FULL")))
+		w->flags |= SPOOL_RET_FULL;
+	else if (span_equal_nocase(value, SPAN_LIT("HDRS")))
+		w->flags |= SPOOL_RET_HDRS;
+	else
+		return IN_REPLY_BAD_PARAMETER;
+	return IN_REPLY_NONE;
+}
 
 /* One parameter; NONE if it is fine. */
 static enum in_reply take_param(const struct smtp_param *p, struct wishes *w)
@@ -23,6 +36,20 @@ static enum in_reply take_param(const struct smtp_param *p, struct wishes *w)
 		if (w->body < 0)
 			return IN_REPLY_BAD_PARAMETER;
 		return w->body == SMTP_BODY_BINARYMIME ? IN_REPLY_UNSUPPORTED : IN_REPLY_NONE;
+	case SMTP_PARAM_RET:
+		return take_ret(p->value, w);
+	case SMTP_PARAM_ENVID:
+		w->envid = p->value;
+		return smtp_param_xtext(p->value, SMTP_ENVID_MAX) < 0 ? IN_REPLY_BAD_PARAMETER
+									: IN_REPLY_NONE;
+	case SMTP_PARAM_AUTH: /* who says who wrote it is believed no more than he is (RFC 4954 5) */
+		return p->has_value && (span_equal(p->value, SPAN_LIT("<>")) ||
+					smtp_param_xtext(p->value, 500) == 0)
+			   ? IN_REPLY_NONE
+			   : IN_REPLY_BAD_PARAMETER;
+	case SMTP_PARAM_REQUIRETLS:
+		w->flags |= SPOOL_REQUIRETLS;
+		return p->has_value ? IN_REPLY_BAD_PARAMETER : IN_REPLY_NONE;
 	case SMTP_PARAM_SMTPUTF8:
 		w->utf8 = 1;
 		return p->has_value ? IN_REPLY_BAD_PARAMETER : IN_REPLY_NONE;
@@ -86,7 +113,7 @@ static int login_missing(const struct in_session *s)
 
 void in_cmd_mail(struct in_session *s, struct span args)
 {
-	struct wishes w = {0, SMTP_BODY_7BIT, 0};
+	struct wishes w = {.body = SMTP_BODY_7BIT};
 	struct in_tx *tx = &s->tx;
 	struct smtp_addr from;
 	struct span params;
@@ -95,6 +122,8 @@ void in_cmd_mail(struct in_session *s, struct span args)
 
 	if (bad == IN_REPLY_NONE && login_missing(s))
 		bad = IN_REPLY_AUTH_FIRST;
+	if (bad == IN_REPLY_NONE && (w.flags & SPOOL_REQUIRETLS) && !s->tls.version)
+		bad = IN_REPLY_REQUIRETLS_IN_CLEAR;
 	if (bad == IN_REPLY_NONE && from.utf8 && !w.utf8)
 		bad = IN_REPLY_UTF8_SENDER;
 	if (bad == IN_REPLY_NONE && w.size > s->conf->limits.message_size)
@@ -105,6 +134,9 @@ void in_cmd_mail(struct in_session *s, struct span args)
 		bad = s->host->allow(s->arg, 0);
 	if (bad == IN_REPLY_NONE && in_tx_sender(tx, &from) < 0)
 		bad = IN_REPLY_STORE_FAILED;
+	if (bad == IN_REPLY_NONE && w.envid.n &&
+	    !(tx->envelope.envid = in_tx_keep(tx, (const char *)w.envid.p, w.envid.n)))
+		bad = IN_REPLY_STORE_FAILED;
 	if (bad != IN_REPLY_NONE) {
 		in_session_say(s, bad);
 		return;
@@ -112,7 +144,8 @@ void in_cmd_mail(struct in_session *s, struct span args)
 	tx->began = clock_mono();
 	tx->utf8_asked = w.utf8;
 	tx->envelope.flags =
-	    (w.utf8 ? SPOOL_UTF8 : 0) | (w.body == SMTP_BODY_8BITMIME ? SPOOL_8BIT : 0);
+	    (w.utf8 ? SPOOL_UTF8 : 0) | (w.body == SMTP_BODY_8BITMIME ? SPOOL_8BIT : 0) |
+	    w.flags;
 	if (!in_ask_start(s, IN_ASK_MAIL, params))
 		in_cmd_mail_taken(s);
 }

@@ -5,7 +5,7 @@ void in_cmd_rset(struct in_session *s, struct span args)
 {
 	(void)args;
 	in_session_drop(s);
-	if (s->state == IN_STATE_MAIL || s->state == IN_STATE_RCPT)
+	if (s->state != IN_STATE_GREET && s->state != IN_STATE_READY)
 		in_state_set(s, IN_STATE_READY, "reset");
 	in_session_say(s, IN_REPLY_RESET);
 }

@@ -4,12 +4,49 @@
 #include "relay/in/in_cmd.h"
 #include "smtp/smtp_param.h"
 
-/* "TO:" path: what is wrong with it, or NONE. */
-static enum in_reply parse(struct span args, struct smtp_addr *to)
+struct wishes { /* RFC 3461 */
+	uint32_t notify;
+	struct span orcpt, params;
+};
+
+static enum in_reply take_param(const struct smtp_param *p, struct wishes *w)
+{
+	int bits;
+
+	switch (p->id) {
+	case SMTP_PARAM_NOTIFY:
+		bits = smtp_param_notify(p->value);
+		w->notify = bits < 0 ? 0 : (uint32_t)bits;
+		return bits < 0 ? IN_REPLY_BAD_PARAMETER : IN_REPLY_NONE;
+	case SMTP_PARAM_ORCPT:
+		w->orcpt = p->value;
+		return smtp_param_orcpt(p->value) < 0 ? IN_REPLY_BAD_PARAMETER : IN_REPLY_NONE;
+	default:
+		return IN_REPLY_UNSUPPORTED;
+	}
+}
+
+static enum in_reply take_params(struct span rest, struct wishes *w)
+{
+	enum in_reply bad = IN_REPLY_NONE;
+	struct smtp_param p;
+	unsigned seen = 0;
+	int rc;
+
+	while (bad == IN_REPLY_NONE && (rc = smtp_param_next(&rest, &p)) != 0) {
+		if (rc < 0 || (seen & (1u << p.id)))
+			return IN_REPLY_BAD_PARAMETER;
+		seen |= 1u << p.id;
+		bad = take_param(&p, w);
+	}
+	return bad;
+}
+
+/* "TO:" path params: what is wrong with it, or NONE. */
+static enum in_reply parse(struct span args, struct smtp_addr *to, struct wishes *w)
 {
 	static const char key[] = "TO:";
-	struct smtp_param p;
-	int n, rc;
+	int n;
 
 	if (!span_equal_nocase(span_sub(args, 0, sizeof(key) - 1), SPAN_LIT(key)))
 		return IN_REPLY_BAD_RCPT;
@@ -22,10 +59,8 @@ static enum in_reply parse(struct span args, struct smtp_addr *to)
 	args = span_sub(args, (size_t)n, args.n);
 	if (args.n && args.p[0] != ' ')
 		return IN_REPLY_BAD_RCPT;
-	rc = smtp_param_next(&args, &p);
-	if (rc < 0)
-		return IN_REPLY_BAD_PARAMETER;
-	return rc ? IN_REPLY_UNSUPPORTED : IN_REPLY_NONE;
+	w->params = args;
+	return take_params(args, w);
 }
 
 /* Whether there is a way for it. The domain counts in lower case, as routes are written. */
@@ -75,7 +110,7 @@ static enum in_reply add_intake(struct in_session *s, const struct smtp_addr *to
 	return n < 0 ? IN_REPLY_STORE_FAILED : IN_REPLY_NONE;
 }
 
-static enum in_reply add(struct in_session *s, struct smtp_addr *to, int *added)
+static enum in_reply add(struct in_session *s, struct smtp_addr *to, const struct wishes *w, int *added)
 {
 	struct in_tx *tx = &s->tx;
 	enum in_reply limit;
@@ -98,7 +133,7 @@ static enum in_reply add(struct in_session *s, struct smtp_addr *to, int *added)
 	if (limit != IN_REPLY_NONE)
 		return limit;
 	*added = in_tx_add(tx, to);
-	if (*added < 0)
+	if (*added < 0 || (*added && in_tx_notify(tx, w->notify, w->orcpt) < 0))
 		return IN_REPLY_STORE_FAILED;
 	return *added ? suppressed(s) : IN_REPLY_NONE;
 }
@@ -113,17 +148,18 @@ void in_cmd_rcpt_taken(struct in_session *s)
 void in_cmd_rcpt(struct in_session *s, struct span args)
 {
 	struct smtp_addr to;
+	struct wishes w = {0};
 	int added = 0;
-	enum in_reply bad = parse(args, &to);
+	enum in_reply bad = parse(args, &to, &w);
 
 	if (bad == IN_REPLY_NONE)
-		bad = add(s, &to, &added);
+		bad = add(s, &to, &w, &added);
 	if (bad != IN_REPLY_NONE) {
 		s->tx.refused_any = 1;
 		in_session_say(s, bad);
 		return;
 	}
 	/* one that is there already was asked about */
-	if (!added || !in_ask_start(s, IN_ASK_RCPT, span_of(NULL, 0)))
+	if (!added || !in_ask_start(s, IN_ASK_RCPT, w.params))
 		in_cmd_rcpt_taken(s);
 }

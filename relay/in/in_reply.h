@@ -29,6 +29,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(RESET, 250, "2.0.0", 0, "Transaction reset")                                             \
 	X(SENDER_OK, 250, "2.1.0", 0, "Sender ok")                                                 \
 	X(RECIPIENT_OK, 250, "2.1.5", 0, "Recipient ok")                                           \
+	X(CHUNK_OK, 250, "2.0.0", 0, "%s octets received")                                          \
 	X(QUEUED, 250, "2.0.0", 0, "Ok, queued as %s")                                             \
 	X(VRFY, 252, "2.0.0", 0, "Addresses are not verified; send mail and see")                  \
 	X(AUTH_MORE, 334, "", 0, "%s")                                                              \
@@ -61,6 +62,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(ARGUMENT_MISSING, 501, "5.5.4", IN_E, "Argument missing")                                \
 	X(ARGUMENT_EXTRA, 501, "5.5.4", IN_E, "This command takes no argument")                    \
 	X(BAD_MAIL, 501, "5.5.4", IN_E, "Syntax: MAIL FROM:<address> parameters")                  \
+	X(BAD_BDAT, 501, "5.5.4", IN_E | IN_C, "Syntax: BDAT size [LAST]; what follows is unclear, closing") \
 	X(BAD_RCPT, 501, "5.5.4", IN_E, "Syntax: RCPT TO:<address> parameters")                    \
 	X(BAD_PARAMETER, 501, "5.5.4", IN_E, "Parameter malformed or given twice")                 \
 	X(BAD_SENDER, 501, "5.1.7", IN_E, "Sender address is malformed")                           \
@@ -72,6 +74,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(MAIL_FIRST, 503, "5.5.1", IN_E, "Say MAIL first")                                        \
 	X(RCPT_FIRST, 503, "5.5.1", IN_E, "Say RCPT first")                                        \
 	X(NESTED_MAIL, 503, "5.5.1", IN_E, "Sender was given already, RSET starts over")           \
+	X(CHUNKS_FIRST, 503, "5.5.1", IN_E, "A message is under way with BDAT, RSET gives it up")   \
 	X(TLS_ALREADY, 503, "5.5.1", IN_E, "TLS is on already")                                    \
 	X(NO_TLS_NOW, 503, "5.5.1", IN_E, "Not within a transaction")                              \
 	X(AUTH_BAD_LINE, 501, "5.5.2", IN_E, "Not the base64 that this mechanism takes")            \
@@ -82,6 +85,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(AUTH_FIRST, 530, "5.7.0", IN_E | IN_R, "Log in first")                                    \
 	X(AUTH_FAILED, 535, "5.7.8", IN_E | IN_R, "Name or password is wrong")                      \
 	X(AUTH_IN_CLEAR, 538, "5.7.11", IN_E, "Passwords are taken under TLS only, say STARTTLS first") \
+	X(REQUIRETLS_IN_CLEAR, 530, "5.7.10", IN_E, "REQUIRETLS is for sessions under TLS")          \
 	X(TLS_FIRST, 530, "5.7.0", IN_E, "Say STARTTLS first")                                     \
 	X(NO_ROUTE, 550, "5.1.2", IN_R, "No route to this domain")                                 \
 	X(RELAY_REFUSED, 550, "5.7.1", IN_E | IN_R,                                                \
@@ -92,6 +96,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(TOO_BIG, 552, "5.3.4", IN_R, "Message too big, the limit is SIZE in the answer to EHLO") \
 	X(LONG_HEADER, 552, "5.3.4", IN_R,                                                         \
 	  "Message refused: header section over 250 KiB, filters cannot be asked")                 \
+	X(CHUNK_TOO_BIG, 552, "5.3.4", IN_R | IN_C, "Chunk bigger than any message may be, closing") \
 	X(UTF8_SENDER, 553, "5.6.7", IN_R, "Sender address needs the SMTPUTF8 parameter")          \
 	X(UTF8_RECIPIENT, 553, "5.6.7", IN_R, "Recipient address needs SMTPUTF8 with MAIL")        \
 	X(NO_RECIPIENTS, 554, "5.5.1", IN_E, "No valid recipients")                                \
@@ -100,6 +105,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(NUL, 554, "5.6.0", IN_R, "Message refused: NUL octet in it")                             \
 	X(LONG_TEXT, 554, "5.6.0", IN_R,                                                           \
 	  "Message refused: line over 1000 octets with its CR LF in it")                           \
+	X(NO_END, 554, "5.6.0", IN_R, "Message refused: its last line has no CR LF")                \
 	X(LOOP, 554, "5.4.6", IN_R, "Message refused: over 100 Received headers, it loops")        \
 	X(UNSUPPORTED, 555, "5.5.4", IN_E, "Parameter not supported")
 

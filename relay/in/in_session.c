@@ -20,7 +20,8 @@
 #define HANDSHAKE_WAIT (60 * CLOCK_SEC)
 
 #define OPEN_STATES \
-	(IN_STATE_BIT(GREET) | IN_STATE_BIT(READY) | IN_STATE_BIT(MAIL) | IN_STATE_BIT(RCPT))
+	(IN_STATE_BIT(GREET) | IN_STATE_BIT(READY) | IN_STATE_BIT(MAIL) | IN_STATE_BIT(RCPT) |        \
+	 IN_STATE_BIT(CHUNKS))
 
 static int is_in(const struct in_session *s, unsigned states)
 {
@@ -193,7 +194,9 @@ static enum in_reply judge(struct in_session *s, const struct in_cmd *cmd, size_
 	if (!cmd->run)
 		return IN_REPLY_NOT_OFFERED;
 	if (!is_in(s, cmd->states))
-		return s->state == IN_STATE_GREET ? IN_REPLY_HELO_FIRST : cmd->wrong;
+		return s->state == IN_STATE_GREET    ? IN_REPLY_HELO_FIRST
+		       : s->state == IN_STATE_CHUNKS ? IN_REPLY_CHUNKS_FIRST
+						     : cmd->wrong;
 	if (cmd->needs_tls && s->peer.tls_required && !s->tls.version)
 		return IN_REPLY_TLS_FIRST;
 	if (cmd->args == IN_CMD_ARGS_NONE && args.n)
@@ -313,6 +316,10 @@ size_t in_session_input(struct in_session *s, struct span in)
 
 		if (s->state == IN_STATE_DATA)
 			n = in_cmd_data_input(s, rest);
+		else if (s->state == IN_STATE_CHUNK)
+			n = in_cmd_bdat_input(s, rest);
+		else if (s->chunk_left && is_in(s, OPEN_STATES) && !s->stopping)
+			n = in_cmd_bdat_drop(s, rest);
 		else if (s->state == IN_STATE_AUTH)
 			n = answer(s, rest);
 		else if (is_in(s, OPEN_STATES) && !s->stopping)
@@ -395,7 +402,7 @@ void in_session_tls_done(struct in_session *s, const struct in_tls *tls)
 
 void in_session_timeout(struct in_session *s)
 {
-	if (is_in(s, OPEN_STATES | IN_STATE_BIT(DATA) | IN_STATE_BIT(AUTH))) {
+	if (is_in(s, OPEN_STATES | IN_STATE_BIT(DATA) | IN_STATE_BIT(CHUNK) | IN_STATE_BIT(AUTH))) {
 		in_session_say(s, IN_REPLY_IDLE);
 	} else if (s->state == IN_STATE_BEGIN) {
 		s->host->abort(s->arg);

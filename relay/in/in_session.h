@@ -103,6 +103,8 @@ struct in_session {
 	struct in_session_count count;
 	unsigned errors;    /* bad commands since the last accepted message */
 	unsigned errors_all, accepted_all, refused_all;
+	uint64_t chunk_left; /* octets of a BDAT chunk that have not come yet, wanted or not */
+	int chunk_last;
 	size_t skipped;	    /* octets of an over-long line thrown away; 0: not in one */
 	int stopping;
 	int esmtp;

@@ -26,6 +26,9 @@
  *             |      v
  *             '--- COMMIT                      250, or 45x
  *
+ * With BDAT instead of DATA: RCPT -> BEGIN -> CHUNK -> CHUNKS -> CHUNK ... -> COMMIT, and back to READY as drawn, also
+ * from CHUNKS with RSET, EHLO or HELO.
+ *
  *   any state --QUIT, timeout, shutdown, end of stream, breach of rules--> CLOSED
  *
  * With filters FILTER comes between a command (or the connection, or CRLF.CRLF) and its reply: the session waits there
@@ -46,6 +49,8 @@
 	X(CHECK, "waits until name and password are checked")                                      \
 	X(BEGIN, "waits for a key to seal the message")                                            \
 	X(DATA, "reads the message")                                                               \
+	X(CHUNK, "reads a chunk of the message (BDAT)")                                            \
+	X(CHUNKS, "waits for the next chunk")                                                      \
 	X(COMMIT, "waits until the message is on stable storage")                                  \
 	X(FILTER, "waits for the filters")                                                         \
 	X(TLS, "waits for the handshake")                                                          \

@@ -141,6 +141,18 @@ static int grow(struct in_tx *tx)
 	return 0;
 }
 
+int in_tx_notify(struct in_tx *tx, uint32_t notify, struct span orcpt)
+{
+	struct spool_recipient *r = &tx->envelope.recipients[tx->envelope.count - 1];
+
+	r->notify = notify;
+	r->orcpt = orcpt.n ? in_tx_keep(tx, (const char *)orcpt.p, orcpt.n) : NULL;
+	if (!orcpt.n || r->orcpt)
+		return 0;
+	in_tx_remove(tx, tx->envelope.count - 1);
+	return ERR_NOMEM;
+}
+
 int in_tx_add(struct in_tx *tx, const struct smtp_addr *a)
 {
 	struct spool_recipient *r;
@@ -157,6 +169,7 @@ int in_tx_add(struct in_tx *tx, const struct smtp_addr *a)
 	r = &tx->envelope.recipients[tx->envelope.count];
 	r->address = in_tx_keep(tx, text, strlen(text));
 	r->notify = 0;
+	r->orcpt = NULL;
 	if (!r->address)
 		return ERR_NOMEM;
 	tx->hashes[tx->envelope.count++] = hash;

@@ -27,6 +27,7 @@ struct in_tx {
 	int refused_any;   /* a recipient was refused: tells DATA what to say */
 	int asked;	   /* the filters know of it: forget is owed */
 	int discard;	   /* a filter wants it accepted and thrown away */
+	int chunks;	   /* the message comes by BDAT */
 	int decided;	   /* filters have said their last word before the end of the message */
 	int intake;	   /* its one recipient is at bounce.domain: it is read, not stored (bounce_intake) */
 	int begun;	   /* the host has a message under way: commit or abort is owed */
@@ -59,6 +60,8 @@ int in_tx_add(struct in_tx *tx, const struct smtp_addr *a);
 void in_tx_remove(struct in_tx *tx, unsigned index);
 /* Its index, or -1. */
 int in_tx_find(const struct in_tx *tx, const char *address);
+/* What the recipient added last wants to hear of (RFC 3461). ERR_NOMEM. */
+int in_tx_notify(struct in_tx *tx, uint32_t notify, struct span orcpt);
 /* A string that lives as long as the transaction, or NULL. */
 char *in_tx_keep(struct in_tx *tx, const char *s, size_t n);
 

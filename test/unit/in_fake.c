@@ -63,6 +63,12 @@ static void remember(struct in_fake *f, const struct spool_envelope *e)
 		snprintf(f->recipients[i], sizeof(f->recipients[i]), "%s",
 			 e->recipients[i].address);
 	f->recipient_count = e->count;
+	snprintf(f->dsn, sizeof(f->dsn), "%s", e->envid && *e->envid ? e->envid : "-");
+	for (unsigned i = 0; i < e->count && i < 8; i++) {
+		size_t n = strlen(f->dsn);
+		snprintf(f->dsn + n, sizeof(f->dsn) - n, " %u:%s", e->recipients[i].notify,
+			 e->recipients[i].orcpt && *e->recipients[i].orcpt ? e->recipients[i].orcpt : "-");
+	}
 	f->flags = e->flags;
 	f->size = e->size;
 	log_assert(e->size == buf_size(&f->body));

@@ -43,6 +43,7 @@ struct in_fake {
 	char sender[512], client[512], tls_text[256];
 	char recipients[IN_FAKE_RECIPIENTS][272];
 	unsigned recipient_count;
+	char dsn[2048]; /* "ENVID NOTIFY:ORCPT NOTIFY:ORCPT ..." of the last message, - for what was not said */
 	int flags;
 	uint64_t size;
 	/* inside */

@@ -46,6 +46,7 @@ static void item_of(char *dst, size_t size, const struct in_reply_row *r)
 		 !hole			      ? ""
 		 : !strcmp(r->name, "QUEUED") ? "ID"
 		 : !strcmp(r->name, "AUTH_MORE") ? "CHALLENGE"
+		 : !strcmp(r->name, "CHUNK_OK") ? "N"
 					      : "HOSTNAME",
 		 hole ? hole + 2 : "");
 	text[strcspn(text, "\n")] = '\0';

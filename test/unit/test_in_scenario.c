@@ -17,6 +17,7 @@
  *   keyd: ready|away|locked|busy|slow    disk: ok|full|broken    room: ok|none    tls:
  * none|ready|away|done commit: hold|release|fails|full      begin: release clock: +301s time passes
  *   auth: no|optional|required|locked-out|busy|hold|release
+ *   dsn: ENVID NOTIFY:ORCPT ...  of the last message
  *   peer: trusted|untrusted|ADDRESS      mode: smarthost|submission|submissions    limit: NAME N
  * route: DOMAIN shutdown:   eof:           the daemon stops; the client closes stored: N messages
  * stored so far      aborted: N   messages given up so far sender: / recipients: / body: /
@@ -466,6 +467,12 @@ static void recipients_are(struct play *p, const char *v)
 		wrong("recipients are", have);
 }
 
+static void dsn_is(struct play *p, const char *v)
+{
+	if (strcmp(p->f.dsn, v))
+		wrong("of reports it says", p->f.dsn);
+}
+
 static void flags_are(struct play *p, const char *v)
 {
 	static const char *const names[] = {"none", "8bit", "utf8", "8bit utf8", NULL};
@@ -571,7 +578,8 @@ static const struct {
     {"stored", stored, 0},	{"aborted", aborted, 0},
     {"sender", sender_is, 0},	{"recipients", recipients_are, 0},
     {"body", body_is, 0},	{"body-has", body_has, 0},
-    {"flags", flags_are, 0},	{"via", via_is, 0},
+    {"flags", flags_are, 0},	{"dsn", dsn_is, 0},
+   	{"via", via_is, 0},
     {"log", logged, 0},		{"filters", set_filters, 1},
     {"filter", set_filter, 1},	{"asked", asked, 0},
     {"shown", shown, 0},
