@@ -12,6 +12,7 @@
 #include "core/num.h"
 #include "evt/evt_listen.h"
 #include "keyproto/keyproto_msg.h"
+#include "milterproto/milterproto_socket.h"
 #include "smtp/smtp_addr.h"
 
 #define SECOND INT64_C(1000000)
@@ -169,27 +170,11 @@ static const char *check_daily(const char *v)
 
 static const char *check_milter_socket(const char *v)
 {
-	static const struct {
-		const char *prefix;
-		int host;
-	} kinds[] = {{"unix:", 0}, {"local:", 0}, {"inet:", 1}, {"inet6:", 1}};
+	struct milterproto_socket where;
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		size_t n = strlen(kinds[i].prefix);
-		const char *at = strchr(v, '@');
-		uint64_t port;
-		if (strncmp(v, kinds[i].prefix, n))
-			continue;
-		if (!kinds[i].host)
-			return v[n] == '/' ? NULL : "must be an absolute path";
-		if (at && num_parse_u64(span_of(v + n, (size_t)(at - v) - n), &port) == 0 && port >= 1 &&
-		    port <= 65535 &&
-		    (!strcmp(at + 1, "localhost") ||
-		     !(kinds[i].prefix[4] == '6' ? check_address6(at + 1) : check_address(at + 1))))
-			return NULL;
-		break;
-	}
-	return "must be unix:/PATH, inet:PORT@ADDRESS or inet6:PORT@ADDRESS, numeric or localhost";
+	return milterproto_socket_parse(v, &where) == 0
+		   ? NULL
+		   : "must be unix:/PATH, inet:PORT@ADDRESS or inet6:PORT@ADDRESS, numeric or localhost";
 }
 
 #define AT(member) offsetof(struct relay_conf, member)

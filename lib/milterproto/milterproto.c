@@ -188,6 +188,8 @@ static int fill(const char *shape, struct span rest, struct milterproto_reply *r
 int milterproto_reply(uint8_t command, struct span data, struct milterproto_reply *r)
 {
 	memset(r, 0, sizeof(*r));
+	r->command = command;
+	r->data = data;
 	for (unsigned i = 1; i < ROWS; i++) {
 		if (rows[i].command != command)
 			continue;

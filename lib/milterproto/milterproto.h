@@ -60,11 +60,12 @@ enum {
 };
 
 /* X(name, octet): what the MTA says. */
-#define MILTERPROTO_COMMANDS(X)                                                                 \
-	X(ABORT, 'A')                                                                           \
-	X(BODY, 'B') X(CONNECT, 'C') X(MACRO, 'D') X(BODYEOB, 'E') X(HELO, 'H') X(QUIT_NC, 'K') \
-	    X(HEADER, 'L') X(MAIL, 'M') X(EOH, 'N') X(OPTNEG, 'O') X(QUIT, 'Q') X(RCPT, 'R')    \
-		X(DATA, 'T') X(UNKNOWN, 'U')
+#define MILTERPROTO_COMMANDS(X)                                                                   \
+	X(ABORT, 'A')                                                                             \
+	X(BODY, 'B')                                                                              \
+	X(CONNECT, 'C') X(MACRO, 'D') X(BODYEOB, 'E') X(HELO, 'H') X(QUIT_NC, 'K') X(HEADER, 'L') \
+	    X(MAIL, 'M') X(EOH, 'N') X(OPTNEG, 'O') X(QUIT, 'Q') X(RCPT, 'R') X(DATA, 'T')        \
+		X(UNKNOWN, 'U')
 
 /* X(name, octet, kind, needed action, data): what the filter says. Data: i a number, s a string, o a string that may
  * be missing, * the rest. */
@@ -130,8 +131,10 @@ int milterproto_take(struct span in, uint8_t *command, struct span *data);
 struct milterproto_reply {
 	enum milterproto_what what;
 	enum milterproto_kind kind;
-	uint32_t needs;	  /* action that must have been agreed on; MILTERPROTO_ACTIONS: none */
-	uint32_t index;	  /* of a header */
+	uint32_t needs; /* action that must have been agreed on; MILTERPROTO_ACTIONS: none */
+	uint32_t index; /* of a header */
+	uint8_t command;
+	struct span data; /* as it came */
 	struct span a, b; /* first and second string; for REPL_BODY and OPTIONS a is all */
 };
 /* ERR_FORMAT: no such reply, or its data is not what belongs to it. */

@@ -14,6 +14,7 @@
 #include "relay/bounce/bounce_intake.h"
 #include "relay/bounce/bounce_list.h"
 #include "relay/in/in_clients.h"
+#include "relay/in/in_filter.h"
 #include "relay/in/in_login.h"
 #include "relay/keys/keys_object.h"
 #include "relay/queue/queue.h"
@@ -35,6 +36,7 @@ struct in_conn {
 	in_conn_gone_fn gone;
 	void *gone_arg;
 	struct sockaddr_storage peer;
+	struct in_filter *filter; /* NULL: none */
 	struct spool_writer *sw; /* message under way */
 	struct bounce_intake *intake; /* instead: it is for bounce.domain */
 	struct keys_object_wait wait;
@@ -135,14 +137,20 @@ static int room(void *arg)
 
 	if (!c->no_room && c->sw)
 		c->no_room = !spool_writer_room(c->sw, room_came, c);
-	return !c->no_room;
+	return !c->no_room && (!c->filter || in_filter_room(c->filter));
 }
 
 static int body(void *arg, struct span s)
 {
 	struct in_conn *c = arg;
+	int err;
 
-	return c->intake ? bounce_intake_write(c->intake, s) : spool_writer_write(c->sw, s.p, s.n);
+	if (c->intake)
+		return bounce_intake_write(c->intake, s);
+	err = spool_writer_write(c->sw, s.p, s.n);
+	if (err == 0 && c->filter && c->s.state == IN_STATE_BEGIN)
+		err = in_filter_trace(c->filter, s);
+	return err;
 }
 
 static void abort_message(void *arg)
@@ -276,6 +284,27 @@ static int suppressed(void *arg, const char *customer, const char *address)
 	return bounce_list_check(c->w->relay->suppressed, customer, span_str(address));
 }
 
+static int ask(void *arg, enum in_ask what, uint64_t ticket, struct span params)
+{
+	struct in_conn *c = arg;
+
+	return in_filter_ask(c->filter, what, ticket, params);
+}
+
+static int show(void *arg, struct span s)
+{
+	struct in_conn *c = arg;
+
+	return in_filter_show(c->filter, s);
+}
+
+static void forget(void *arg)
+{
+	struct in_conn *c = arg;
+
+	in_filter_forget(c->filter);
+}
+
 static const struct in_session_host host = {
     .ready = ready,
     .begin = begin,
@@ -290,7 +319,27 @@ static const struct in_session_host host = {
     .suppressed = suppressed,
     .auth = auth,
     .allow = allow,
+    .ask = ask,
+    .show = show,
+    .forget = forget,
 };
+
+/* --- what filters answer */
+
+static void filtered(void *arg, uint64_t ticket, const struct in_verdict *v)
+{
+	struct in_conn *c = arg;
+
+	in_session_filtered(&c->s, ticket, v);
+	process(c);
+}
+
+static void filter_room(void *arg)
+{
+	process(arg);
+}
+
+static const struct in_filter_host filter_host = {filtered, filter_room};
 
 /* --- the connection */
 
@@ -307,6 +356,7 @@ static void release(struct in_conn *c)
 	in_session_clear(&c->s);
 	in_login_clear(&c->login);
 	bounce_intake_free(c->intake);
+	in_filter_free(c->filter);
 	evt_timer_clear(&c->add_again);
 	SSL_CTX_free(c->tls);
 	relay_conf_unref(c->conf);
@@ -372,7 +422,8 @@ static void feed(struct in_conn *c)
 			break;
 		buf_drain(in, used);
 	}
-	if (c->eof && !in_session_waits(&c->s) && !c->no_room)
+	if (c->eof && !in_session_waits(&c->s) && !c->no_room &&
+	    (!c->filter || in_filter_room(c->filter)))
 		in_session_lost(&c->s, "eof");
 }
 
@@ -461,6 +512,7 @@ static void describe_peer(struct in_conn *c, const struct relay_listen *listen,
 	peer->auth = listen->auth;
 	peer->tls_required = listen->tls == RELAY_LISTEN_TLS_REQUIRED;
 	peer->customer = listen->customer;
+	peer->filters = listen->filters && c->conf->filters.count > 0;
 }
 
 /* One more session, if the limits allow it; else what to say. */
@@ -526,7 +578,10 @@ int in_conn_open(struct relay_worker *w, int fd, const struct sockaddr_storage *
 	describe_peer(c, listen, &facts);
 	in_session_init(&c->s, &host, c, c->conf, &facts);
 	c->conn = evt_conn_accept(w->loop, fd, IN_MAX, event, c);
-	if (!c->conn) {
+	if (facts.filters)
+		c->filter = in_filter_new(w, c->conf, listen, peer, &c->s, &c->sw, &filter_host, c);
+	if (!c->conn || (facts.filters && !c->filter)) {
+		evt_conn_close(c->conn);
 		release(c);
 		return ERR_NOMEM;
 	}

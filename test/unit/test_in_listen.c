@@ -21,6 +21,7 @@
 #include "relay/keys/keys_object.h"
 #include "relay/queue/queue.h"
 #include "relay/spool/spool_message.h"
+#include "relay/spool/spool_reread.h"
 #include "test/unit/conn_pair.h"
 #include "test/unit/pki.h"
 
@@ -139,6 +140,34 @@ void spool_writer_abort(struct spool_writer *sw)
 	assert_true(world.open);
 	world.open = 0;
 	world.aborted++;
+}
+
+/* No filters here. */
+int spool_reread_ready(struct spool_writer *sw, void (*ready)(void *arg), void *arg)
+{
+	(void)sw;
+	(void)ready;
+	(void)arg;
+	return 1;
+}
+
+struct spool_reread *spool_reread_open(struct spool_writer *sw, uint64_t skip)
+{
+	(void)sw;
+	(void)skip;
+	return NULL;
+}
+
+int spool_reread_next(struct spool_reread *r, struct span *out)
+{
+	(void)r;
+	*out = span_of(NULL, 0);
+	return ERR_NOMEM;
+}
+
+void spool_reread_close(struct spool_reread *r)
+{
+	(void)r;
 }
 
 int keys_object_wait(struct keys_object *k, const char *customer, struct keys_object_wait *wait)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The milter protocol as bytes: what an MTA says, octet by octet, and what filters may answer. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +13,7 @@
 #include "core/err.h"
 #include "core/hex.h"
 #include "milterproto/milterproto.h"
+#include "milterproto/milterproto_socket.h"
 
 static struct buf out;
 
@@ -207,6 +210,65 @@ static void replies_to_the_client_agree_with_their_codes(void **state)
 	}
 }
 
+static void sockets_are_read_as_libmilter_and_postfix_write_them(void **state)
+{
+	static const struct {
+		const char *text, *host; /* host NULL: refused; "/...": a path */
+		unsigned port;
+	} rows[] = {
+	    {"unix:/run/x.sock", "/run/x.sock", 0},
+	    {"local:/x", "/x", 0},
+	    {"/run/x", "/run/x", 0},
+	    {"inet:8891@127.0.0.1", "127.0.0.1", 8891},
+	    {"inet:8891@localhost", "127.0.0.1", 8891},
+	    {"inet:8891", "127.0.0.1", 8891},
+	    {"inet:192.0.2.1:25", "192.0.2.1", 25},
+	    {"inet6:25@::1", "::1", 25},
+	    {"inet6:25@[::1]", "::1", 25},
+	    {"inet6:25@localhost", "::1", 25},
+	    {"inet6:[2001:db8::1]:25", "2001:db8::1", 25},
+	    {"unix:x.sock", NULL, 0},
+	    {"inet:0@127.0.0.1", NULL, 0},
+	    {"inet:65536@127.0.0.1", NULL, 0},
+	    {"inet:25@filter.example", NULL, 0},
+	    {"inet:25@::1", NULL, 0},
+	    {"inet6:25@127.0.0.1", NULL, 0},
+	    {"inet:@127.0.0.1", NULL, 0},
+	    {"smtp:25@127.0.0.1", NULL, 0},
+	    {"", NULL, 0},
+	    {"inet:", NULL, 0},
+	    {"inet:25x@127.0.0.1", NULL, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct milterproto_socket s;
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)&s.address;
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&s.address;
+		int err = milterproto_socket_parse(rows[i].text, &s);
+		char host[64] = "";
+
+		if (!rows[i].host) {
+			assert_int_equal(err, ERR_FORMAT);
+			continue;
+		}
+		assert_int_equal(err, 0);
+		if (rows[i].host[0] == '/') {
+			assert_string_equal(s.path, rows[i].host);
+			continue;
+		}
+		assert_string_equal(s.path, "");
+		if (s.address.ss_family == AF_INET)
+			inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+		else
+			inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+		assert_string_equal(host, rows[i].host);
+		assert_int_equal(
+		    ntohs(s.address.ss_family == AF_INET ? v4->sin_port : v6->sin6_port),
+		    rows[i].port);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +276,7 @@ int main(void)
 	    cmocka_unit_test(packets_are_cut_off_a_stream),
 	    cmocka_unit_test(each_reply_has_its_data_and_no_other),
 	    cmocka_unit_test(options_carry_macro_lists),
+	    cmocka_unit_test(sockets_are_read_as_libmilter_and_postfix_write_them),
 	    cmocka_unit_test(replies_to_the_client_agree_with_their_codes),
 	};
 
