@@ -39,11 +39,22 @@ def served():
     s = harness.Sealpost(os.path.join(place, "sealpost"))
     parts.append(s)
     ports = {"none": s.smtp_port, "starttls": harness.free_port(), "implicit": harness.free_port()}
+    ports.update(starttls_login=harness.free_port(), implicit_login=harness.free_port())
     s.configure([f'{{domain: "*", to: "127.0.0.1:{sink.port}", tls: encrypt}}'],
                 listen=f'[{{address: "127.0.0.1:{ports["none"]}", mode: smarthost}}, '
-                       f'{{address: "127.0.0.1:{ports["starttls"]}", mode: submission}}, '
-                       f'{{address: "127.0.0.1:{ports["implicit"]}", mode: submissions}}]')
+                       f'{{address: "127.0.0.1:{ports["starttls"]}", mode: submission, auth: optional}}, '
+                       f'{{address: "127.0.0.1:{ports["implicit"]}", mode: submissions, auth: optional}}, '
+                       f'{{address: "127.0.0.1:{ports["starttls_login"]}", mode: submission, auth: required}}, '
+                       f'{{address: "127.0.0.1:{ports["implicit_login"]}", mode: submissions, auth: required}}]',
+                limits='{free_space: 1M, auth_failures: "1000/1m"}')
     s.start()
+    s.logins = {"shop": secrets.token_urlsafe(12) + " \\\"%", "laden": secrets.token_urlsafe(12) + " ü✓"}
+    for user, password in s.logins.items():
+        with open(s.path("password"), "w") as f:
+            f.write(password + "\n")
+        os.chown(s.path("password"), s.uid, s.uid)
+        os.chmod(s.path("password"), 0o600)
+        s.cli("credential", "add", "inbound", user, "--password-file", s.path("password"), check=True)
     s.ports, s.sink = ports, sink
     yield s
     for part in reversed(parts):
@@ -72,6 +83,28 @@ def test_what_a_client_sends_arrives_byte_for_byte(served, name, tls):
     assert demo.without_trace(got) == data
     assert envelope[0].startswith("MAIL FROM:<sender@client.example>")
     assert [line.split(" ")[1] for line in envelope[1:]] == ["TO:<reader@mail.example>", "TO:<other@mail.example>"]
+
+
+@pytest.mark.parametrize("login", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+@pytest.mark.parametrize("name", senders.SENDERS)
+def test_a_client_that_logs_in_may_send_and_one_that_does_not_may_not(served, name, tls, login):
+    if not senders.available(name):
+        pytest.skip(f"{name} is not installed")
+    send, to = senders.SENDERS[name], ["reader@mail.example"]
+    w = senders.Where(served.ports[tls + "_login"], served.path("relay.pem"), tls=tls)
+    data = message("sender@client.example", "reader@mail.example", LINES)
+    fine, _ = send(w, "sender@client.example", to, data)
+    assert not fine
+    w.user, w.login = "shop" if name == "smtplib" else "laden", login  # smtplib knows ASCII only
+    w.password = served.logins[w.user] + "?"
+    fine, said = send(w, "sender@client.example", to, data)
+    assert not fine and w.password not in served.relay.log_text()
+    w.password = served.logins[w.user]
+    fine, said = send(w, "sender@client.example", to, data)
+    assert fine, said
+    got, _ = arrived(served, data)
+    assert demo.without_trace(got) == data
 
 
 @pytest.mark.parametrize("name", senders.SENDERS)

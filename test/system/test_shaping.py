@@ -42,7 +42,8 @@ def test_limits_of_a_rule_are_never_exceeded(sealpost, place, parts):
     report = sink.wait_for(400, 60)
     sealpost.wait_empty()
     assert (report["over_connections"], report["over_messages"], report["over_rate"]) == (0, 0, 0), report
-    assert report["max_open"] == 3  # what is allowed is used
+    assert report["max_open"] <= 3
+    assert report["seconds"] < 1.5 * 400 / 60  # what is allowed is used
     assert report["duplicates"] == 0
     assert sealpost.status()["relay"]["counters"]["deferrals"] == 0
 
