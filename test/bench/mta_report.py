@@ -186,7 +186,7 @@ def idle(report, result, wanted):
 
 def outgoing(report, f):
     after = f"after {f['seconds']:.1f} s" if f["seconds"] else "not all"
-    report.print(f"\nout: {f['held']:,} of {f['wanted']:,} outgoing connections with TLS held at once ({after}), {f['kb']:.1f} KB of "
+    report.print(f"\nout: {f['held']:,} of {f['wanted']:,} outgoing connections with TLS to {f['sites']:,} destinations held at once ({after}), {f['kb']:.1f} KB of "
                  "PSS each, messages under way included; all messages arrived, once")
     report.bar("out", "outgoing connections held", f["held"], ">=", f["wanted"])
 
