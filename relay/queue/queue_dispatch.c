@@ -281,7 +281,7 @@ void queue_dispatch_returned(struct queue *q, struct queue_task *t)
 	shape_job_give(q->relay->shape, t->job.lane);
 	t->job.lane = NULL;
 	s->out--;
-	queue_place_used(q, s, t->job.worker);
+	queue_place_used(q, s, t);
 	q->out_slow -= t->slow;
 	s->took += (took - s->took) / 8;
 	if (t->probe)

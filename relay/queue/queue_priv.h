@@ -92,6 +92,7 @@ struct queue_name { /* customer, campaign, way, site: equal texts are one name *
 struct queue_slot { /* a site's share of one worker */
 	uint16_t out;
 	uint16_t used; /* when last, in units of 4 s; see queue_place.c */
+	uint16_t shut; /* when it last had no connection and got none, in units of 1/4 s; 0: never */
 };
 
 #define QUEUE_REFUSED_MAX 4
@@ -419,7 +420,7 @@ int queue_place_proven(const struct queue *q, const struct queue_site *s);
 /* It may have jobs in the slow lane only. */
 int queue_place_slow(const struct queue *q, const struct queue_site *s);
 int queue_place_worker(struct queue *q, struct queue_site *s, struct shape_lane *lane);
-void queue_place_used(const struct queue *q, struct queue_site *s, int worker);
+void queue_place_used(const struct queue *q, struct queue_site *s, const struct queue_task *t);
 
 /* --- queue_dispatch.c */
 /* Puts a site in line if it may have a job. */

@@ -93,6 +93,13 @@ static void see_rest(const struct shape_cell *c, int64_t now, struct shape_seen 
 	}
 }
 
+/* Only there as the base of others, or for what is over. */
+static int silent(const struct shape_cell *c, int64_t now)
+{
+	return !c->lane && !c->suspended && !c->warm_sent && now >= c->state.rest_until &&
+	       now >= c->state.slow_until;
+}
+
 static void see(struct shape *s, struct shape_cell *c, int64_t now, struct shape_seen *to)
 {
 	const struct shape_set_source *source = source_of(s, c->origin);
@@ -145,7 +152,7 @@ size_t shape_list(struct shape *s, const struct shape_list_from *from, int64_t n
 	collect_sources(s, &k);
 	for (unsigned i = 0; i < SHAPE_BUCKETS; i++) {
 		for (struct shape_cell *c = s->buckets[i]; c; c = c->next) {
-			if (k.site && strcmp(c->site, k.site) != 0)
+			if (silent(c, now) || (k.site && strcmp(c->site, k.site) != 0))
 				continue;
 			see(s, c, now, &seen);
 			collect(&k, &seen);

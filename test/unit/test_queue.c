@@ -404,6 +404,37 @@ static void one_message_after_the_other_stays_with_one_worker(void **state)
 	}
 }
 
+/* One worker has all connections that the destination takes: the other gives jobs back as fast as it gets them. */
+static void a_worker_without_a_connection_does_not_draw_all_jobs(void **state)
+{
+	struct world *w = *state;
+	unsigned back = 0, done = 0;
+
+	prove(w, "a.test");
+	for (int i = 0; i < 300; i++)
+		add_to(w, "a.test");
+	settle(w);
+	while (w->job_count) {
+		if (w->jobs[0]->worker == 1) {
+			defer(w, w->jobs[0], QUEUE_CONNECTIONS);
+			back++;
+		} else {
+			deliver(w, w->jobs[0]);
+			done++;
+		}
+		settle(w);
+	}
+	assert_in_range(back, 1, 30); /* what it had been given before it said so */
+	assert_int_equal(done + back, 300);
+	pass(w, 2 * CLOCK_SEC); /* then it may have one */
+	assert_int_equal(w->job_count, back < 30 ? back : 30);
+	while (w->job_count) {
+		deliver(w, w->jobs[0]);
+		settle(w);
+	}
+	assert_empty(w);
+}
+
 static void a_slow_destination_does_not_keep_another_waiting(void **state)
 {
 	struct world *w = *state;
@@ -495,6 +526,7 @@ int main(void)
 	    TEST(a_success_between_losses_shows_that_the_destination_is_well),
 	    TEST(a_destination_without_mail_is_forgotten_after_a_while),
 	    TEST(jobs_are_limited_per_destination_and_spread_over_workers),
+	    TEST(a_worker_without_a_connection_does_not_draw_all_jobs),
 	    TEST(one_message_after_the_other_stays_with_one_worker),
 	    TEST(a_slow_destination_does_not_keep_another_waiting),
 	    TEST(a_crowd_of_silent_hosts_leaves_room_for_those_that_answer),
