@@ -8,6 +8,7 @@
 #include "core/id.h"
 #include "relay/out/out_report.h"
 #include "relay/out/out_verdict.h"
+#include "relay/out/out_verp.h"
 
 #define SPARE_MAX 256
 
@@ -34,6 +35,7 @@ void out_job_finish(struct out_job *job)
 	struct out_jobs *jobs = job->jobs;
 	struct queue_job *j = job->j;
 
+	out_verp_drop(job);
 	out_job_release_conn(job);
 	spool_reader_close(job->reader);
 	job->reader = NULL;
@@ -270,6 +272,7 @@ void out_job_start(struct out_jobs *jobs, struct queue_job *j)
 	job->most = OUT_SESSION_RECIPIENTS;
 	job->dsn = 0;
 	job->lookup = NULL;
+	job->verp = NULL;
 	job->began = out_job_now(job);
 	list_push_back(&jobs->running, &job->link);
 	jobs->count++;
@@ -297,6 +300,7 @@ void out_jobs_abort(struct out_jobs *jobs)
 		if (job->lookup) {
 			out_job_stop_resolve(job);
 		} else if (job->opening) {
+			out_verp_drop(job);
 			spool_reader_close(job->reader);
 			job->reader = NULL;
 			job->opening = 0;
@@ -309,6 +313,7 @@ static void free_job(struct out_job *job)
 {
 	evt_timer_clear(&job->rewrite);
 	out_hosts_cancel(job->lookup);
+	out_verp_drop(job);
 	spool_reader_close(job->reader);
 	free(job);
 }

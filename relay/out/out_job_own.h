@@ -32,6 +32,7 @@ struct out_job {
 	int reached; /* peer is set */
 	struct out_conn_peer peer;
 	struct evt_timer rewrite;
+	struct out_verp *verp; /* tokens of its senders; NULL: not asked for */
 };
 
 static inline struct queue_result *out_job_turn(const struct out_job *job)

@@ -6,6 +6,7 @@
 
 #include "core/err.h"
 #include "relay/out/out_verdict.h"
+#include "relay/out/out_verp.h"
 
 #define STALE_MAX 5
 
@@ -88,7 +89,7 @@ static int wants_verified(struct out_job *job)
 static void send_turn(struct out_job *job)
 {
 	struct out_session_mail m;
-	int err = 0;
+	int err = 0, verp;
 
 	if (!job->conn) { /* it went away while the message was opened */
 		out_job_wait_for_connection(job, 1);
@@ -99,8 +100,13 @@ static void send_turn(struct out_job *job)
 		out_job_wait_for_connection(job, 1);
 		return;
 	}
+	verp = out_verp_due(job);
+	if (verp && !out_verp_ready(job, send_turn))
+		return;
 	if (!permitted(job))
 		return;
+	if (verp)
+		job->most = 1;
 	if (job->moved)
 		err = spool_reader_rewind(job->reader);
 	if (err < 0) {
@@ -113,6 +119,7 @@ static void send_turn(struct out_job *job)
 	if (job->n > job->most)
 		job->n = job->most;
 	m = (struct out_session_mail){.envelope = spool_reader_envelope(job->reader),
+				      .sender = verp ? out_verp_sender(job) : NULL,
 				      .size = spool_reader_size(job->reader),
 				      .results = out_job_turn(job),
 				      .count = job->n};

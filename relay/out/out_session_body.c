@@ -32,7 +32,7 @@ static void on_chunk(struct out_session *s)
 		v = s->sender_verdict;
 	} else if (s->accepted) {
 		out_session_judge(s, QUEUE_DATA, &v);
-		v.dsn_passed = (s->caps & OUT_CAP_DSN) != 0;
+		v.dsn_passed = (s->caps & OUT_CAP_DSN) && !s->mail.sender;
 	} else {
 		good = 0;
 	}
@@ -59,7 +59,7 @@ void out_session_on_dot(struct out_session *s)
 	}
 	if (!s->lone) {
 		out_session_judge(s, QUEUE_DATA, &v);
-		v.dsn_passed = (s->caps & OUT_CAP_DSN) != 0;
+		v.dsn_passed = (s->caps & OUT_CAP_DSN) && !s->mail.sender;
 		out_session_fill_open(s, &v);
 	}
 	out_session_end_mail(s);

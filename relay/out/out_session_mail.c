@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "relay/out/out_verdict.h"
+#include "smtp/smtp_addr.h"
 
 #define PATH_MAX_OCTETS 320
 #define VALUE_MAX	512 /* RFC 3461 4: ENVID 100 octets, ORCPT 500 */
@@ -55,6 +56,28 @@ static void put_notify(struct out_session *s, uint32_t notify)
 	}
 }
 
+/* The address in xtext (RFC 3461 4); nothing for one that is not ASCII. */
+static void put_own_orcpt(struct out_session *s, const char *address)
+{
+	char text[3 * SMTP_ADDR_MAX + 1];
+	size_t n = 0;
+
+	for (; *address && n + 3 < sizeof(text); address++) {
+		unsigned char c = (unsigned char)*address;
+		if (c >= 0x80)
+			return;
+		if (c <= ' ' || c == '+' || c == '=' || c == 0x7f)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "+%02X", c);
+		else
+			text[n++] = (char)c;
+	}
+	text[n] = '\0';
+	if (n > 480)
+		return;
+	out_session_say(s, " ORCPT=rfc822;");
+	out_session_say(s, text);
+}
+
 static void put_rcpt(struct out_session *s, unsigned i)
 {
 	const struct spool_recipient *r =
@@ -64,8 +87,12 @@ static void put_rcpt(struct out_session *s, unsigned i)
 	out_session_say(s, r->address);
 	out_session_say(s, ">");
 	if (s->caps & OUT_CAP_DSN) {
-		put_notify(s, r->notify);
-		put_value(s, " ORCPT=", r->orcpt);
+		/* reports to a sender of ours are for us: of failures, and with the address as it is here */
+		put_notify(s, s->mail.sender ? SPOOL_NOTIFY_FAILURE : r->notify);
+		if (s->mail.sender && !value_ok(r->orcpt))
+			put_own_orcpt(s, r->address);
+		else
+			put_value(s, " ORCPT=", r->orcpt);
 	}
 	out_session_say(s, "\r\n");
 }
@@ -118,11 +145,12 @@ static void put_mail(struct out_session *s)
 	if (e->flags & SPOOL_REQUIRETLS)
 		out_session_say(s, " REQUIRETLS");
 	if (s->caps & OUT_CAP_DSN) {
-		if (e->flags & SPOOL_RET_FULL)
+		if ((e->flags & SPOOL_RET_FULL) && !s->mail.sender)
 			out_session_say(s, " RET=FULL");
-		else if (e->flags & SPOOL_RET_HDRS)
+		else if ((e->flags & SPOOL_RET_HDRS) || s->mail.sender)
 			out_session_say(s, " RET=HDRS");
-		put_value(s, " ENVID=", e->envid);
+		if (!s->mail.sender)
+			put_value(s, " ENVID=", e->envid);
 	}
 	out_session_say(s, "\r\n");
 }

@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "core/list.h"
 #include "relay/keys/keys_cred.h"
+#include "relay/keys/keys_field.h"
 
 struct out_fake fake;
 
@@ -317,6 +318,48 @@ struct keys_cred_query *keys_cred_get(struct keys_cred *k, const char *name, key
 void keys_cred_cancel(struct keys_cred_query *q)
 {
 	(void)q;
+}
+
+/* --- keyd: the index of a value is a sum of it */
+
+static struct {
+	keys_field_fn fn;
+	void *arg;
+	unsigned count;
+	uint8_t index[KEYS_FIELD_BATCH][32];
+} indexed;
+
+static void tell_index(struct later *l)
+{
+	struct keyproto_result results[KEYS_FIELD_BATCH];
+
+	(void)l;
+	for (unsigned i = 0; i < indexed.count; i++)
+		results[i] = (struct keyproto_result){0, span_of(indexed.index[i], 32)};
+	indexed.fn(indexed.arg, fake.index_err, results, fake.index_err ? 0 : indexed.count);
+}
+int keys_field_index(struct keyproto_client_ev *c, const char *customer, const struct keyproto_field *items,
+		     unsigned count, keys_field_fn fn, void *arg)
+{
+	struct later *l;
+
+	(void)c;
+	(void)customer;
+	trail('I');
+	if (fake.index_refused)
+		return fake.index_refused;
+	indexed.fn = fn;
+	indexed.arg = arg;
+	indexed.count = count;
+	memset(indexed.index, 0, sizeof(indexed.index));
+	for (unsigned i = 0; i < count; i++)
+		for (size_t k = 0; k < items[i].data.n; k++)
+			indexed.index[i][k % 10] = (uint8_t)(indexed.index[i][(k + 9) % 10] * 31 +
+							     items[i].data.p[k]);
+	l = calloc(1, sizeof(*l));
+	l->fn = tell_index;
+	post(l, fake.hold_index);
+	return 0;
 }
 
 /* --- DNS */

@@ -52,6 +52,7 @@ struct out_fake {
 	int begin_err, commit_err;	   /* of reports */
 	int state_errs;			   /* so many writes of outcomes fail */
 	int hold_states;		   /* outcomes are written by out_fake_release */
+	int index_refused, index_err, hold_index; /* of keyd */
 	/* what happened */
 	char trail[256];
 	struct out_fake_state states[512];

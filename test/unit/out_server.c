@@ -106,8 +106,14 @@ static int on_path(struct out_server_conn *k, const char *line, int rcpt)
 	const char *from = strchr(line, '<'), *to = strchr(line, '>');
 	int usually, n = from && to ? (int)(to - from - 1) : 0;
 
-	if (!rcpt) {
+	size_t had;
+
+	if (!rcpt)
 		memset(&k->now, 0, sizeof(k->now));
+	had = strlen(k->now.params);
+	if (to)
+		snprintf(k->now.params + had, sizeof(k->now.params) - had, "%s", to + 1);
+	if (!rcpt) {
 		snprintf(k->now.from, sizeof(k->now.from), "%.*s", n, from + 1);
 		k->reads = 1;
 		return answer(k, "MAIL", "250 ok", &usually);

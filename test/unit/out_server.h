@@ -26,6 +26,7 @@ struct out_server_rule {
 struct out_server_message {
 	char from[128];
 	char rcpt[4096]; /* joined by blanks */
+	char params[512]; /* what stood behind the addresses, one behind the other */
 	char *body;	 /* NULL if over 1 MiB */
 	size_t size;
 	unsigned rcpts;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which reports a message causes, through the whole of outgoing mail: NOTIFY, RET, delays. */
+#include "relay/bounce/bounce_verp.h"
 #include "relay/out/out_bounce.h"
 #include "test/unit/out_world.h"
 
@@ -18,7 +19,8 @@ static int teardown(void **state)
 {
 	if (fake.messages[0].envelope.recipients)
 		fake.messages[0].envelope.recipients[0].notify = 0;
-	conf.bounce.full = 0;
+	conf.bounce.full = conf.bounce.verp = 0;
+	conf.bounce.domain = NULL;
 	return out_world_teardown(state);
 }
 
@@ -154,6 +156,119 @@ static void a_report_of_ours_is_not_reported_on(void **state)
 	assert_result(0, 0, SPOOL_BOUNCED, QUEUE_RECIPIENT, 550);
 }
 
+/* --- senders of their own (bounce.verp) */
+
+static char verp_domain[] = "b.here.test";
+
+static void verp(void)
+{
+	conf.bounce.verp = 1;
+	conf.bounce.domain = verp_domain;
+}
+
+static void each_recipient_gets_a_message_under_a_sender_of_his_own(void **state)
+{
+	(void)state;
+	verp();
+	message(1, 70, "hi\r\n");
+	deliver(1);
+	run_until_done(1);
+	assert_int_equal(server.message_count, 70);
+	assert_int_equal(server.accepted, 1); /* over one connection */
+	for (unsigned i = 0; i < 70; i++) {
+		struct bounce_verp v;
+		const char *from = server.messages[i].from, *at = strchr(from, '@');
+		assert_result(0, i, SPOOL_DELIVERED, ANY, 250);
+		assert_int_equal(server.messages[i].rcpts, 1);
+		assert_non_null(at);
+		from = strstr(from, "bounce+");
+		assert_non_null(from);
+		assert_int_equal(bounce_verp_parse(span_of(from, (size_t)(at - from)), &v), 0);
+		assert_true(v.id == 1);
+		assert_true(bounce_verp_is_of(&v, "acme"));
+		assert_non_null(strstr(at, "@b.here.test"));
+		assert_true(i == 0 || strcmp(server.messages[i].from, server.messages[i - 1].from) != 0);
+	}
+	assert_int_equal(strncmp(fake.trail, "OIISSS", 6), 0); /* two batches */
+}
+
+static void the_sender_himself_is_told_of_what_fails_here(void **state)
+{
+	(void)state;
+	verp();
+	refuse();
+	message(1, 1, body);
+	deliver(1);
+	run_until_done(1);
+	assert_string_equal(fake.report_to, "alice@here.test");
+}
+
+static void reports_keep_the_null_sender(void **state)
+{
+	static char none[] = "";
+
+	(void)state;
+	verp();
+	message(1, 1, "hi\r\n")->envelope.sender = none;
+	deliver(1);
+	run_until_done(1);
+	assert_string_equal(server.messages[0].from, "");
+	assert_null(strchr(fake.trail, 'I'));
+}
+
+static void without_keyd_nothing_leaves(void **state)
+{
+	(void)state;
+	verp();
+	message(1, 2, "hi\r\n");
+	fake.index_refused = ERR_LOCKED;
+	deliver(1);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_KEYD, 0);
+	assert_result(0, 1, SPOOL_DEFERRED, QUEUE_KEYD, 0);
+	fake.index_refused = 0;
+	fake.index_err = ERR_AWAY;
+	deliver(1);
+	run_until_done(2);
+	assert_result(1, 1, SPOOL_DEFERRED, QUEUE_KEYD, 0);
+	assert_int_equal(server.message_count, 0);
+	assert_int_equal(fake.readers, 0);
+}
+
+static void a_connection_that_goes_meanwhile_is_replaced(void **state)
+{
+	(void)state;
+	verp();
+	message(1, 1, "hi\r\n");
+	fake.hold_index = 1;
+	deliver(1);
+	run_a_while();
+	out_server_hang_up(&server);
+	run_a_while();
+	fake.hold_index = 0;
+	out_fake_release();
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DELIVERED, ANY, 250);
+	assert_int_equal(server.accepted, 2);
+}
+
+static void reports_of_the_next_hop_are_asked_for_by_the_address_here(void **state)
+{
+	struct out_fake_message *m;
+
+	(void)state;
+	verp();
+	server.caps = "PIPELINING\nDSN\n";
+	m = asked(SPOOL_NOTIFY_SUCCESS, SPOOL_RET_FULL);
+	deliver(1);
+	run_until_done(1);
+	assert_string_equal(server.messages[0].params,
+			    " RET=HDRS NOTIFY=FAILURE ORCPT=rfc822;r0@there.test");
+	/* who asked for a success hears of it from here */
+	assert_int_equal(fake.reports, 1);
+	(void)m;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, out_world_setup, teardown)
@@ -167,6 +282,12 @@ int main(void)
 	    T(who_does_not_want_to_hear_of_delays_does_not),
 	    T(a_delay_that_cannot_be_told_comes_back_with_the_reason),
 	    T(a_report_of_ours_is_not_reported_on),
+	    T(each_recipient_gets_a_message_under_a_sender_of_his_own),
+	    T(the_sender_himself_is_told_of_what_fails_here),
+	    T(reports_keep_the_null_sender),
+	    T(without_keyd_nothing_leaves),
+	    T(a_connection_that_goes_meanwhile_is_replaced),
+	    T(reports_of_the_next_hop_are_asked_for_by_the_address_here),
 	};
 
 	return cmocka_run_group_tests(tests, out_world_group_setup, out_world_group_teardown);
