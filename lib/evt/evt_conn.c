@@ -313,6 +313,12 @@ struct buf *evt_conn_in(struct evt_conn *c)
 	return &c->in;
 }
 
+void evt_conn_set_in_max(struct evt_conn *c, size_t in_max)
+{
+	c->in.max = in_max;
+	evt_conn_want_read(c);
+}
+
 void evt_conn_again(struct evt_conn *c)
 {
 	c->again = 1;

@@ -96,6 +96,9 @@ size_t evt_conn_unsent(const struct evt_conn *c);
 /* One DRAINED when unsent is at most low bytes. */
 void evt_conn_notify_drained(struct evt_conn *c, size_t low);
 
+/* From now on in holds at most in_max bytes; what it has already stays. */
+void evt_conn_set_in_max(struct evt_conn *c, size_t in_max);
+
 /* Stops or goes on reading (back-pressure). While paused an end of the peer is not seen either. */
 void evt_conn_read_pause(struct evt_conn *c);
 void evt_conn_read_resume(struct evt_conn *c);

@@ -253,6 +253,20 @@ int in_auth_certificate(struct in_auth *a, const uint8_t fingerprint[32], struct
 	return err;
 }
 
+int in_auth_name(struct in_auth *a, const char *name, struct in_auth_credential *who)
+{
+	struct in_auth_set *set = in_auth_now(a);
+	const struct in_auth_credential *found = set ? find(set, name) : NULL;
+	int err = !set ? ERR_AWAY : found && !found->disabled ? 0 : ERR_AUTH;
+
+	if (err == 0) {
+		*who = *found;
+		secret_wipe(who->hash, sizeof(who->hash));
+	}
+	in_auth_set_unref(set);
+	return err;
+}
+
 int in_auth_hash(char dst[IN_AUTH_HASH], struct span password)
 {
 	uint8_t salt[SALT];

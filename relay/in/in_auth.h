@@ -75,6 +75,9 @@ int in_auth_check(struct in_auth *a, struct in_auth_check *c);
 /* Of a certificate: 0 and *who, ERR_AUTH, ERR_AWAY. */
 int in_auth_certificate(struct in_auth *a, const uint8_t fingerprint[32], struct in_auth_credential *who);
 
+/* Of a name that a trusted proxy has checked: as above. */
+int in_auth_name(struct in_auth *a, const char *name, struct in_auth_credential *who);
+
 /* A new hash of a password, as text. Takes its time. ERR_NOMEM, ERR_CRYPTO. */
 int in_auth_hash(char dst[IN_AUTH_HASH], struct span password);
 

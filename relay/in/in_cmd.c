@@ -14,7 +14,7 @@
 #define ROW(verb, run, states, wrong, tls, args, line) \
 	[SMTP_VERB_##verb] = {run, states, IN_REPLY_##wrong, tls, IN_CMD_ARGS_##args, line}
 
-/* Verbs without a row (EXPN, ETRN, ATRN, TURN, SEND, SOML, SAML, XCLIENT) are not
+/* Verbs without a row (EXPN, ETRN, ATRN, TURN, SEND, SOML, SAML) are not
  * offered. */
 static const struct in_cmd rows[SMTP_VERB_COUNT] = {
     /* clang-format off */
@@ -31,6 +31,7 @@ static const struct in_cmd rows[SMTP_VERB_COUNT] = {
     ROW(NOOP,     in_cmd_noop,     ANY,         NONE,         0,   ANY,  IN_CMD_LINE),
     ROW(QUIT,     in_cmd_quit,     ANY,         NONE,         0,   NONE, IN_CMD_LINE),
     ROW(VRFY,     in_cmd_vrfy,     ANY,         NONE,         0,   SOME, IN_CMD_LINE),
+    ROW(XCLIENT,  in_cmd_xclient,  GREET | READY, NO_XCLIENT_NOW, 0, SOME, IN_CMD_LINE),
     ROW(HELP,     in_cmd_help,     ANY,         NONE,         0,   ANY,  IN_CMD_LINE),
     /* clang-format on */
 };

@@ -49,6 +49,8 @@ void in_cmd_rcpt_taken(struct in_session *s);
 void in_cmd_data_taken(struct in_session *s);
 void in_cmd_data_commit(struct in_session *s);
 
+void in_cmd_xclient(struct in_session *s, struct span args);
+
 /* Parts of AUTH: a line of the client; the verdict; forgetting what was said. */
 void in_cmd_auth_line(struct in_session *s, struct span line);
 void in_cmd_auth_checked(struct in_session *s, int err, const char *credential, const char *customer);

@@ -25,10 +25,11 @@ static void say_extensions(struct in_session *s)
 	tls = !s->tls.version && s->host->tls_ready(s->arg) != ERR_UNSUPPORTED;
 	auth = s->tls.version && s->peer.auth != RELAY_AUTH_NO && s->peer.auth != RELAY_AUTH_BY_MODE;
 	snprintf(text, sizeof(text),
-		 "%s\nPIPELINING\nSIZE %llu%s%s\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING%s",
+		 "%s\nPIPELINING\nSIZE %llu%s%s\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING%s%s",
 		 s->conf->hostname, (unsigned long long)s->conf->limits.message_size,
 		 tls ? "\nSTARTTLS" : "", auth ? "\nAUTH PLAIN LOGIN" : "",
-		 s->tls.version ? "\nREQUIRETLS" : "");
+		 s->tls.version ? "\nREQUIRETLS" : "",
+		 s->peer.xclient ? "\nXCLIENT ADDR LOGIN NAME PORT PROTO HELO DESTADDR DESTPORT" : "");
 	in_session_say_param(s, IN_REPLY_HELO, text);
 }
 

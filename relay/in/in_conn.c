@@ -16,6 +16,7 @@
 #include "relay/in/in_clients.h"
 #include "relay/in/in_filter.h"
 #include "relay/in/in_login.h"
+#include "relay/in/in_proxy.h"
 #include "relay/keys/keys_object.h"
 #include "relay/queue/queue.h"
 #include "relay/spool/spool_log.h"
@@ -26,6 +27,7 @@
 #define UNSENT_LOW (16u << 10)
 #define OUT_KEEP   1024 /* memory for replies that a session holds on to */
 #define ADD_AGAIN  CLOCK_SEC
+#define PROXY_WAIT (10 * CLOCK_SEC)
 
 struct in_conn {
 	struct list_link link;
@@ -47,6 +49,8 @@ struct in_conn {
 	unsigned counted : 1; /* in in_clients and sessions_open */
 	unsigned eof : 1, no_room : 1, unread : 1;
 	unsigned want_tls : 1, broken : 1, closing : 1;
+	unsigned proxy : 1;	/* its PROXY header has not come yet */
+	uint8_t refused;	/* enum in_reply: why it may not stay, said instead of a greeting */
 	const struct relay_listen *listen; /* of conf, or of the one that was in force when it was opened */
 	struct in_login login;
 	struct in_session s;
@@ -272,6 +276,28 @@ static enum in_reply allow(void *arg, int recipient)
 	return in_login_allow(&c->login, recipient);
 }
 
+static void meet(struct in_conn *c, const struct sockaddr_storage *client);
+static int make_filter(struct in_conn *c);
+
+/* The session is somebody else's from now on: he is counted, and trusted, as if he had come himself. */
+static enum in_reply claim(void *arg, const struct in_claim *who)
+{
+	struct in_conn *c = arg;
+	struct sockaddr_storage before = c->peer;
+
+	if (who->address.ss_family) {
+		if (!in_clients_enter(&who->address, (unsigned)c->conf->limits.sessions_per_client))
+			return IN_REPLY_FULL_CLIENT;
+		meet(c, &who->address);
+		in_clients_leave(&before);
+		if (make_filter(c) < 0)
+			return IN_REPLY_STORE_FAILED;
+	}
+	log_event(LOG_LEVEL_INFO, c->s.name, "client-claimed", "by=xclient client=%s login=%s", c->s.peer.address,
+		  who->login[0] ? "yes" : "no");
+	return who->login[0] ? in_login_believe(&c->login, who->login) : IN_REPLY_NONE;
+}
+
 static void told(void *arg)
 {
 	process(arg);
@@ -319,6 +345,7 @@ static const struct in_session_host host = {
     .suppressed = suppressed,
     .auth = auth,
     .allow = allow,
+    .claim = claim,
     .ask = ask,
     .show = show,
     .forget = forget,
@@ -483,11 +510,59 @@ static void broke(struct in_conn *c)
 	in_session_lost(&c->s, err == ERR_TLS ? "tls-failed" : "lost");
 }
 
+static void begin_session(struct in_conn *c);
+
+/* Ends it without a word: who sends no header is no proxy, or does not know that we want one. */
+static void proxy_failed(struct in_conn *c, const char *why)
+{
+	log_event(LOG_LEVEL_WARN, c->s.name, "proxy-refused", "why=\"%s\" proxy=%s", why, c->s.peer.address);
+	c->broken = 1;
+	in_session_lost(&c->s, "no-proxy-header");
+	process(c);
+}
+
+static void proxy_bytes(struct in_conn *c)
+{
+	struct buf *in = evt_conn_in(c->conn);
+	struct sockaddr_storage client;
+	size_t want = 0;
+	int n = in_proxy_parse(buf_span(in), &client, &want);
+
+	if (n < 0) {
+		proxy_failed(c, err_text(n));
+		return;
+	}
+	if (n == 0) {
+		evt_conn_set_in_max(c->conn, want);
+		return;
+	}
+	buf_drain(in, (size_t)n);
+	evt_conn_set_in_max(c->conn, IN_MAX);
+	c->proxy = 0;
+	if (client.ss_family)
+		meet(c, &client);
+	begin_session(c);
+}
+
+static void proxy_event(struct in_conn *c, enum evt_conn_event ev)
+{
+	if (ev == EVT_CONN_DATA)
+		proxy_bytes(c);
+	else if (ev == EVT_CONN_TIMEOUT)
+		proxy_failed(c, "it did not come");
+	else if (ev == EVT_CONN_EOF || ev == EVT_CONN_ERROR)
+		proxy_failed(c, "closed before it was whole");
+}
+
 static void event(void *arg, struct evt_conn *conn, enum evt_conn_event ev)
 {
 	struct in_conn *c = arg;
 
 	(void)conn;
+	if (c->proxy) {
+		proxy_event(c, ev);
+		return;
+	}
 	if (ev == EVT_CONN_TLS)
 		handshake_done(c);
 	else if (ev == EVT_CONN_DRAINED)
@@ -511,8 +586,17 @@ static void describe_peer(struct in_conn *c, const struct relay_listen *listen,
 	peer->mode = listen->mode;
 	peer->auth = listen->auth;
 	peer->tls_required = listen->tls == RELAY_LISTEN_TLS_REQUIRED;
+	peer->xclient = relay_conf_net_match(listen->xclient_nets.all, listen->xclient_nets.count, &c->peer);
 	peer->customer = listen->customer;
 	peer->filters = listen->filters && c->conf->filters.count > 0;
+}
+
+/* From now on the client is who was named. May he say XCLIENT is asked of those who come directly only. */
+static void meet(struct in_conn *c, const struct sockaddr_storage *client)
+{
+	c->peer = *client;
+	describe_peer(c, c->listen, &c->s.peer);
+	c->s.peer.xclient = 0;
 }
 
 /* One more session, if the limits allow it; else what to say. */
@@ -531,8 +615,9 @@ static enum in_reply count_in(struct in_conn *c)
 	return in_login_begin(&c->login);
 }
 
-static void start(struct in_conn *c, enum in_reply refused)
+static void start(struct in_conn *c)
 {
+	enum in_reply refused = c->refused;
 	int implicit = c->s.peer.mode == RELAY_SUBMISSIONS;
 
 	if (refused == IN_REPLY_NONE)
@@ -551,6 +636,28 @@ static void start(struct in_conn *c, enum in_reply refused)
 		if (implicit)
 			begin_tls(c);
 	}
+}
+
+static int make_filter(struct in_conn *c)
+{
+	in_filter_free(c->filter);
+	c->filter = NULL;
+	if (!c->s.peer.filters)
+		return 0;
+	c->filter = in_filter_new(c->w, c->conf, c->listen, &c->peer, &c->s, &c->sw, &filter_host, c);
+	return c->filter ? 0 : ERR_NOMEM;
+}
+
+/* Who the client is, is known. */
+static void begin_session(struct in_conn *c)
+{
+	if (make_filter(c) < 0) {
+		c->broken = 1;
+		in_session_lost(&c->s, "no-memory");
+	} else {
+		start(c);
+	}
+	process(c);
 }
 
 int in_conn_open(struct relay_worker *w, int fd, const struct sockaddr_storage *peer,
@@ -574,22 +681,23 @@ int in_conn_open(struct relay_worker *w, int fd, const struct sockaddr_storage *
 	c->gone_arg = arg;
 	evt_timer_init(&c->add_again, w->loop, add_again, c);
 	c->listen = listen;
+	c->refused = (uint8_t)refused;
 	c->login = (struct in_login){.w = w, .s = &c->s, .conf = c->conf, .peer = &c->peer, .told = told, .arg = c};
 	describe_peer(c, listen, &facts);
 	in_session_init(&c->s, &host, c, c->conf, &facts);
-	c->conn = evt_conn_accept(w->loop, fd, IN_MAX, event, c);
-	if (facts.filters)
-		c->filter = in_filter_new(w, c->conf, listen, peer, &c->s, &c->sw, &filter_host, c);
-	if (!c->conn || (facts.filters && !c->filter)) {
-		evt_conn_close(c->conn);
+	c->proxy = relay_conf_net_match(listen->proxy_nets.all, listen->proxy_nets.count, peer);
+	c->conn = evt_conn_accept(w->loop, fd, c->proxy ? IN_PROXY_FIRST : IN_MAX, event, c);
+	if (!c->conn) {
 		release(c);
 		return ERR_NOMEM;
 	}
 	if (listen->auth != RELAY_AUTH_NO)
 		evt_conn_set_secret(c->conn); /* passwords come this way */
 	list_push_back(all, &c->link);
-	start(c, refused);
-	process(c);
+	if (c->proxy)
+		evt_conn_set_timeout(c->conn, PROXY_WAIT);
+	else
+		begin_session(c);
 	return 0;
 }
 

@@ -173,6 +173,20 @@ void in_login_certificate(struct in_login *l, SSL *ssl)
 			  l->s->peer.address);
 }
 
+enum in_reply in_login_believe(struct in_login *l, const char *name)
+{
+	struct in_auth_credential who;
+	int err = in_auth_name(l->w->relay->auth, name, &who);
+
+	if (err == 0)
+		err = accept_him(l, &who);
+	if (err == 0)
+		err = in_session_log_in(l->s, who.name, who.customer, "xclient");
+	if (err == 0)
+		return IN_REPLY_NONE;
+	return err == ERR_AUTH ? IN_REPLY_NO_SUCH_LOGIN : err == ERR_EXISTS ? IN_REPLY_FULL_CREDENTIAL : IN_REPLY_AUTH_AWAY;
+}
+
 void in_login_clear(struct in_login *l)
 {
 	if (l->check)

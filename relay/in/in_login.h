@@ -33,6 +33,8 @@ enum in_reply in_login_allow(const struct in_login *l, int recipient);
 void in_login_want_certificate(SSL *ssl, const struct relay_listen *listen);
 /* The handshake is done: logs in by certificate, if there is a good one that belongs to a credential. */
 void in_login_certificate(struct in_login *l, SSL *ssl);
+/* A proxy says that its client has logged in as name: NONE, or what to say. */
+enum in_reply in_login_believe(struct in_login *l, const char *name);
 void in_login_clear(struct in_login *l);
 
 #endif

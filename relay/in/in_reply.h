@@ -81,6 +81,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(AUTH_CANCELLED, 501, "5.7.0", IN_E, "Login cancelled")                                    \
 	X(AUTH_ALREADY, 503, "5.5.1", IN_E, "Logged in already")                                    \
 	X(NO_AUTH_NOW, 503, "5.5.1", IN_E, "Not within a transaction")                              \
+	X(NO_XCLIENT_NOW, 503, "5.5.1", IN_E, "XCLIENT comes before any mail")                     \
 	X(AUTH_UNKNOWN, 504, "5.5.4", IN_E, "This mechanism is not offered")                        \
 	X(AUTH_FIRST, 530, "5.7.0", IN_E | IN_R, "Log in first")                                    \
 	X(AUTH_FAILED, 535, "5.7.8", IN_E | IN_R, "Name or password is wrong")                      \
@@ -88,6 +89,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(REQUIRETLS_IN_CLEAR, 530, "5.7.10", IN_E, "REQUIRETLS is for sessions under TLS")          \
 	X(TLS_FIRST, 530, "5.7.0", IN_E, "Say STARTTLS first")                                     \
 	X(NO_ROUTE, 550, "5.1.2", IN_R, "No route to this domain")                                 \
+	X(NO_SUCH_LOGIN, 550, "5.7.0", IN_E | IN_R, "There is no credential of that name")         \
 	X(RELAY_REFUSED, 550, "5.7.1", IN_E | IN_R,                                                \
 	  "Relay refused: your address is not trusted here")                                       \
 	X(NO_MAILBOX, 550, "5.1.1", IN_R, "No such address here")                                  \

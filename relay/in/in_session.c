@@ -167,7 +167,7 @@ void in_session_greet(struct in_session *s)
 	in_session_say(s, IN_REPLY_GREETING);
 }
 
-static void greet(struct in_session *s)
+void in_session_meet(struct in_session *s)
 {
 	if (!in_ask_start(s, IN_ASK_CONNECT, span_of(NULL, 0)))
 		in_session_greet(s);
@@ -176,7 +176,7 @@ static void greet(struct in_session *s)
 void in_session_start(struct in_session *s)
 {
 	if (s->peer.mode != RELAY_SUBMISSIONS)
-		greet(s);
+		in_session_meet(s);
 	arm(s);
 }
 
@@ -394,7 +394,7 @@ void in_session_tls_done(struct in_session *s, const struct in_tls *tls)
 	s->tls = *tls;
 	s->helo[0] = '\0';
 	if (s->state == IN_STATE_CONNECT)
-		greet(s);
+		in_session_meet(s);
 	else
 		in_state_set(s, IN_STATE_GREET, "tls"); /* RFC 3207 4.2: no second greeting */
 	settle(s);

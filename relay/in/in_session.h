@@ -15,6 +15,8 @@
 #ifndef RELAY_IN_IN_SESSION_H
 #define RELAY_IN_IN_SESSION_H
 
+#include <sys/socket.h>
+
 #include "core/id.h"
 #include "relay/in/in_ask.h"
 #include "relay/in/in_reply.h"
@@ -23,6 +25,11 @@
 #include "relay/relay_conf.h"
 
 #define IN_SESSION_LATER 1 /* result of begin: the answer comes by in_session_begun */
+
+struct in_claim { /* XCLIENT */
+	struct sockaddr_storage address; /* ss_family 0: not said */
+	char login[65];			 /* credential that logged in at the proxy; "": none */
+};
 
 struct in_session_host {
 	/* At MAIL: 0 if a message could be taken now, or ERR_AWAY, ERR_LOCKED, ERR_NOSPACE. */
@@ -53,6 +60,8 @@ struct in_session_host {
 	int (*auth)(void *arg, uint64_t ticket, const char *name, struct span password);
 	/* At MAIL (recipient 0) and RCPT (1): NONE, or what limits of client and credential say. */
 	enum in_reply (*allow)(void *arg, int recipient);
+	/* The peer speaks for somebody else: changes the session's peer. NONE, or what to say. */
+	enum in_reply (*claim)(void *arg, const struct in_claim *claim);
 	/* --- only with peer.filters */
 	/* Asks them. IN_SESSION_LATER: in_session_filtered tells, later; 0: nothing to ask, go on. For END it may
 	 * have changed tx's envelope by the time it answers. */
@@ -71,6 +80,7 @@ struct in_peer {
 	int filters;	  /* mail from here passes the filters */
 	int auth;	  /* enum relay_auth of the listener: NO, OPTIONAL, REQUIRED */
 	int tls_required; /* for mail and AUTH */
+	int xclient;	  /* may say for whom he speaks */
 	const char *customer;
 };
 
@@ -158,6 +168,8 @@ void in_session_say(struct in_session *s, enum in_reply r);
 void in_session_say_param(struct in_session *s, enum in_reply r, const char *param);
 /* A filter's refusal in its own words; last: the session ends. */
 void in_session_say_verdict(struct in_session *s, const struct in_verdict *v, int last);
+/* Somebody is there: the filters are asked about him, then he is greeted. */
+void in_session_meet(struct in_session *s);
 void in_session_greet(struct in_session *s);
 /* Gives a message under way up and forgets the transaction. */
 void in_session_drop(struct in_session *s);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test/unit/in_fake.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -191,6 +193,25 @@ static enum in_reply allow(void *arg, int recipient)
 	return recipient ? f->limit_recipient : f->limit_message;
 }
 
+static enum in_reply claim(void *arg, const struct in_claim *who)
+{
+	struct in_fake *f = arg;
+
+	if (who->address.ss_family == AF_INET)
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)&who->address)->sin_addr, f->s.peer.address,
+			  sizeof(f->s.peer.address));
+	else if (who->address.ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)&who->address)->sin6_addr,
+			  f->s.peer.address, sizeof(f->s.peer.address));
+	if (who->address.ss_family)
+		f->s.peer.trusted = 0;
+	if (!who->login[0])
+		return IN_REPLY_NONE;
+	if (strcmp(who->login, "app1"))
+		return IN_REPLY_NO_SUCH_LOGIN;
+	return in_session_log_in(&f->s, "app1", "acme", "xclient") < 0 ? IN_REPLY_AUTH_AWAY : IN_REPLY_NONE;
+}
+
 static const struct in_session_host host = {.ready = ready,
 					    .begin = begin,
 					    .room = room,
@@ -203,6 +224,7 @@ static const struct in_session_host host = {.ready = ready,
 					    .close = close_session,
 					    .auth = auth,
 					    .allow = allow,
+					    .claim = claim,
 					    .ask = ask,
 					    .show = show,
 					    .forget = forget};

@@ -18,7 +18,7 @@
  * none|ready|away|done commit: hold|release|fails|full      begin: release clock: +301s time passes
  *   auth: no|optional|required|locked-out|busy|hold|release
  *   dsn: ENVID NOTIFY:ORCPT ...  of the last message
- *   peer: trusted|untrusted|ADDRESS      mode: smarthost|submission|submissions    limit: NAME N
+ *   peer: trusted|untrusted|proxy|ADDRESS      mode: smarthost|submission|submissions    limit: NAME N
  * route: DOMAIN shutdown:   eof:           the daemon stops; the client closes stored: N messages
  * stored so far      aborted: N   messages given up so far sender: / recipients: / body: /
  * body-has: / flags: / via:      of the last message; body without its Received log: TEXT a line
@@ -260,7 +260,9 @@ static void set_commit(struct play *p, const char *v)
 
 static void set_peer(struct play *p, const char *v)
 {
-	if (!strcmp(v, "trusted") || !strcmp(v, "untrusted"))
+	if (!strcmp(v, "proxy"))
+		p->f.peer.xclient = 1;
+	else if (!strcmp(v, "trusted") || !strcmp(v, "untrusted"))
 		p->f.peer.trusted = v[0] == 't';
 	else
 		snprintf(p->f.peer.address, sizeof(p->f.peer.address), "%s", v);
