@@ -282,7 +282,8 @@ static void ask_rules(struct sink_order *o, enum sink_stage stage, struct span l
 	for (int i = 0; i < opt.nrules; i++) {
 		struct rule *r = &opt.rules[i];
 		if (r->stage != stage || r->times == 0 ||
-		    (r->match && !memmem(line.p, line.n, r->match, strlen(r->match))) ||
+		    (r->match &&
+		     (line.n == 0 || !memmem(line.p, line.n, r->match, strlen(r->match)))) ||
 		    dice() >= (unsigned)r->percent)
 			continue;
 		if (r->times > 0)

@@ -446,7 +446,8 @@ static int by_value(const void *a, const void *b)
 
 static void report_times(const char *name, struct times *t)
 {
-	qsort(t->usec, t->n, sizeof(*t->usec), by_value);
+	if (t->n)
+		qsort(t->usec, t->n, sizeof(*t->usec), by_value);
 	printf("\"%s_p50_ms\": %.3f, \"%s_p99_ms\": %.3f, \"%s_max_ms\": %.3f, ", name,
 	       t->n ? t->usec[t->n / 2] / 1e3 : 0, name, t->n ? t->usec[t->n * 99 / 100] / 1e3 : 0, name,
 	       t->n ? t->usec[t->n - 1] / 1e3 : 0);

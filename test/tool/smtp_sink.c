@@ -52,6 +52,7 @@ struct client {
 	enum { NOTHING, CLOSE, TLS } then; /* after it */
 	int waiting, silent, greeted;
 	unsigned mails;	   /* of this connection */
+	unsigned recipients; /* taken for this message */
 	uint64_t chunk;	   /* bytes of BDAT to come */
 	int in_chunk, last_chunk, mid_chunks;
 	int in_data, in_body, has_load, tls;
@@ -391,6 +392,7 @@ static void on_envelope(struct client *k, struct span line)
 	if (mail) {
 		k->mails++;
 		k->mid_chunks = 0;
+		k->recipients = 0;
 		buf_reset(&k->envelope);
 	} else if (buf_size(&k->envelope) == 0) {
 		say(k, "503 5.5.1 no sender\r\n", 0);
@@ -399,6 +401,7 @@ static void on_envelope(struct client *k, struct span line)
 	if (answer(k, mail ? SINK_MAIL : SINK_RCPT, line, "250 2.1.0 fine\r\n")) {
 		buf_put_span(&k->envelope, line);
 		buf_put_str(&k->envelope, "\n");
+		k->recipients += !mail;
 	}
 }
 
@@ -411,7 +414,7 @@ static void on_command(struct client *k, struct span line)
 		if (!answer(k, SINK_STARTTLS, line, "220 go on\r\n") && k->then == TLS)
 			k->then = NOTHING;
 	} else if (starts(line, "DATA")) {
-		if (memmem(buf_ptr(&k->envelope), buf_size(&k->envelope), "RCPT", 4) == NULL) {
+		if (k->recipients == 0) {
 			say(k, "554 5.5.1 no valid recipients\r\n", 0);
 		} else if (answer(k, SINK_DATA, line, "354 go on\r\n")) {
 			begin_message(k);
@@ -425,8 +428,10 @@ static void on_command(struct client *k, struct span line)
 		k->then = CLOSE;
 		say(k, "221 2.0.0 bye\r\n", 0);
 	} else {
-		if (starts(line, "RSET"))
+		if (starts(line, "RSET")) {
 			buf_reset(&k->envelope);
+			k->recipients = 0;
+		}
 		say(k, "250 2.0.0 fine\r\n", 0);
 	}
 }
