@@ -22,7 +22,7 @@
 struct spool_log;
 struct queue;
 struct keys_object;
-struct keys_reseal;
+struct relay_reseal;
 struct spool_pool;
 struct out_worker;
 struct in_listen;
@@ -57,11 +57,6 @@ struct relay_worker {
 	struct keyproto_client_ev *keyd; /* role relay */
 	struct keys_object *keys;
 	struct keys_cred *creds; /* logins at next hops */
-	struct keys_reseal *reseal; /* of worker 0 */
-	struct {
-		void (*answer)(void *to, int64_t oldest);
-		void *to;
-	} objects; /* its question about them, while the queue has it */
 	struct spool_pool *pool; /* buffers of spool_message: made on first use, spool_pool_free at the end */
 	struct in_listen *in;
 	struct out_worker *out;
@@ -92,6 +87,7 @@ struct relay {
 	struct in_auth *auth;	/* who may log in; any thread */
 	struct relay_credentials *credentials; /* control's */
 	struct in_limit *limit; /* rates of clients; any thread */
+	struct relay_reseal *reseal;	/* control's: brings what is in the store under the newest DEKs */
 	struct bounce_list *suppressed; /* recipients that mail is not taken for; any thread looks */
 	struct store *store;	/* control's database */
 	struct keyproto_client_ev *keyd; /* control's own */

@@ -8,12 +8,14 @@
 #include "relay/bounce/bounce_list.h"
 #include "relay/keys/keys_cred.h"
 #include "relay/relay_credential.h"
+#include "relay/relay_reseal.h"
 #include "relay/store/store.h"
 
 static const struct relay_control_part *const parts[] = {
     &relay_credential_part,
     &bounce_list_part,
     &keys_cred_part,
+    &relay_reseal_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 

@@ -194,7 +194,7 @@ static void load(struct relay *r)
 }
 
 /* Both kinds of readers get what is now. */
-static void changed(struct relay *r)
+void relay_credential_again(struct relay *r)
 {
 	int err = keys_cred_load(r);
 
@@ -229,7 +229,7 @@ static void finish(struct change *c, int err)
 	if (err < 0 && c->fresh)
 		store_credential_remove(c->relay->store, c->id);
 	if (err == 0)
-		changed(c->relay);
+		relay_credential_again(c->relay);
 	c->done(c->arg, err, c->id);
 	free_change(c);
 }
@@ -370,7 +370,7 @@ int relay_credential_disable(struct relay *r, int kind, const char *name, int di
 	int err = id < 0 ? (int)id : store_credential_disable(r->store, id, disabled, clock_wall());
 
 	if (err == 0)
-		changed(r);
+		relay_credential_again(r);
 	return err;
 }
 
@@ -380,7 +380,7 @@ int relay_credential_remove(struct relay *r, int kind, const char *name)
 	int err = id < 0 ? (int)id : store_credential_remove(r->store, id);
 
 	if (err == 0)
-		changed(r);
+		relay_credential_again(r);
 	return err;
 }
 

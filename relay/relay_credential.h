@@ -22,6 +22,8 @@ int relay_credential_add(struct relay *r, const struct store_credential *c, stru
 /* A new password (and login, of upstream) for one that exists. */
 int relay_credential_change(struct relay *r, int kind, const char *name, struct span login,
 			    struct span password, relay_credential_fn done, void *arg);
+/* The rows have changed: reads and hands them out anew. */
+void relay_credential_again(struct relay *r);
 int relay_credential_disable(struct relay *r, int kind, const char *name, int disabled);
 int relay_credential_remove(struct relay *r, int kind, const char *name);
 

@@ -10,7 +10,6 @@
 #include "relay/in/in_listen.h"
 #include "relay/keys/keys_cred.h"
 #include "relay/keys/keys_object.h"
-#include "relay/keys/keys_reseal.h"
 #include "relay/out/out_worker.h"
 #include "relay/queue/queue.h"
 #include "relay/relay_tls.h"
@@ -60,45 +59,6 @@ static void keyd_state(void *arg, unsigned state)
 		relay_tls_forget();
 	if (w->index == 0 && !atomic_load(&w->relay->stopping))
 		report_keyd(w->relay, state);
-	if (w->reseal && state == KEYPROTO_READY)
-		keys_reseal_look(w->reseal);
-}
-
-static void objects_told(struct relay_msg *m, void *receiver)
-{
-	struct queue_ask *a = (struct queue_ask *)m;
-	struct relay_worker *w = receiver;
-
-	w->objects.answer(w->objects.to, a->err < 0 ? a->err : a->numbers.oldest);
-	queue_ask_free(a);
-}
-
-/* Mail in the queue is all that relay keeps as objects. */
-static void ask_objects(void *arg, void (*answer)(void *to, int64_t oldest), void *to)
-{
-	struct queue_ask *a = queue_ask_new(QUEUE_NUMBERS);
-	struct relay_worker *w = arg;
-
-	if (!a) {
-		answer(to, ERR_NOMEM);
-		return;
-	}
-	w->objects.answer = answer;
-	w->objects.to = to;
-	a->msg.run = objects_told;
-	a->reply = w->inbox;
-	queue_ask_post(w->relay->queue, a);
-}
-
-/* No field lies sealed in relay's own state yet: there is nothing to walk, only to wait for. */
-static struct keys_reseal *start_reseal(struct relay_worker *w, const struct relay_conf *conf)
-{
-	struct keys_reseal_options o = {.rate = conf->reseal.rate,
-					.settle = conf->reseal.settle,
-					.objects = ask_objects,
-					.arg = w};
-
-	return keys_reseal_new(w->loop, w->keyd, &o);
 }
 
 static void want_customers(struct relay_worker *w, const struct relay_conf *conf)
@@ -122,9 +82,7 @@ static int build(struct relay_worker *w, const char **why)
 			   : NULL;
 	w->keys = w->keyd ? keys_object_new(w->loop, w->keyd) : NULL;
 	w->creds = w->keys ? keys_cred_new(w->loop, w->keyd, w->relay->creds) : NULL;
-	if (w->keys && w->index == 0)
-		w->reseal = start_reseal(w, conf);
-	w->out = w->creds && (w->reseal || w->index) ? out_worker_new(w) : NULL;
+	w->out = w->creds ? out_worker_new(w) : NULL;
 	if (w->creds && !w->out) {
 		*why = "delivery"; /* out_worker said which part */
 		err = ERR_CONFIG;
@@ -145,7 +103,6 @@ static void tear_down(struct relay_worker *w)
 	keys_object_free(w->keys);
 	keyproto_client_ev_free(w->keyd);
 	keys_cred_free(w->creds);
-	keys_reseal_free(w->reseal);
 	evt_inbox_free(w->inbox);
 	w->inbox = NULL; /* control may still have an answer for it */
 	evt_loop_free(w->loop);

@@ -7,7 +7,7 @@
  *      |                                        v
  *      +------------ later <--no-- objects of before the rotation all gone? --yes--> DEK_EMPTY
  *
- * Story:     one worker has one. It looks at start, when keyd's epoch grows (keys_reseal_look), and
+ * Story:     control has one. It looks at start, when keyd's epoch grows (keys_reseal_look), and
  *            now and then. Each kind of thing that lies sealed in relay's state is a source, a row
  *            in a table: it tells its sealed items in order, and puts a new one in place of an old
  *            one. keyd turns old into new (RESEAL_FIELDS), so no plaintext comes here. At most rate
@@ -19,7 +19,7 @@
  * Ownership: borrows sources and client. Free it after the client, which answers what is under way.
  * Errors:    an item that keyd refuses (damaged, moved) stays, is logged, and keeps its DEK alive.
  * Limits:    256 customers at a time; the others' turn comes when these are done.
- * Thread:    the worker's. */
+ * Thread:    its loop's. */
 #ifndef RELAY_KEYS_KEYS_RESEAL_H
 #define RELAY_KEYS_KEYS_RESEAL_H
 

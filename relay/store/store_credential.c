@@ -61,6 +61,30 @@ int64_t store_credential_find(struct store *s, int kind, const char *name)
 	return rc < 0 ? rc : id;
 }
 
+static int each(struct store_rows *r, store_credential_fn fn, void *arg)
+{
+	int rc = 0, said = 0;
+
+	while (!said && (rc = store_rows_next(r)) == 1) {
+		struct store_credential c = {.id = store_rows_int(r, 0),
+					     .kind = (int)store_rows_int(r, 1),
+					     .name = store_rows_text(r, 2),
+					     .customer = store_rows_text(r, 3),
+					     .login = store_rows_bytes(r, 4),
+					     .secret = store_rows_bytes(r, 5),
+					     .fingerprint = store_rows_bytes(r, 6),
+					     .messages = store_rows_text(r, 7),
+					     .recipients = store_rows_text(r, 8),
+					     .connections = store_rows_int(r, 9),
+					     .disabled = (int)store_rows_int(r, 10),
+					     .created = store_rows_int(r, 11),
+					     .changed = store_rows_int(r, 12)};
+		said = fn(arg, &c);
+	}
+	store_rows_close(r);
+	return rc < 0 ? rc : said;
+}
+
 int store_credential_each(struct store *s, store_credential_fn fn, void *arg)
 {
 	struct store_rows r;
@@ -69,26 +93,31 @@ int store_credential_each(struct store *s, store_credential_fn fn, void *arg)
 					   " messages, recipients, connections, disabled, created, changed"
 					   " FROM credential ORDER BY kind, name"),
 				 NULL, 0);
-	int said = 0;
 
-	if (rc < 0)
-		return rc;
-	while (!said && (rc = store_rows_next(&r)) == 1) {
-		struct store_credential c = {.id = store_rows_int(&r, 0),
-					     .kind = (int)store_rows_int(&r, 1),
-					     .name = store_rows_text(&r, 2),
-					     .customer = store_rows_text(&r, 3),
-					     .login = store_rows_bytes(&r, 4),
-					     .secret = store_rows_bytes(&r, 5),
-					     .fingerprint = store_rows_bytes(&r, 6),
-					     .messages = store_rows_text(&r, 7),
-					     .recipients = store_rows_text(&r, 8),
-					     .connections = store_rows_int(&r, 9),
-					     .disabled = (int)store_rows_int(&r, 10),
-					     .created = store_rows_int(&r, 11),
-					     .changed = store_rows_int(&r, 12)};
-		said = fn(arg, &c);
-	}
-	store_rows_close(&r);
-	return rc < 0 ? rc : said;
+	return rc < 0 ? rc : each(&r, fn, arg);
+}
+
+int store_credential_each_by_id(struct store *s, store_credential_fn fn, void *arg)
+{
+	struct store_rows r;
+	int rc = store_rows_open(s, &r,
+				 STORE_SQL("SELECT id, kind, name, customer, login, secret, fingerprint,"
+					   " messages, recipients, connections, disabled, created, changed"
+					   " FROM credential ORDER BY id"),
+				 NULL, 0);
+
+	return rc < 0 ? rc : each(&r, fn, arg);
+}
+
+int store_credential_reseal(struct store *s, int64_t id, int secret, struct span old, struct span fresh)
+{
+	int rc;
+
+	if (secret)
+		rc = one(store_run(s, STORE_SQL("UPDATE credential SET secret=? WHERE id=? AND secret=?"),
+				   STORE_ARGS(store_blob(fresh), store_int(id), store_blob(old))));
+	else
+		rc = one(store_run(s, STORE_SQL("UPDATE credential SET login=? WHERE id=? AND login=?"),
+				   STORE_ARGS(store_blob(fresh), store_int(id), store_blob(old))));
+	return rc == ERR_NOTFOUND ? ERR_EXISTS : rc;
 }

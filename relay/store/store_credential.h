@@ -41,5 +41,10 @@ int64_t store_credential_find(struct store *s, int kind, const char *name);
 /* All, by kind and name: fn until it says no (not 0), which is returned. */
 typedef int (*store_credential_fn)(void *arg, const struct store_credential *c);
 int store_credential_each(struct store *s, store_credential_fn fn, void *arg);
+/* The same by id. */
+int store_credential_each_by_id(struct store *s, store_credential_fn fn, void *arg);
+
+/* login (secret 0) or secret (1) sealed anew: ERR_EXISTS if it is not old any more. */
+int store_credential_reseal(struct store *s, int64_t id, int secret, struct span old, struct span fresh);
 
 #endif

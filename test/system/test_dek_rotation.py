@@ -402,3 +402,32 @@ def test_relay_gives_an_old_dek_up_when_its_mail_is_delivered(sealpost, sink, pa
     assert [e[3]["keyref"] for e in sealpost.relay.events("dek-empty")] == [str(first)]
     assert sorted(m[0].split(b"Subject: ")[1].split(b"\r\n")[0] for m in receiver.kept()) == [b"after", b"before"]
     sealpost.wait_empty()
+
+
+def test_relay_brings_what_it_keeps_under_the_new_dek(sealpost):
+    """Suppressed recipients and credentials are sealed anew before the old DEK ends, and hold after a restart."""
+    sealpost.configure(['{domain: "*", to: "127.0.0.1:1", tls: none}'], reseal="{settle: 1s}")
+    everything = f'peers:\n  "{os.getuid()}": [relay, officer]\n' if os.getuid() != sealpost.uid else "peers:\n"
+    sealpost.write("keyd.yaml", sealpost.read("keyd.yaml").replace("peers:\n", everything) + "rotation: {grace: 1s}\n")
+    sealpost.start("keyd", "relay")
+    addresses = [f"u{i}@there.example" for i in range(200)]
+    sealpost.cli("suppression", "add", *addresses, check=True)
+    sealpost.write("password", "a long password\n")
+    os.chmod(sealpost.path("password"), 0o600)
+    os.chown(sealpost.path("password"), sealpost.uid, sealpost.uid)
+    sealpost.cli("credential", "add", "upstream", "hop", "--login", "me", "--password-file", sealpost.path("password"),
+                 check=True)
+    with Client(sealpost.path("run", "keyd.sock"), "relay") as c:
+        first = c.customer_keys("default")[0].keyref
+        sealpost.cli("key", "rotate", "dek", "default", check=True)
+        harness.wait_for("the old DEK to end", lambda: first not in [d.keyref for d in c.customer_keys("default")], 60)
+        newest = c.customer_keys("default")[0].keyref
+    sealpost.stop()
+    with sqlite3.connect(sealpost.path("relay", "relay.db")) as db:
+        sealed = [row[0] for row in db.execute("SELECT address FROM suppression UNION ALL SELECT login FROM credential "
+                                               "UNION ALL SELECT secret FROM credential")]
+    assert len(sealed) == 202 and {struct.unpack(">I", s[1:5])[0] for s in sealed} == {newest}
+    sealpost.start("keyd", "relay")
+    harness.wait_for("the list", lambda: [e for e in sealpost.relay.events("suppression-read") if e[3]["n"] == "200"])
+    assert sealpost.cli("suppression", "check", "u7@there.example").stdout.startswith("suppressed")
+    assert not sealpost.relay.events("suppression-unreadable") and not sealpost.relay.events("credential-unusable")
