@@ -104,26 +104,35 @@ static int may_send(struct shape_lane *l, int64_t now, struct shape_wait *w)
 	return 0;
 }
 
-/* jobs: that will need a message each before this one. */
+/* jobs: that will need a message each before this one. ERR_LIMIT: the day's number is reached. */
 static int may_warm(struct shape_lane *l, uint32_t jobs, int64_t now, struct shape_wait *w)
 {
 	int64_t until = SHAPE_NEVER;
+	uint32_t left = shape_warmup_left(l->cell, l->set->sources[l->source].warm, now, &until);
 
-	if (shape_warmup_left(l->cell, l->set->sources[l->source].warm, now, &until) > jobs)
+	if (left > jobs)
 		return 0;
-	*w = (struct shape_wait){until, QUEUE_WARMUP};
-	return ERR_BUSY;
+	/* jobs may come back unsent: then there is a place before tomorrow */
+	*w = (struct shape_wait){left ? now + SHAPE_AGAIN : until, QUEUE_WARMUP};
+	return ERR_LIMIT;
 }
 
-static int may_job(struct shape_lane *l, int64_t now, struct shape_wait *w)
+/* As may_warm. */
+static int may_job(struct shape *s, struct shape_lane *l, int64_t now, struct shape_wait *w)
 {
 	struct shape_cell *c = l->cell;
 	unsigned limit = shape_state_limit(&c->state, &l->limits, now);
 	int64_t until;
+	int rc = may_warm(l, c->base->warm_jobs, now, w);
 
-	/* the tomorrow of a warm-up is later than all else, so it is said first */
-	if (may_warm(l, c->base->warm_jobs, now, w) < 0 || may_send(l, now, w) < 0)
+	if (rc == 0)
+		rc = may_send(l, now, w);
+	if (rc < 0)
+		return rc;
+	if (shape_warmup_expect(s, c, l->set->sources[l->source].warm) < 0) {
+		*w = (struct shape_wait){now + SHAPE_AGAIN, QUEUE_WARMUP};
 		return ERR_BUSY;
+	}
 	if (c->jobs >= limit + limit / 2 + 1) {
 		*w = wait_for(SHAPE_AT_LIMIT, SHAPE_NEVER);
 		return ERR_BUSY;
@@ -154,7 +163,7 @@ static int take_from(struct shape *s, unsigned source, struct span site, const s
 	if (!l)
 		return ERR_NOMEM;
 	c->used = now;
-	rc = may_job(l, now, w);
+	rc = may_job(s, l, now, w);
 	if (rc < 0) {
 		shape_cell_lane_unref(l);
 		return rc;
@@ -162,7 +171,6 @@ static int take_from(struct shape *s, unsigned source, struct span site, const s
 	c->jobs++;
 	c->pending++;
 	c->base->warm_jobs++;
-	shape_warmup_expect(s, c, s->set->sources[source].warm);
 	shape_rate_take(&c->plan, shape_state_pace(&c->state, &l->limits, now), now);
 	*lane = l;
 	return 0;
@@ -192,6 +200,17 @@ static unsigned draw(struct shape *s, const struct shape_set_pool *p, const uint
 	return i;
 }
 
+/* Of all that is waited for, what comes first. A place of jobs comes at any time, with an event that the reason tells of. */
+static void wait_less(struct shape_wait *w, const struct shape_wait *one)
+{
+	int places = w->reason == QUEUE_CONNECTIONS || one->reason == QUEUE_CONNECTIONS;
+
+	if (!w->reason || one->until < w->until)
+		*w = *one;
+	if (places)
+		w->reason = QUEUE_CONNECTIONS;
+}
+
 static int take_from_pool(struct shape *s, const struct shape_set_pool *p, struct span site,
 			  const struct shape_rule *by_domain, int64_t now, struct shape_lane **lane,
 			  struct shape_wait *w, int *overflow)
@@ -204,12 +223,11 @@ static int take_from_pool(struct shape *s, const struct shape_set_pool *p, struc
 	for (unsigned n = 0; n < p->count; n++) {
 		unsigned i = draw(s, p, tried, total);
 		int rc = take_from(s, p->members[i].source, site, by_domain, now, lane, &one);
-		if (rc != ERR_BUSY)
+		if (rc != ERR_BUSY && rc != ERR_LIMIT)
 			return rc;
-		if (one.reason == QUEUE_WARMUP && s->set->sources[p->members[i].source].overflow >= 0)
+		if (rc == ERR_LIMIT && s->set->sources[p->members[i].source].overflow >= 0)
 			*overflow = s->set->sources[p->members[i].source].overflow;
-		if (!w->reason || one.until < w->until)
-			*w = one;
+		wait_less(w, &one);
 		tried[i / 64] |= UINT64_C(1) << (i % 64);
 		total -= p->members[i].weight;
 	}
@@ -353,7 +371,7 @@ int shape_message_take(struct shape *s, struct shape_lane *lane, int64_t now, st
 		shape_rate_back(&c->plan, shape_state_pace(&c->state, &lane->limits, now));
 	}
 	pthread_mutex_unlock(&s->lock);
-	return rc;
+	return rc < 0 ? ERR_BUSY : 0;
 }
 
 void shape_message_give(struct shape *s, struct shape_lane *lane)

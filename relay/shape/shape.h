@@ -60,8 +60,8 @@ struct shape_wait {
 };
 /* A lane to site (for mail to domain) from a source of pool ("" or NULL: the host's own), with a job place: one more
  * than half as many again as it has connections are given, so that each has its next message at hand. 0 and *lane;
- * ERR_BUSY and *wait; ERR_NOMEM. CONNECTIONS with until SHAPE_NEVER: as soon as a job place of the site is given
- * back. */
+ * ERR_BUSY and *wait; ERR_NOMEM. CONNECTIONS: as soon as a job place of the site is given back, and at until at the
+ * latest. */
 int shape_job_take(struct shape *s, const char *pool, const char *site, const char *domain, int64_t now,
 		   struct shape_lane **lane, struct shape_wait *wait);
 void shape_job_give(struct shape *s, struct shape_lane *lane);

@@ -20,7 +20,7 @@
 #define SHAPE_CELLS_FULL 200000 /* from here on, what was not used for SHAPE_BRIEF is forgotten */
 #define SHAPE_BRIEF	 (600 * INT64_C(1000000))
 #define SHAPE_LONG	 (86400 * INT64_C(1000000))
-#define SHAPE_AGAIN	 (200 * INT64_C(1000)) /* when no event says that a place is free */
+#define SHAPE_AGAIN	 (100 * INT64_C(1000)) /* when no event says that a place is free */
 #define SHAPE_OVERFLOWS	 4		       /* pools after another for one job */
 #define SHAPE_POOL_MAX	256 /* sources in one */
 #define SHAPE_SET_START	     5	 /* connections to begin with, as Postfix does */
@@ -136,9 +136,9 @@ void shape_heard_log(const struct shape_told *t, const struct shape_effect *e);
 /* --- shape_warmup.c; locked. How many messages may still go today (SHAPE_WARM_ALL without a schedule), and when the
  * day ends. */
 uint32_t shape_warmup_left(struct shape_cell *c, const struct shape_warm *w, int64_t now, int64_t *until);
-/* Jobs for as many as warm_jobs are on their way: the file should allow for some. */
-void shape_warmup_expect(struct shape *s, const struct shape_cell *c, const struct shape_warm *w);
-/* One of them goes. ERR_BUSY: the file does not say so yet; it is being written. */
+/* A job more than warm_jobs would be on its way. ERR_BUSY: the file does not allow for it yet; it is being written. */
+int shape_warmup_expect(struct shape *s, const struct shape_cell *c, const struct shape_warm *w);
+/* One of them goes. ERR_BUSY: likewise. */
 int shape_warmup_book(struct shape *s, struct shape_cell *c, const struct shape_warm *w);
 /* How far ahead the file counts. */
 uint32_t shape_warmup_ahead(const struct shape_cell *c, const struct shape_warm *w);

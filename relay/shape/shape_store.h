@@ -10,7 +10,7 @@
  *           end LINES                                     how many lines are above
  *         A thread of its own writes it when something changed, at most once in SHAPE_STORE_PAUSE, all at once
  *         (sys_file_replace). Counts are written ahead: what goes beyond waits until it is written, so a crash never makes
- *         a day's number larger than it is, and costs at most a twentieth of it.
+ *         a day's number larger than it is, and costs at most a twentieth of it, or ten messages, and what was in flight.
  * Errors: shape_store_parse: ERR_FORMAT and the line.
  * Limits: SHAPE_STORE_MAX bytes.
  * Thread: the parser is pure. */
@@ -20,7 +20,7 @@
 #include "core/buf.h"
 
 #define SHAPE_STORE_MAX	  (64u << 20)
-#define SHAPE_STORE_PAUSE (INT64_C(200) * 1000)
+#define SHAPE_STORE_PAUSE (INT64_C(50) * 1000)
 
 enum shape_store_kind { SHAPE_STORE_SOURCE, SHAPE_STORE_SITE, SHAPE_STORE_REST, SHAPE_STORE_WARM };
 struct shape_store_line {

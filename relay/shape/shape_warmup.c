@@ -29,23 +29,40 @@ uint32_t shape_warmup_left(struct shape_cell *c, const struct shape_warm *w, int
 }
 
 #define AHEAD_SHARE 20 /* of the day's number */
-#define AHEAD_LEAST 5
+#define AHEAD_LEAST 10
+
+static uint32_t ahead(uint32_t limit)
+{
+	uint32_t n = limit / AHEAD_SHARE;
+
+	return n < AHEAD_LEAST ? AHEAD_LEAST : n;
+}
 
 uint32_t shape_warmup_ahead(const struct shape_cell *c, const struct shape_warm *w)
 {
-	uint32_t limit = w ? shape_warm_limit(w, c->warm_day) : 0, n = limit / AHEAD_SHARE;
+	uint32_t limit = w ? shape_warm_limit(w, c->warm_day) : 0, n = ahead(limit) + c->warm_jobs;
 
-	if (n < AHEAD_LEAST)
-		n = AHEAD_LEAST;
 	if (c->warm_sent >= limit || limit == SHAPE_WARM_ALL)
 		return c->warm_sent;
 	return limit - c->warm_sent < n ? limit : c->warm_sent + n;
 }
 
-void shape_warmup_expect(struct shape *s, const struct shape_cell *c, const struct shape_warm *w)
+/* Whether the file allows for one more than so many. Has it written before it comes to that. */
+static int allowed(struct shape *s, const struct shape_cell *c, const struct shape_warm *w, uint32_t count)
 {
-	if (w && c->base->warm_sent >= c->base->warm_sure)
+	uint32_t limit = shape_warm_limit(w, c->warm_day);
+
+	if (!s->store || limit == SHAPE_WARM_ALL)
+		return 1;
+	if (count + ahead(limit) / 2 >= c->warm_sure && c->warm_sure < limit)
 		shape_store_dirty(s);
+	return count < c->warm_sure;
+}
+
+int shape_warmup_expect(struct shape *s, const struct shape_cell *c, const struct shape_warm *w)
+{
+	c = c->base;
+	return !w || allowed(s, c, w, c->warm_sent + c->warm_jobs) ? 0 : ERR_BUSY;
 }
 
 int shape_warmup_book(struct shape *s, struct shape_cell *c, const struct shape_warm *w)
@@ -53,13 +70,8 @@ int shape_warmup_book(struct shape *s, struct shape_cell *c, const struct shape_
 	c = c->base;
 	if (!w)
 		return 0;
-	if (s->store && shape_warm_limit(w, c->warm_day) != SHAPE_WARM_ALL) {
-		/* in time, so that mostly nobody waits */
-		if (c->warm_sent + AHEAD_LEAST / 2 >= c->warm_sure)
-			shape_store_dirty(s);
-		if (c->warm_sent >= c->warm_sure)
-			return ERR_BUSY;
-	}
+	if (!allowed(s, c, w, c->warm_sent))
+		return ERR_BUSY;
 	c->warm_sent++;
 	return 0;
 }

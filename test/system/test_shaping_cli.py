@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules and rests as the administrator sees them: sealpost shaping."""
+import datetime
 import json
 import os
 import signal
@@ -98,3 +99,27 @@ def test_a_damaged_file_of_rests_stops_the_start_with_its_line(sealpost):
     sealpost.relay.start(wait=False)
     harness.wait_for("relay to give up", lambda: not sealpost.relay.running())
     assert "relay/shaping:2: malformed" in sealpost.relay.log_text()
+
+
+def test_a_warm_up_day_is_kept_over_kill_9_and_the_rest_goes_from_the_overflow_pool(sealpost, place, parts):
+    sink = harness.Sink(os.path.join(place, "sink"), tls=False).start()
+    parts.append(sink)
+    today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    sealpost.configure([f'{{domain: "*", to: "127.0.0.1:{sink.port}", tls: none, pool: fresh}}'],
+                       sources="[{name: old, address: 127.0.0.2}, {name: young, address: 127.0.0.3, warmup: ramp}]",
+                       pools="[{name: fresh, sources: [young]}, {name: warm, sources: [old]}]",
+                       warmups=f'[{{name: ramp, start: "{today}", daily: ["40"], overflow: warm}}]')
+    sealpost.start()
+    harness.load(sealpost.smtp_port, "--messages", 100, "--sessions", 10, "--domain", "a.example")
+    sink.wait_for(100, 30)
+    sealpost.wait_empty()
+    sealpost.relay.kill()
+    sealpost.relay.start()
+    sealpost.wait_keyd()
+    harness.load(sealpost.smtp_port, "--messages", 50, "--sessions", 10, "--domain", "a.example", "--first", 101)
+    sink.wait_for(150, 30)
+    sealpost.wait_empty()
+    came = sink.report()["sources"]
+    assert (came["127.0.0.3"]["messages"], came["127.0.0.2"]["messages"]) == (40, 110)
+    young = [r for r in rows(sealpost) if r["source"] == "young"][0]
+    assert (young["warm_sent"], young["warm_limit"]) == (40, 40)

@@ -407,6 +407,24 @@ static void more_than_a_warm_up_day_allows_goes_to_the_overflow_pool(void **stat
 	}
 }
 
+static void a_full_overflow_pool_is_waited_for_not_the_next_day(void **state)
+{
+	struct bed *b = *state;
+	struct shape_lane *lanes[5];
+	int64_t until;
+
+	for (int i = 0; i < 20; i++)
+		send_one(b, take(b, "fresh", "mx.example", "x.example"));
+	for (int i = 0; i < 5; i++) {
+		lanes[i] = take(b, "fresh", "mx.example", "x.example");
+		assert_string_equal(shape_lane_source(lanes[i])->name, "a");
+	}
+	/* a job place of a is free at any time */
+	assert_int_equal(refused(b, "fresh", "mx.example", &until), QUEUE_CONNECTIONS);
+	for (int i = 0; i < 5; i++)
+		shape_job_give(b->s, lanes[i]);
+}
+
 static void without_an_overflow_pool_the_rest_waits_for_the_next_day(void **state)
 {
 	struct bed *b = *state;
@@ -418,10 +436,11 @@ static void without_an_overflow_pool_the_rest_waits_for_the_next_day(void **stat
 		assert_non_null(lane = take(b, "slow", "mx.example", "x.example"));
 	/* three jobs are out: no fourth, though nothing was sent yet */
 	assert_int_equal(refused(b, "slow", "mx.example", &until), QUEUE_WARMUP);
-	assert_true(until == b->now + 12 * HOUR);
+	assert_true(until <= b->now + CLOCK_SEC); /* one of them may come back unsent */
 	for (int i = 0; i < 3; i++)
 		send_one(b, lane);
 	assert_int_equal(refused(b, "slow", "mx.example", &until), QUEUE_WARMUP);
+	assert_true(until == b->now + 12 * HOUR);
 	pass(b, 12 * HOUR);
 	lane = take(b, "slow", "mx.example", "x.example");
 	assert_int_equal(shape_message_take(b->s, lane, b->now, &w), 0);
@@ -551,8 +570,11 @@ static void a_restart_remembers_suspensions_pauses_and_warm_up(void **state)
 	int64_t until;
 
 	keep(b);
-	lane = take(b, "slow", "mx.example", "x.example");
+	/* nothing goes before the file says that it may */
+	assert_int_equal(refused(b, "slow", "mx.example", &until), QUEUE_WARMUP);
+	assert_true(until <= b->now + CLOCK_SEC);
 	assert_int_equal(make_durable(b), 0);
+	lane = take(b, "slow", "mx.example", "x.example");
 	assert_int_equal(shape_message_take(b->s, lane, b->now, &w), 0);
 	assert_int_equal(shape_message_take(b->s, lane, b->now, &w), 0);
 	shape_job_give(b->s, lane);
@@ -590,8 +612,9 @@ static void after_a_crash_a_warm_up_day_is_never_larger_than_it_is(void **state)
 	size_t n;
 
 	keep(b);
-	lane = take(b, "slow", "mx.example", "x.example");
+	assert_null(take(b, "slow", "mx.example", "x.example"));
 	assert_int_equal(make_durable(b), 0);
+	lane = take(b, "slow", "mx.example", "x.example");
 	assert_int_equal(shape_message_take(b->s, lane, b->now, &w), 0);
 	/* what a crash would leave: the file as it is now, not as a stop writes it */
 	f = fopen(b->keep_path, "r");
@@ -722,6 +745,7 @@ int main(void)
 	    T(a_rule_by_domain_has_a_lane_of_its_own),
 	    T(a_pattern_pauses_the_lane_and_one_good_answer_opens_it),
 	    T(more_than_a_warm_up_day_allows_goes_to_the_overflow_pool),
+	    T(a_full_overflow_pool_is_waited_for_not_the_next_day),
 	    T(without_an_overflow_pool_the_rest_waits_for_the_next_day),
 	    T(a_reload_gives_new_limits_and_keeps_what_is_open),
 	    T(the_list_is_in_order_of_names_page_by_page),
