@@ -69,10 +69,11 @@ def scale(args, report, place):
     for r in range(args.rounds):
         for workers in rows:
             report.print(f"S7 round {r + 1}/{args.rounds}: {workers} worker(s), {args.scale_messages} messages ... ", end="")
-            f = mta_through.scale_run(workers, args.scale_messages, os.path.join(place, f"S7-{r}-{workers}"), args.sessions)
+            f = mta_through.scale_run(workers, args.scale_messages, os.path.join(place, f"S7-{r}-{workers}"), args.sessions,
+                                      args.slow_core)
             report.print(f"{f['per_second']:.0f}/s")
             rows[workers].append(f)
-    mta_report.scale(report, rows)
+    mta_report.scale(report, rows, args.slow_core)
     return rows
 
 
@@ -103,6 +104,7 @@ def arguments():
     p.add_argument("--postfix-messages", type=int, default=3000)
     p.add_argument("--exim-messages", type=int, default=1500)
     p.add_argument("--scale-messages", type=int, default=10000, help="messages of a run of S7")
+    p.add_argument("--slow-core", type=int, default=20, help="percent of a CPU that each thread of relay gets in S7 (20)")
     p.add_argument("--idle-sessions", type=int, default=10000)
     p.add_argument("--idle-probes", type=int, default=1000, help="new sessions whose latency is taken beside the idle ones")
     p.add_argument("--idle-peer-sessions", type=int, default=90, help="idle sessions of Postfix and Exim, for their memory")

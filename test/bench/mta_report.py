@@ -151,10 +151,10 @@ def bars(report, name, rows):
         own("CPU per 1,000 sessions, relay and keyd", "cpu_s_per_1000", 1.0, " s")
 
 
-def scale(report, rows):
+def scale(report, rows, percent):
     """S7."""
     r = report.print
-    r("\nS7: S2 with one and with two workers, every thread of relay and keyd on a slow core of its own (a quarter of a CPU)")
+    r(f"\nS7: S2 with one and with two workers, every thread of relay and keyd on a slow core of its own ({percent} % of a CPU)")
     for w, fs in rows.items():
         last = fs[-1]
         r(f"  {w} worker{'s' if w > 1 else ' '}        {spread([f['per_second'] for f in fs], '.0f'):>22}/s; CPU us per message: "

@@ -2,7 +2,7 @@
 """Throughput: one run of one system in one scenario (S1 to S6), and S7, relay with one and with two workers.
 
 S7. Load generator, relay and receiver share this machine's CPUs, so two workers cannot show twice the rate on two CPUs. Instead
-every thread of relay and of keyd gets a slow core of its own: a cgroup with a quarter of one CPU (2.5 ms of each 10 ms). Two
+every thread of relay and of keyd gets a slow core of its own: a cgroup with a fifth of one CPU (2 ms of each 10 ms). Two
 workers, the thread that commits and keyd then together use about one CPU at most, and the tools have the other. The rates of
 one and of two workers on such cores are measured as in S2, in turn; the ratio is what a second core of the same speed is
 worth, with everything that threads cost each other: waiting for locks, shared threads, uneven load. Beside it stands the
@@ -23,7 +23,7 @@ SCENARIOS = {
     "S5": dict(text="S2 with 5 ms added to every fsync and fdatasync", size=4096, tls=True, slow=5000),
     "S6": dict(text="one message per session, full handshake in", size=4096, tls=True, per_session=1),
 }
-SLOW_PERIOD, SLOW_QUOTA = 10000, 2500  # usec
+SLOW_PERIOD = 10000  # usec
 
 
 def busy():
@@ -142,16 +142,16 @@ def measure(make, messages, scenario, place, sessions, prepare=None):
 
 
 class SlowCores:
-    """Each thread of some processes on a core of its own with a quarter of a CPU."""
+    """Each thread of some processes on a core of its own with so many percent of a CPU."""
 
-    def __init__(self, pids):
+    def __init__(self, pids, percent):
         self.paths = []
         for pid in pids:
             for tid in os.listdir(f"/proc/{pid}/task"):
                 path = os.path.join(CGROUP, "cpu", f"sealpost-bench-{os.getpid()}-{tid}")
                 os.makedirs(path)
                 self.paths.append(path)
-                for name, value in (("cpu.cfs_period_us", SLOW_PERIOD), ("cpu.cfs_quota_us", SLOW_QUOTA), ("tasks", tid)):
+                for name, value in (("cpu.cfs_period_us", SLOW_PERIOD), ("cpu.cfs_quota_us", SLOW_PERIOD * percent // 100), ("tasks", tid)):
                     with open(os.path.join(path, name), "w") as f:
                         f.write(str(value))
 
@@ -171,13 +171,13 @@ class SlowCores:
                 pass
 
 
-def scale_run(workers, messages, place, sessions):
+def scale_run(workers, messages, place, sessions, percent):
     """S7: one run of relay with so many workers, every thread on a slow core."""
     cores = []
 
     def prepare(system):
         pids = [system.s.relay.pid, system.s.keyd.pid]
-        cores.append(SlowCores(pids))
+        cores.append(SlowCores(pids, percent))
         before = [threads(p) for p in pids]
 
         def finish(figures):
