@@ -263,6 +263,7 @@ void out_conn_abort(struct out_conn *c)
 	if (c->closed)
 		return;
 	if (!c->established) { /* no other target */
+		out_conn_make_wipe(c);
 		out_session_broken(&c->session, ERR_CLOSED, "given up here");
 		out_conn_drop(c, 0);
 		out_conn_make_note(c, &c->session.failure);

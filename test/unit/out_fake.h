@@ -66,6 +66,7 @@ struct out_fake {
 	size_t read_ahead_max;
 	const char *user, *password; /* of every credential; NULL: login_err */
 	int login_err;
+	int hold_login;		 /* keyd is asked, and answers with out_fake_login */
 	struct shape_lane *lane; /* of the jobs to come */
 	const char *site;	 /* likewise; NULL: none */
 	struct evt_loop *loop;
@@ -74,6 +75,8 @@ extern struct out_fake fake;
 
 void out_fake_reset(struct evt_loop *l);
 void out_fake_release(void);
+/* Whoever waits for a login gets it; how many that were. */
+unsigned out_fake_login(void);
 /* A job for message id, all its recipients; given to the worker at once. */
 void out_fake_job(struct relay_worker *w, uint8_t kind, uint64_t id, const char *destination);
 

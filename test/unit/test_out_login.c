@@ -107,6 +107,55 @@ static void without_keyd_the_login_waits(void **state)
 	assert_int_equal(server.message_count, 0);
 }
 
+static void wait_for_the_question(void)
+{
+	with_login(RELAY_TLS_ENCRYPT);
+	fake.hold_login = 1;
+	message(1, 1, "hi\r\n");
+	deliver(1);
+	for (int i = 0; i < 200 && server.handshakes == 0; i++)
+		run_a_while();
+	run_a_while();
+	assert_int_equal(fake.done_count, 0);
+}
+
+static void a_login_may_take_keyd_a_while(void **state)
+{
+	(void)state;
+	wait_for_the_question();
+	assert_int_equal(out_fake_login(), 1);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DELIVERED, ANY, 250);
+}
+
+static void is_done(void *arg)
+{
+	++*(int *)arg;
+}
+
+static void stopping_while_keyd_is_asked_for_a_login_ends_it(void **state)
+{
+	int done = 0;
+
+	(void)state;
+	wait_for_the_question();
+	out_worker_stop(worker.out, 10 * CLOCK_SEC, is_done, &done);
+	assert_int_equal(out_fake_login(), 0); /* nobody is there to hear it */
+	run_until_done(1);
+	assert_int_equal(done, 1);
+	assert_int_equal(server.message_count, 0);
+}
+
+static void a_server_that_leaves_while_keyd_is_asked_defers(void **state)
+{
+	(void)state;
+	wait_for_the_question();
+	out_server_hang_up(&server);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_LOST, 0);
+	assert_int_equal(out_fake_login(), 0);
+}
+
 /* --- REQUIRETLS */
 
 static void requiretls_takes_a_verified_connection_of_its_own(void **state)
@@ -258,6 +307,9 @@ int main(void)
 	    TEST(the_password_never_leaves_in_clear),
 	    TEST(a_refused_login_keeps_the_mail_and_is_not_repeated_elsewhere),
 	    TEST(without_keyd_the_login_waits),
+	    TEST(a_login_may_take_keyd_a_while),
+	    TEST(stopping_while_keyd_is_asked_for_a_login_ends_it),
+	    TEST(a_server_that_leaves_while_keyd_is_asked_defers),
 	    TEST(requiretls_takes_a_verified_connection_of_its_own),
 	    TEST(requiretls_bounces_where_no_server_can_be_verified),
 	    TEST(requiretls_bounces_where_the_server_does_not_offer_it),
