@@ -25,7 +25,11 @@ class Faults:
             os.chown(name, uid, uid)
         self.file = open(path, "r+b")
         self.page = mmap.mmap(self.file.fileno(), 4096)
-        self.page[PATH:PATH + len(files)] = files.encode()
+        self.files(files)
+
+    def files(self, part):
+        """Faults are for files with this in their path."""
+        self.page[PATH:PATH + 64] = part.encode().ljust(64, b"\0")
 
     def env(self):
         return {"LD_PRELOAD": harness.program("faults.so"), "SEALPOST_FAULTS": self.path}

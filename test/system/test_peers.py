@@ -2,6 +2,7 @@
 """Other people's mail programs on both sides of relay: what they send arrives, what they take is what was sent."""
 import os
 import secrets
+import shutil
 import smtplib
 
 import demo
@@ -59,6 +60,7 @@ def served():
     yield s
     for part in reversed(parts):
         getattr(part, "kill", part.stop)()
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def arrived(s, data):

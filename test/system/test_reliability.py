@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults under load, a few cycles each; `make soak` runs the same for hours. The account is in reliability.py."""
+import json
 import os
 import random
 import time
@@ -64,3 +65,42 @@ def test_a_clock_that_jumps_while_mail_waits_makes_no_storm_and_expires_nothing(
     w.drain()
     row = w.account("clock")
     assert not reliability.wrong(row), row
+
+
+@pytest.mark.parametrize("kind", ["write", "sync"])
+def test_a_database_that_cannot_be_written_costs_no_mail_and_no_credential(kind, place, parts):
+    """EIO in relay.db: the order fails and says so, mail goes on; what was confirmed is there after a kill."""
+    w = reliability.plain(place, told("database"), parts)
+    s = w.sealpost
+    s.start()
+    w.measure()
+    w.faults.files("/relay.db")
+    with open(s.path("password"), "w") as f:
+        f.write("a password\n")
+    os.chown(s.path("password"), s.uid, s.uid)
+    os.chmod(s.path("password"), 0o600)
+    confirmed, failed = set(), set()
+
+    def add(name):
+        r = s.cli("credential", "add", "inbound", name, "--password-file", s.path("password"))
+        (failed if r.returncode else confirmed).add(name)
+        return r
+
+    for i in range(4):
+        assert add(f"before{i}").returncode == 0
+        w.faults.fail(kind, reliability.EIO)
+        burst = w.begin(seconds=8)
+        r = add(f"during{i}")
+        assert r.returncode != 0 and r.stderr, r.stdout
+        assert w.end(burst) > 0
+        w.faults.heal()
+        harness.wait_for("the database to be written again", lambda: add(f"after{i}").returncode == 0, 10)
+        failed.discard(f"after{i}")
+        w.restart()
+        s.wait_keyd()
+        listed = {c["name"] for c in json.loads(s.cli("credential", "list", "--json", check=True).stdout)["items"]}
+        assert confirmed <= listed
+        # an order whose commit could not be made certain may have happened all the same; it is whole then
+        assert listed <= confirmed | failed
+    w.drain()
+    assert not reliability.wrong(dict(w.account("database"), bound=4 * reliability.CONNECTIONS))
