@@ -15,7 +15,7 @@ static const struct cli_command commands[] = {
     {"init", cli_init, "init [--hostname NAME] [--passphrase-file FILE] [--shares NEED/OF] [--shares-out DIR] [--user NAME]",
      "write configuration, make keys, certificate and the first customer"},
     {"status", cli_status, "status [--json]", "what runs, what waits, what is wrong"},
-    {"queue", cli_queue, "queue list [--limit N] [--json] | show ID | retry ID | retry --all | delete ID",
+    {"queue", cli_queue, "queue list [--summary] [SELECTOR] [--limit N] [--json] | show ID | orders [--json] | hold|release ID|SELECTOR | suspend|resume SELECTOR | retry ID|SELECTOR|--all | reroute ID|SELECTOR --to HOP|--undo | bounce|purge ID|SELECTOR [--yes] | delete ID; SELECTOR: [--customer C] [--campaign C] [--destination D]",
      "look at queued mail and act on it"},
     {"shaping", cli_shaping,
      "shaping list [--json] | show [--json] SITE | suspend SOURCE[@SITE] | resume SOURCE[@SITE] | test [--rules PATTERN] FILE ...",

@@ -8,6 +8,7 @@
 #include "relay/bounce/bounce_list.h"
 #include "relay/keys/keys_cred.h"
 #include "relay/relay_credential.h"
+#include "relay/relay_order.h"
 #include "relay/relay_reseal.h"
 #include "relay/store/store.h"
 
@@ -16,6 +17,7 @@ static const struct relay_control_part *const parts[] = {
     &bounce_list_part,
     &keys_cred_part,
     &relay_reseal_part,
+    &relay_order_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 

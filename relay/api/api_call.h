@@ -53,6 +53,14 @@ void api_queue_show(struct api_call *c);
 void api_queue_retry(struct api_call *c);
 void api_queue_retry_all(struct api_call *c);
 void api_queue_delete(struct api_call *c);
+void api_queue_find(struct api_call *c);
+void api_queues_get(struct api_call *c);
+void api_queues_summary(struct api_call *c);
+void api_queues_orders(struct api_call *c);
+void api_queues_act(struct api_call *c);
+struct queue_ask;
+/* Fills selector, limit and after from the body: NULL, or what is wrong with it. */
+const char *api_queues_filter(struct api_call *c, struct queue_ask *a);
 void api_shaping_get(struct api_call *c);
 void api_shaping_list(struct api_call *c);
 void api_shaping_suspend(struct api_call *c);

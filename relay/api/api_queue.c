@@ -13,12 +13,13 @@ static json_t *item(const struct queue_item *i)
 	char id[ID_TEXT_SIZE];
 
 	id_format(id, i->id);
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:s, s:I, s:I, s:I}", "id", id,
-			 "customer", i->customer, "destination", i->destination, "recipients",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:s, s:I, s:I, s:I}", "id", id,
+			 "customer", i->customer, "campaign", i->campaign, "destination", i->destination, "site",
+			 i->site, "recipients",
 			 (json_int_t)i->recipients, "attempts", (json_int_t)i->attempts, "reason",
 			 queue_reason_text(i->reason), "code", (json_int_t)i->code, "reply", i->reply,
 			 "size", (json_int_t)i->size, "created", (json_int_t)i->created, "next",
-			 (json_int_t)i->next);
+			 (json_int_t)(i->next == QUEUE_NEVER ? -1 : i->next));
 }
 
 static json_t *items(const struct queue_ask *a)
@@ -51,13 +52,38 @@ static void listed(struct relay_msg *m, void *receiver)
 {
 	struct queue_ask *a = (struct queue_ask *)m;
 	struct api_call *c = a->arg;
+	char after[ID_TEXT_SIZE];
 
 	(void)receiver;
+	id_format(after, a->after);
 	if (a->err < 0)
 		api_call_failed(c, a->err);
 	else
-		api_call_reply(c, 200, json_pack("{s:o, s:b}", "items", items(a), "more", a->more));
+		api_call_reply(c, 200, json_pack("{s:o, s:b, s:s}", "items", items(a), "more", a->more, "after", after));
 	queue_ask_free(a);
+}
+
+/* As list, of what the body names. */
+void api_queue_find(struct api_call *c)
+{
+	struct queue_ask *a = queue_ask_new(QUEUE_LIST);
+	const char *wrong;
+
+	if (!a) {
+		api_call_problem(c, 503, "out of memory");
+		return;
+	}
+	a->limit = c->limit;
+	wrong = api_queues_filter(c, a);
+	if (wrong) {
+		queue_ask_free(a);
+		api_call_problem(c, 400, wrong);
+		return;
+	}
+	a->msg.run = listed;
+	a->reply = c->relay->inbox;
+	a->arg = c;
+	queue_ask_post(c->relay->queue, a);
 }
 
 void api_queue_list(struct api_call *c)

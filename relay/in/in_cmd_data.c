@@ -88,6 +88,7 @@ void in_cmd_data_begun(struct in_session *s, int err, uint64_t id)
 		else
 			smtp_data_in_init(&tx->data);
 		in_hops_init(&tx->hops);
+		in_campaign_init(&tx->campaign);
 		err = put_trace(s);
 	} else {
 		tx->begun = 0; /* nothing was begun */
@@ -140,6 +141,7 @@ static void take_body(struct in_session *s, struct span body)
 		return;
 	}
 	in_hops_feed(&tx->hops, body);
+	in_campaign_feed(&tx->campaign, body);
 	if (tx->hops.count > IN_HOPS_MAX) {
 		give_up(s, IN_REPLY_LOOP);
 		return;
@@ -174,6 +176,14 @@ static char *keep_tls(struct in_session *s)
 		    : 0;
 
 	return in_tx_keep(&s->tx, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+static char *keep_campaign(struct in_session *s)
+{
+	char id[IN_CAMPAIGN_ID];
+
+	in_campaign_id(&s->tx.campaign, id);
+	return in_tx_keep(&s->tx, id, strlen(id));
 }
 
 static char *keep_client(struct in_session *s)
@@ -230,8 +240,9 @@ void in_cmd_data_commit(struct in_session *s)
 	e->credential = s->login ? s->login->credential : NULL; /* the session outlives the answer */
 	e->client = keep_client(s);
 	e->tls = keep_tls(s);
+	e->campaign = keep_campaign(s);
 	e->flags |= tx->data.high ? SPOOL_8BIT : 0;
-	if (!e->customer || !e->client || !e->tls) {
+	if (!e->customer || !e->client || !e->tls || !e->campaign) {
 		end(s, IN_REPLY_STORE_FAILED, NULL);
 		return;
 	}

@@ -10,6 +10,7 @@
 #define RELAY_IN_IN_TX_H
 
 #include "core/id.h"
+#include "relay/in/in_campaign.h"
 #include "relay/in/in_hops.h"
 #include "relay/in/in_reply.h"
 #include "relay/spool/spool_message.h"
@@ -37,6 +38,7 @@ struct in_tx {
 	uint64_t size;	   /* body bytes taken so far, our Received not counted */
 	struct smtp_data_in data;
 	struct in_hops hops;
+	struct in_campaign campaign;
 	enum in_reply refusal; /* why the message will be refused when its end has come */
 	/* memory */
 	struct in_tx_block *blocks; /* text beyond the first */

@@ -129,6 +129,8 @@ static void group_due(struct queue *q, struct queue_group *g)
 	/* the heap has let go of it already, and leave finds that out */
 	if (g->message->deleted)
 		queue_result_delete_again(q, g);
+	else if (g->strand->dying)
+		queue_drain_back(q, g);
 	else if (g->expired)
 		queue_group_expire(q, g);
 	else
@@ -194,6 +196,8 @@ static int64_t wait_time(const struct queue *q)
 	when = earlier(when, queue_watch_when(q));
 	if (q->short_until > q->now)
 		when = earlier(when, q->short_until);
+	if (queue_drain_busy(q))
+		return 0;
 	if (!list_empty(&q->stalled))
 		when = earlier(when, q->now + CLOCK_SEC);
 	return when > q->now ? when - q->now : 0;
@@ -214,6 +218,7 @@ static void *thread(void *arg)
 		}
 		queue_add_stalled(q);
 		run_due(q);
+		queue_drain(q);
 		queue_watch(q);
 		queue_dispatch(q);
 		queue_strand_prune(q);
@@ -408,6 +413,7 @@ void queue_free(struct queue *q)
 		queue_message_free(q, m);
 	queue_index_clear(&q->index);
 	queue_key_clear(q);
+	queue_order_clear(q);
 	queue_sched_clear(&q->waiting);
 	queue_sched_clear(&q->backoffs);
 	queue_sched_clear(&q->lookups);

@@ -142,36 +142,99 @@ struct queue_item {
 	int64_t created, next; /* wall usec; next 0: in a worker's hands now; QUEUE_NEVER: when somebody says so */
 	struct spool_place at;
 };
-enum queue_action {
+enum queue_action { /* numbers of orders are kept in the store */
 	QUEUE_LIST = 1,
 	QUEUE_SHOW = 2,
-	QUEUE_RETRY_NOW = 3,
+	QUEUE_RETRY_NOW = 3, /* what order.of names, or message id; nothing named: all */
 	QUEUE_DELETE = 4,
-	QUEUE_NUMBERS = 5
+	QUEUE_NUMBERS = 5,
+	QUEUE_SUMMARY = 6,
+	QUEUE_ORDERS = 7,
+	/* Orders. HOLD: nothing is done with it, and its time does not pass. SUSPEND: it is not tried,
+	 * but its time goes on. Both hold for what comes, too. REROUTE: goes to order.via. BOUNCE, PURGE:
+	 * what was accepted before is taken out, with and without a word to its senders. */
+	QUEUE_HOLD = 8,
+	QUEUE_SUSPEND = 9,
+	QUEUE_REROUTE = 10,
+	QUEUE_BOUNCE = 11,
+	QUEUE_PURGE = 12,
+	/* End orders that order.of covers: HOLD, SUSPEND, REROUTE. */
+	QUEUE_RELEASE = 13,
+	QUEUE_RESUME = 14,
+	QUEUE_UNROUTE = 15
+};
+
+/* --- orders: what an administrator decides about all mail of a customer, a campaign, a destination
+ * (domain or site), or any combination of these; or about one message. In force when the answer comes,
+ * at a cost that does not depend on how many messages that are; purge and bounce then drain. The queue
+ * keeps them in memory: whoever gives one makes it durable first, and gives it again after a restart.
+ * Of one message HOLD and RELEASE are kept in the spool, and PURGE is DELETE. */
+enum { QUEUE_BY_CUSTOMER = 1, QUEUE_BY_CAMPAIGN = 2, QUEUE_BY_DESTINATION = 4, QUEUE_BY_MESSAGE = 8 };
+#define QUEUE_KEY 65 /* customer or campaign, with NUL */
+struct queue_selector {
+	uint8_t by; /* QUEUE_BY_*: all must fit. BY_MESSAGE stands alone */
+	uint64_t message;
+	char customer[QUEUE_KEY], campaign[QUEUE_KEY]; /* campaign "": mail without one */
+	char destination[QUEUE_SITE];		       /* lower case */
+};
+struct queue_order {
+	int64_t number; /* of the store */
+	uint8_t action;
+	struct queue_selector of;
+	char via[QUEUE_SITE]; /* REROUTE: "mx" or HOST:PORT */
+	int64_t before;	      /* BOUNCE, PURGE: wall usec; looked at for what a restart brings back */
+	int64_t created;      /* wall usec */
+	uint64_t recipients;  /* answer of ORDERS: whom it holds up, or who have still to go */
+};
+/* 1: all that b names, a names too. */
+int queue_selector_covers(const struct queue_selector *a, const struct queue_selector *b);
+/* The action whose orders a RELEASE, RESUME or UNROUTE ends; 0 for any other. */
+uint8_t queue_order_ended_by(uint8_t action);
+/* Before start: an order of a former run. ERR_NOMEM. */
+int queue_order_found(struct queue *q, const struct queue_order *o);
+/* Before start. An order has come to its end (BOUNCE, PURGE; or its message is gone) and need not be
+ * kept: done is called with a queue_order_end, which it frees, on the inbox given. */
+struct queue_order_end {
+	struct relay_msg msg;
+	int64_t number;
+};
+void queue_on_order_end(struct queue *q, struct evt_inbox *to,
+			void (*done)(struct relay_msg *m, void *receiver));
+struct queue_row { /* one queue, as people see it */
+	char customer[QUEUE_KEY], campaign[QUEUE_KEY];
+	char site[QUEUE_SITE]; /* or the domain, while its site is not known */
+	char pool[QUEUE_KEY];
+	uint8_t resolved, reason, held, suspended, slow; /* slow: goes in the slow lane */
+	uint32_t domains, recipients, waiting, ready, active, holds;
+	int64_t oldest, next; /* wall usec; next as in queue_item */
 };
 struct queue_numbers {
-	/* destinations: domains with mail. held: recipients held one by one */
-	uint64_t messages, recipients, active, deferred, held, destinations, opening, orphans, bytes;
+	/* destinations: domains with mail. held: recipients held one by one. draining: of a purge or bounce */
+	uint64_t messages, recipients, active, deferred, held, draining, slow, lines, sites, destinations, opening, orphans, bytes;
 	int64_t oldest; /* wall usec, 0 if empty */
 };
 struct queue_ask {
 	struct relay_msg msg; /* run: set by the asker, called on the reply inbox */
 	uint8_t action;
-	uint64_t id;	/* SHOW, RETRY_NOW, DELETE: 0 in RETRY_NOW = all */
-	uint64_t after; /* LIST: ids above this one, oldest first */
-	unsigned limit; /* LIST: 1..1000 */
+	uint64_t id;	/* SHOW, RETRY_NOW, DELETE: 0 in RETRY_NOW = what order.of names */
+	uint64_t after; /* LIST: ids above this one, oldest first; answer: where to go on */
+	unsigned limit; /* LIST, SUMMARY: 1..1000 */
+	struct queue_order order; /* orders; LIST, SUMMARY, RETRY_NOW: its selector */
 	struct evt_inbox *reply;
 	void *arg;
 	void (*run)(struct relay_msg *m, void *receiver); /* the queue's own: msg.run meanwhile */
 	/* answer */
 	int err;
 	uint64_t affected; /* recipients */
+	uint64_t kept;	   /* RELEASE, RESUME: of them, those that another order still holds up */
 	/* LIST, SHOW: one per destination and 100 recipients; owned by the ask. LIST gives
 	 * messages whole, so there may be more than limit. destination "": not opened yet */
 	struct queue_item *items;
 	unsigned count;
 	int more;
-	struct queue_numbers numbers;
+	struct queue_row *rows; /* SUMMARY: the largest first; owned by the ask, as all */
+	struct queue_order *orders;
+	struct queue_numbers numbers; /* NUMBERS, SUMMARY */
 };
 struct queue_ask *queue_ask_new(uint8_t action);
 void queue_ask_free(struct queue_ask *a);

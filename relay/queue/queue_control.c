@@ -9,7 +9,9 @@
 
 #define LIST_MAX 1000
 
-static void answer(struct queue_ask *a)
+#define LOOK_MAX 100000 /* at messages, for one page of a list */
+
+void queue_control_answer(struct queue_ask *a)
 {
 	evt_inbox_post(a->reply, &a->msg.msg);
 }
@@ -83,17 +85,29 @@ static void add_items(const struct queue *q, struct queue_ask *a, const struct q
 		}
 }
 
+static int wanted(const struct queue_selector *of, const struct queue_message *m)
+{
+	if (!of->by)
+		return 1;
+	for (const struct queue_group *g = m->groups; g; g = g->next)
+		if (queue_order_fits(of, g->strand))
+			return 1;
+	return 0;
+}
+
 static void list(struct queue *q, struct queue_ask *a)
 {
 	unsigned limit = a->limit < 1 ? 1 : a->limit > LIST_MAX ? LIST_MAX : a->limit, room = 0;
 	struct queue_message *m = queue_index_above(&q->index, a->after);
 
-	while (m && a->count < limit) { /* a message is never cut in two */
-		add_items(q, a, m, &room);
+	for (unsigned looked = 0; m && a->count < limit && looked < LOOK_MAX; looked++) {
+		if (wanted(&a->order.of, m)) /* a message is never cut in two */
+			add_items(q, a, m, &room);
+		a->after = m->id;
 		m = queue_index_above(&q->index, m->id);
 	}
 	a->more = m != NULL;
-	answer(a);
+	queue_control_answer(a);
 }
 
 static void show(struct queue *q, struct queue_ask *a)
@@ -105,13 +119,12 @@ static void show(struct queue *q, struct queue_ask *a)
 		add_items(q, a, m, &room);
 	else
 		a->err = ERR_NOTFOUND;
-	answer(a);
+	queue_control_answer(a);
 }
 
 /* --- acting */
 
-/* Opens the door for a probe, now. */
-static void knock(struct queue *q, struct queue_strand *s)
+void queue_control_knock(struct queue *q, struct queue_strand *s)
 {
 	struct queue_site *site = queue_strand_site(s);
 
@@ -127,12 +140,20 @@ static void knock(struct queue *q, struct queue_strand *s)
 	queue_dispatch_wake(q, site);
 }
 
+uint32_t queue_control_rush(struct queue *q, struct queue_strand *s, uint8_t reason)
+{
+	s->rush = s->waits.count;
+	s->rush_reason = reason;
+	queue_strand_clock(q, s);
+	return s->waiting + s->readies;
+}
+
 static void retry_group(struct queue *q, struct queue_ask *a, struct queue_group *g)
 {
 	if (g->where != QUEUE_WAITS && g->where != QUEUE_READY)
 		return;
 	a->affected += g->count;
-	knock(q, g->strand);
+	queue_control_knock(q, g->strand);
 	if (g->where != QUEUE_WAITS)
 		return;
 	g->reason = QUEUE_RETRY;
@@ -156,18 +177,25 @@ static void retry_message(struct queue *q, struct queue_ask *a, struct queue_mes
 	}
 }
 
+/* One message; or all, or what is named: by strands, and those that are still closed. */
 static void retry(struct queue *q, struct queue_ask *a)
 {
-	struct queue_message *m =
-	    a->id ? queue_index_find(&q->index, a->id) : queue_index_above(&q->index, 0);
+	struct queue_message *m = a->id ? queue_index_find(&q->index, a->id) : NULL;
+	uint32_t *pos;
 
-	if (a->id && !m)
-		a->err = ERR_NOTFOUND;
-	for (; m; m = a->id ? NULL : queue_index_above(&q->index, m->id))
+	if (!a->id) {
+		while (!a->order.of.by && (pos = queue_sched_first(&q->reopens)))
+			retry_message(q, a, list_entry(pos, struct queue_found, timer)->message);
+		queue_order(q, a);
+		return;
+	}
+	if (m)
 		retry_message(q, a, m);
+	else
+		a->err = ERR_NOTFOUND;
 	log_event(LOG_LEVEL_INFO, NULL, "queue-retry", "recipients=%llu",
 		  (unsigned long long)a->affected);
-	answer(a);
+	queue_control_answer(a);
 }
 
 static void deleted(struct queue *q, int result, void *arg)
@@ -184,7 +212,7 @@ static void deleted(struct queue *q, int result, void *arg)
 		log_event(LOG_LEVEL_INFO, text, "deleted", "recipients=%llu",
 			  (unsigned long long)a->affected);
 	}
-	answer(a);
+	queue_control_answer(a);
 }
 
 static void del(struct queue *q, struct queue_ask *a)
@@ -193,7 +221,7 @@ static void del(struct queue *q, struct queue_ask *a)
 
 	if (!m) {
 		a->err = ERR_NOTFOUND;
-		answer(a);
+		queue_control_answer(a);
 		return;
 	}
 	a->affected = queue_message_recipients(m);
@@ -213,9 +241,8 @@ static void count_domain(const struct queue_domain *d, struct queue_numbers *n)
 	n->destinations += used;
 }
 
-static void numbers(struct queue *q, struct queue_ask *a)
+void queue_control_numbers(const struct queue *q, struct queue_numbers *n)
 {
-	struct queue_numbers *n = &a->numbers;
 	struct queue_message *oldest = queue_index_above(&q->index, 0);
 
 	n->messages = q->index.count;
@@ -223,6 +250,10 @@ static void numbers(struct queue *q, struct queue_ask *a)
 	n->active = q->active;
 	n->deferred = q->waits;
 	n->held = q->held;
+	n->draining = q->draining;
+	n->slow = q->out_slow;
+	n->lines = q->lines.count;
+	n->sites = q->sites.count - q->idle_count;
 	for (uint32_t i = 0; i < q->backoffs.count; i++)
 		n->deferred +=
 		    list_entry(q->backoffs.entries[i].pos, struct queue_site, timer)->ready;
@@ -233,7 +264,12 @@ static void numbers(struct queue *q, struct queue_ask *a)
 	n->orphans = q->orphans;
 	n->bytes = q->bytes;
 	n->oldest = oldest ? oldest->created : 0;
-	answer(a);
+}
+
+static void numbers(struct queue *q, struct queue_ask *a)
+{
+	queue_control_numbers(q, &a->numbers);
+	queue_control_answer(a);
 }
 
 void queue_control(struct relay_msg *m, void *queue)
@@ -241,6 +277,10 @@ void queue_control(struct relay_msg *m, void *queue)
 	static void (*const actions[])(struct queue *, struct queue_ask *) = {
 	    [QUEUE_LIST] = list,  [QUEUE_SHOW] = show,	     [QUEUE_RETRY_NOW] = retry,
 	    [QUEUE_DELETE] = del, [QUEUE_NUMBERS] = numbers,
+	    [QUEUE_SUMMARY] = queue_summary, [QUEUE_ORDERS] = queue_order_list,
+	    [QUEUE_HOLD] = queue_order, [QUEUE_SUSPEND] = queue_order, [QUEUE_REROUTE] = queue_order,
+	    [QUEUE_BOUNCE] = queue_order, [QUEUE_PURGE] = queue_order, [QUEUE_RELEASE] = queue_order,
+	    [QUEUE_RESUME] = queue_order, [QUEUE_UNROUTE] = queue_order,
 	};
 	struct queue *q = queue;
 	struct queue_ask *a = (struct queue_ask *)m;
@@ -254,7 +294,7 @@ void queue_control(struct relay_msg *m, void *queue)
 		actions[a->action](q, a);
 	} else {
 		a->err = ERR_UNSUPPORTED;
-		answer(a);
+		queue_control_answer(a);
 	}
 }
 
@@ -272,6 +312,8 @@ void queue_ask_free(struct queue_ask *a)
 	if (!a)
 		return;
 	free(a->items);
+	free(a->rows);
+	free(a->orders);
 	free(a);
 }
 

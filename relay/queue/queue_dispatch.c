@@ -385,7 +385,12 @@ static int dispatch_expired(struct queue *q)
 	while (q->expiring_out < QUEUE_EXPIRE_MAX && !list_empty(&q->expiring)) {
 		struct queue_group *g =
 		    list_entry(list_first(&q->expiring), struct queue_group, at.link);
-		struct queue_task *t = task_of_group(q, g, QUEUE_EXPIRE);
+		struct queue_task *t;
+		if (g->strand->dying && g->strand->dying->order.action == QUEUE_PURGE) {
+			queue_drain_back(q, g);
+			continue;
+		}
+		t = task_of_group(q, g, QUEUE_EXPIRE);
 		if (!t)
 			return ERR_NOMEM;
 		q->expiring_out++;

@@ -151,7 +151,9 @@ static int place_all(struct queue *q, struct queue_message *m, const struct spoo
 	for (unsigned i = 0; i < f->count; i++)
 		only[i] = f->states[i].recipient;
 	a = queue_add_make(e, only, f->count, "");
-	if (!a || queue_add_groups(q, m, a, NULL) < 0) {
+	if (!a || queue_add_groups(q, m, a, NULL) < 0 || queue_order_opened(q, m) < 0) {
+		while (m->groups)
+			queue_group_drop(q, m->groups);
 		queue_add_free(a);
 		return ERR_NOMEM;
 	}
@@ -161,7 +163,8 @@ static int place_all(struct queue *q, struct queue_message *m, const struct spoo
 	q->bytes += m->size;
 	for (g = m->groups; g; g = next) {
 		next = g->next;
-		resume(q, g, f, a->hold);
+		if (!g->strand->dying && !(m->bounce && queue_one_back(q, g)))
+			resume(q, g, f, a->hold);
 	}
 	queue_found_free(q, f);
 	queue_add_free(a);

@@ -23,6 +23,8 @@ static void join(struct queue *q, struct queue_strand *s, struct queue_group *g)
 	}
 	if (g->message->born < s->oldest)
 		s->oldest = g->message->born;
+	if (g->message->born < s->oldest_seen)
+		s->oldest_seen = g->message->born;
 	s->recipients += g->count;
 }
 
@@ -31,6 +33,8 @@ static void part(struct queue *q, struct queue_group *g)
 	struct queue_strand *s = g->strand;
 
 	s->recipients -= g->count;
+	if (s->dying)
+		q->draining -= g->count;
 	if (--s->groups == 0)
 		queue_strand_unused(q, s);
 }
@@ -204,7 +208,7 @@ static void say_given_up(const struct queue *q, const struct queue_group *g)
 
 void queue_group_expire(struct queue *q, struct queue_group *g)
 {
-	if (!g->expired)
+	if (!g->expired && !g->bounce)
 		say_given_up(q, g);
 	queue_group_leave(q, g);
 	queue_message_drop_fresh(q, g->message);

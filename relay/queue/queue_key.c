@@ -17,6 +17,7 @@ int queue_key_init(struct queue *q)
 	list_init(&q->lone);
 	list_init(&q->unused);
 	list_init(&q->asking);
+	list_init(&q->rules);
 	if (queue_table_init(&q->names, seed) < 0 || queue_table_init(&q->domains, seed) < 0 ||
 	    queue_table_init(&q->sites, seed) < 0 || queue_table_init(&q->lines, seed) < 0 ||
 	    queue_table_init(&q->strands, seed) < 0)
@@ -240,6 +241,7 @@ static void clear_site(struct queue *q, struct queue_node *n)
 
 void queue_key_clear(struct queue *q)
 {
+	queue_strand_clear(q);
 	clear(q, &q->strands, clear_strand);
 	queue_table_clear(&q->lines); /* they went with their strands */
 	clear(q, &q->domains, clear_domain);

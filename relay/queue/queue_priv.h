@@ -6,6 +6,10 @@
  *   queue_key.c       names, domains and sites by their names
  *   queue_strand.c    strands and lines: what goes together, in which line it stands
  *   queue_domain.c    which site serves a domain
+ *   queue_order.c     orders: hold, suspend, re-route, bounce, purge
+ *   queue_drain.c     what a bounce or purge takes out, bit by bit
+ *   queue_one.c       the same for one message
+ *   queue_summary.c   all lines, with their numbers
  *   queue_message.c   messages
  *   queue_group.c     where each group is, and how it gets there
  *   queue_dispatch.c  handing out jobs: which line of which site next
@@ -14,7 +18,7 @@
  *   queue_found.c     messages of a former run, until their envelope is opened
  *   queue_control.c   looking and acting
  *   queue_watch.c     the invariant
- *   queue_table.c, queue_sched.c, queue_index.c, queue_retry.c   pure
+ *   queue_selector.c, queue_table.c, queue_sched.c, queue_index.c, queue_retry.c   pure
  *
  *   site      a next hop, by one way (pool of sources, TLS, login): its door, its jobs
  *    +- line      CUSTOMER:CAMPAIGN@SITE, the queue that people see: lines of a site take turns
@@ -174,6 +178,7 @@ struct queue_strand {
 	uint32_t recipients, waiting, readies, active, holds; /* recipients; by place */
 	int32_t oldest, oldest_seen; /* born; see queue_watch.c */
 	int64_t unused_since;
+	struct queue_rule *dying;    /* DYING: for which order */
 	uint8_t mx; /* its site is its domain's */
 	uint8_t stopped; /* QUEUE_STOP_*: by orders */
 	uint8_t served;
@@ -216,14 +221,25 @@ struct queue_message { /* 56 bytes: the next piece of malloc would be 16 more */
 	struct spool_place at;
 	int32_t born; /* seconds on our own clock when it was accepted, see queue_age */
 	int64_t created;
-	uint64_t size : 62;
+	uint64_t size : 56;
 	uint64_t opened : 1;
 	uint64_t deleted : 1;
+	uint64_t hold : 1, bounce : 1; /* when it is back from its workers */
+	uint64_t rerouted : 1;	       /* by an order of its own */
 	struct queue_group *groups;
 	union {
 		struct spool_fresh *fresh; /* if opened */
 		struct queue_found *found; /* if not */
 	} u;
+};
+
+struct queue_rule { /* an order, with what we remember about it */
+	struct list_link link; /* of queue.rules, in the order of their numbers */
+	struct list dying;     /* struct queue_strand.of_line */
+	uint64_t gone;	       /* recipients that it took out */
+	uint64_t syncs;	       /* of the spool when the last was gone, and one */
+	uint8_t old;	       /* of a former run: for what was accepted before .before */
+	struct queue_order order;
 };
 
 struct queue_task { /* a job, with what we remember about it */
@@ -282,8 +298,16 @@ struct queue {
 	struct list unused;		     /* strands */
 	struct list expiring, unopened, stalled;
 	uint32_t idle_count, lone_count, unused_count;
+	uint32_t strand_count; /* those that die are in no table */
 
 	struct queue_table names, domains, sites, lines, strands;
+
+	struct list rules; /* struct queue_rule */
+	unsigned old_rules; /* BOUNCE and PURGE of a former run */
+	unsigned own_rules; /* of single messages */
+	struct evt_inbox *end_inbox;
+	void (*end_run)(struct relay_msg *m, void *receiver);
+	uint64_t draining; /* recipients */
 
 	struct queue_task *pool;
 	unsigned pool_count;
@@ -352,10 +376,16 @@ void queue_key_reply_unref(struct queue_reply *r);
  * NULL: out of memory. */
 struct queue_strand *queue_strand_get(struct queue *q, const char *customer, const char *campaign,
 				      const char *domain, const char *via);
+/* One of the same key that is not in the table. NULL: out of memory. */
+struct queue_strand *queue_strand_like(struct queue *q, const struct queue_strand *like);
+/* Out of its line. */
+void queue_strand_detach(struct queue *q, struct queue_strand *s);
 /* It lost its last group. */
 void queue_strand_unused(struct queue *q, struct queue_strand *s);
 void queue_strand_free(struct queue *q, struct queue_strand *s);
 void queue_strand_prune(struct queue *q);
+/* Those that are unused, all of them: the queue ends. */
+void queue_strand_clear(struct queue *q);
 /* Finds its way anew: route, domain. ERR_NOMEM: it is in no line then, and asked for again. */
 int queue_strand_place(struct queue *q, struct queue_strand *s);
 /* In turn if it has something that may go; else not. */
@@ -459,6 +489,48 @@ void queue_found_again(struct queue *q, struct queue_found *f, int64_t pause);
 
 /* --- queue_control.c */
 void queue_control(struct relay_msg *m, void *queue); /* handler of asks */
+void queue_control_answer(struct queue_ask *a);
+void queue_control_numbers(const struct queue *q, struct queue_numbers *n);
+/* Opens the door to a strand's site for a probe, now. */
+void queue_control_knock(struct queue *q, struct queue_strand *s);
+/* Those of a strand that wait do so no longer. Returns how many recipients may go. */
+uint32_t queue_control_rush(struct queue *q, struct queue_strand *s, uint8_t reason);
+
+/* --- queue_order.c */
+void queue_order(struct queue *q, struct queue_ask *a); /* answers by itself */
+void queue_order_list(struct queue *q, struct queue_ask *a);
+void queue_order_clear(struct queue *q);
+int queue_order_fits(const struct queue_selector *of, const struct queue_strand *s);
+/* Where an order sends a strand that would go to site (NULL: not known) by itself, or NULL. */
+const char *queue_order_way(const struct queue *q, const struct queue_strand *s, const char *site);
+/* A strand is new, or in another line. */
+void queue_order_strand(struct queue *q, struct queue_strand *s);
+/* A message of a former run was opened, its groups are in no place yet. */
+int queue_order_opened(struct queue *q, struct queue_message *m);
+int queue_order_add(struct queue *q, const struct queue_order *o);
+void queue_order_drop(struct queue *q, struct queue_rule *r);
+struct queue_rule *queue_order_of_message(struct queue *q, uint8_t action, uint64_t id);
+void queue_order_watch(struct queue *q);
+
+/* --- queue_drain.c */
+/* The strand dies for the rule. */
+void queue_drain_strand(struct queue *q, struct queue_rule *r, struct queue_strand *s);
+/* The group does: into a strand that dies for the rule. ERR_NOMEM. */
+int queue_drain_group(struct queue *q, struct queue_rule *r, struct queue_group *g);
+/* A group of a strand that dies is back from a worker, or due. */
+void queue_drain_back(struct queue *q, struct queue_group *g);
+void queue_drain(struct queue *q);
+/* Whether there is work to do at once. */
+int queue_drain_busy(const struct queue *q);
+
+/* --- queue_one.c */
+void queue_one(struct queue *q, struct queue_ask *a); /* an order about one message */
+int queue_one_reroute(struct queue *q, struct queue_message *m, const char *via);
+/* A group is back whose message was held, bounced or re-routed meanwhile. 1: it has gone where it belongs. */
+int queue_one_back(struct queue *q, struct queue_group *g);
+
+/* --- queue_summary.c */
+void queue_summary(struct queue *q, struct queue_ask *a);
 
 /* --- queue_watch.c */
 void queue_watch(struct queue *q);

@@ -164,6 +164,10 @@ static void keep_deferred(struct queue *q, struct queue_group *g, const struct q
 	q->recipients -= g->count - kept;
 	g->strand->active -= g->count - kept;
 	g->strand->recipients -= g->count - kept;
+	if (g->strand->dying) {
+		q->draining -= g->count - kept;
+		g->strand->dying->gone += g->count - kept;
+	}
 	g->count = (uint16_t)kept;
 }
 
@@ -337,6 +341,10 @@ static void tried(struct queue *q, struct queue_group *g, struct queue_task *t, 
 		queue_group_done(q, g);
 	else if (g->message->deleted)
 		queue_result_delete_again(q, g);
+	else if (g->strand->dying && t->job.kind != QUEUE_EXPIRE)
+		queue_drain_back(q, g);
+	else if (queue_one_back(q, g))
+		return;
 	else if (t->job.kind == QUEUE_DELAY)
 		delay_back(q, g, t);
 	else if (untried(q, g, t))

@@ -76,7 +76,7 @@ void queue_strand_turn(struct queue *q, struct queue_strand *s)
 
 	if (!s->groups)
 		return;
-	if (!l && some && s->mx)
+	if (!l && some && s->mx && !s->stopped)
 		queue_domain_want(q, s->domain);
 	if (!l || s->stopped || !some) {
 		leave_turn(s);
@@ -93,7 +93,7 @@ void queue_strand_turn(struct queue *q, struct queue_strand *s)
 	queue_dispatch_wake(q, l->site);
 }
 
-static void detach(struct queue *q, struct queue_strand *s)
+void queue_strand_detach(struct queue *q, struct queue_strand *s)
 {
 	struct queue_line *l = s->line;
 
@@ -115,27 +115,50 @@ static int attach(struct queue *q, struct queue_strand *s, struct queue_site *si
 	l = line_get(q, site, s);
 	if (!l)
 		return ERR_NOMEM;
-	detach(q, s);
+	queue_strand_detach(q, s);
 	s->line = l;
 	list_push_back(&l->strands, &s->of_line);
 	site->ready += s->readies;
+	queue_order_strand(q, s);
 	queue_strand_turn(q, s);
 	return 0;
+}
+
+/* Where the configuration sends it, as far as that is known. */
+static const char *by_itself(const struct queue_strand *s, const struct relay_route *r)
+{
+	if (r && strcmp(r->to, "mx"))
+		return r->to;
+	return s->domain->site ? s->domain->site->text : NULL;
+}
+
+static const char *next_hop(struct queue *q, struct queue_strand *s, const struct relay_route *r)
+{
+	const char *way = s->via ? NULL : queue_order_way(q, s, by_itself(s, r));
+	struct queue_name *to = way ? queue_key_name(q, way) : NULL;
+
+	queue_key_name_unref(q, s->to);
+	s->to = to;
+	return s->via ? s->via->text : s->to ? s->to->text : r ? r->to : "mx";
 }
 
 int queue_strand_place(struct queue *q, struct queue_strand *s)
 {
 	const struct relay_route *r =
 	    relay_conf_route(q->conf, s->customer->text, span_str(s->domain->name));
-	const char *hop = s->via ? s->via->text : s->to ? s->to->text : r ? r->to : "mx";
-	const char *name = hop;
+	const char *hop, *name;
 	struct queue_site *site;
+
+	if (s->dying)
+		return 0;
+	name = hop = next_hop(q, s, r);
 
 	s->mx = !strcmp(hop, "mx");
 	if (s->mx)
 		name = s->domain->site ? s->domain->site->text : NULL;
 	if (!name) {
-		detach(q, s);
+		queue_strand_detach(q, s);
+		queue_order_strand(q, s);
 		queue_strand_turn(q, s);
 		return 0;
 	}
@@ -156,10 +179,13 @@ void queue_strand_place_all(struct queue *q)
 
 void queue_strand_free(struct queue *q, struct queue_strand *s)
 {
-	detach(q, s);
+	queue_strand_detach(q, s);
 	queue_sched_remove(&q->waiting, &s->timer);
 	queue_sched_clear(&s->waits);
-	queue_table_remove(&q->strands, &s->node);
+	if (s->dying)
+		list_remove(&s->of_line);
+	else
+		queue_table_remove(&q->strands, &s->node);
 	if (list_linked(&s->of_domain)) {
 		list_remove(&s->of_domain);
 		queue_key_domain_lone(q, s->domain);
@@ -168,6 +194,7 @@ void queue_strand_free(struct queue *q, struct queue_strand *s)
 	queue_key_name_unref(q, s->campaign);
 	queue_key_name_unref(q, s->via);
 	queue_key_name_unref(q, s->to);
+	q->strand_count--;
 	free(s);
 }
 
@@ -196,17 +223,18 @@ static struct queue_strand *find(struct queue *q, const struct key *k, uint32_t 
 	return NULL;
 }
 
-/* Takes the names of k over if it succeeds. */
-static struct queue_strand *make(struct queue *q, const struct key *k, uint32_t hash)
+/* Takes the names of k over. */
+static struct queue_strand *strand_new(struct queue *q, const struct key *k)
 {
 	struct queue_strand *s;
 
 	/* for the worst case: a group that waits has a place for its strand */
-	if (queue_sched_reserve(&q->waiting, q->strands.count + 1) < 0)
+	if (queue_sched_reserve(&q->waiting, q->strand_count + 1) < 0)
 		return NULL;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
+	q->strand_count++;
 	s->customer = k->customer;
 	s->campaign = k->campaign;
 	s->via = k->via;
@@ -217,13 +245,23 @@ static struct queue_strand *make(struct queue *q, const struct key *k, uint32_t 
 	list_init(&s->held);
 	domain_used(q, s->domain);
 	list_push_back(&s->domain->strands, &s->of_domain);
+	s->unused_since = q->now;
+	list_push_back(&q->unused, &s->in_turn);
+	q->unused_count++;
+	return s;
+}
+
+static struct queue_strand *make(struct queue *q, const struct key *k, uint32_t hash)
+{
+	struct queue_strand *s = strand_new(q, k);
+
+	if (!s)
+		return NULL;
 	queue_table_add(&q->strands, &s->node, hash);
-	if (queue_strand_place(q, s) == 0) {
-		s->unused_since = q->now;
-		list_push_back(&q->unused, &s->in_turn);
-		q->unused_count++;
+	if (queue_strand_place(q, s) == 0)
 		return s;
-	}
+	list_remove(&s->in_turn);
+	q->unused_count--;
 	s->customer = s->campaign = s->via = NULL;
 	queue_strand_free(q, s);
 	return NULL;
@@ -255,14 +293,40 @@ struct queue_strand *queue_strand_get(struct queue *q, const char *customer, con
 	return s;
 }
 
+struct queue_strand *queue_strand_like(struct queue *q, const struct queue_strand *like)
+{
+	struct key k = {like->customer, like->campaign, NULL, like->domain};
+	struct queue_strand *s = strand_new(q, &k);
+
+	if (s) {
+		k.customer->refs++;
+		k.campaign->refs++;
+	}
+	return s;
+}
+
 void queue_strand_unused(struct queue *q, struct queue_strand *s)
 {
 	queue_sched_clear(&s->waits);
 	queue_strand_clock(q, s);
 	s->unused_since = q->now;
 	s->rush = 0;
-	list_push_back(&q->unused, &s->in_turn);
+	if (s->dying) { /* it goes at the end of this turn */
+		s->unused_since = q->now - UNUSED_KEEP;
+		list_push_front(&q->unused, &s->in_turn);
+	} else {
+		list_push_back(&q->unused, &s->in_turn);
+	}
 	q->unused_count++;
+}
+
+void queue_strand_clear(struct queue *q)
+{
+	struct list_link *l;
+
+	while ((l = list_pop_front(&q->unused)))
+		queue_strand_free(q, list_entry(l, struct queue_strand, in_turn));
+	q->unused_count = 0;
 }
 
 void queue_strand_prune(struct queue *q)

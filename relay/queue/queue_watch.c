@@ -148,6 +148,8 @@ static void check(struct queue *q, struct queue_message *m)
 		queue_found_again(q, m->u.found, 0);
 	}
 	for (struct queue_group *g = m->groups; g; g = g->next) {
+		if (m->born < g->strand->oldest_seen)
+			g->strand->oldest_seen = m->born;
 		if (g->where == QUEUE_READY && !g->strand->line && !g->strand->stopped &&
 		    !served(q, g->strand)) /* memory was too short to put it there */
 			queue_strand_place(q, g->strand);
@@ -160,9 +162,22 @@ static void check(struct queue *q, struct queue_message *m)
 	}
 }
 
+/* Each strand's oldest group is known exactly once a pass over all messages is through; between two
+ * passes it may be gone already. */
+static void pass_ends(struct queue *q)
+{
+	for (uint32_t i = 0; i < q->strands.room; i++)
+		for (struct queue_node *n = q->strands.buckets[i]; n; n = n->chain) {
+			struct queue_strand *s = (struct queue_strand *)n;
+			if (s->oldest_seen != INT32_MAX)
+				s->oldest = s->oldest_seen;
+			s->oldest_seen = INT32_MAX;
+		}
+}
+
 int64_t queue_watch_when(const struct queue *q)
 {
-	return q->index.count ? q->watch_next : INT64_MAX;
+	return q->index.count || !list_empty(&q->rules) ? q->watch_next : INT64_MAX;
 }
 
 void queue_watch(struct queue *q)
@@ -172,10 +187,12 @@ void queue_watch(struct queue *q)
 	if (q->now < q->watch_next || q->stopping || q->now < q->short_until)
 		return;
 	q->watch_next = q->now + EVERY;
+	queue_order_watch(q);
 	for (int i = 0; i < STRIDE; i++) {
 		m = queue_index_above(&q->index, q->watch_at);
 		if (!m) {
 			q->watch_at = 0;
+			pass_ends(q);
 			return;
 		}
 		q->watch_at = m->id;

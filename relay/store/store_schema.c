@@ -50,5 +50,7 @@ const char *const store_schema[] = {
 	" reason INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL DEFAULT 0) STRICT;"
 	"CREATE INDEX suppression_customer ON suppression(customer, id);"
 	"CREATE INDEX suppression_expires ON suppression(expires) WHERE expires > 0;"),
+    /* 2: an order may be about one message (its id), which 0 is never */
+    STORE_SQL("ALTER TABLE queue_order ADD COLUMN message INTEGER NOT NULL DEFAULT 0;"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);

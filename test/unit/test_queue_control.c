@@ -83,7 +83,8 @@ static void retry_brings_one_message_or_all_forward(void **state)
 	assert_acts(w, QUEUE_RETRY_NOW, 0, 0, 3);
 	assert_int_equal(w->job_count, 3);
 	assert_non_null(job_for(w, "dead.test"));
-	assert_int_equal(said("event=queue-retry"), 2);
+	assert_int_equal(said("event=queue-retry"), 1);
+	assert_int_equal(said("event=queue-order action=retry"), 1);
 }
 
 static void a_deleted_message_is_forgotten_once_the_log_knows(void **state)
