@@ -181,21 +181,38 @@ static void say(enum log_level level, const struct queue_message *m, const char 
 	log_event(level, text, event, "why=\"%s\" attempts=%u", err_text(err), attempts);
 }
 
-static void lost(struct queue *q, struct queue_message *m, int err)
+static void end(struct queue *q, struct queue_message *m, uint8_t outcome, uint8_t reason)
 {
 	struct queue_found *f = m->u.found;
 
-	say(LOG_LEVEL_ERROR, m, "message-lost", err, f->attempts);
 	for (unsigned i = 0; i < f->count; i++) {
-		f->states[i].outcome = SPOOL_EXPIRED;
-		f->states[i].reason = QUEUE_DAMAGED;
+		f->states[i].outcome = outcome;
+		f->states[i].reason = reason;
 	}
 	queue_post_state(q, m->id, f->states, f->count, NULL, NULL);
 	queue_message_free(q, m);
 }
 
+static void lost(struct queue *q, struct queue_message *m, int err)
+{
+	say(LOG_LEVEL_ERROR, m, "message-lost", err, m->u.found->attempts);
+	end(q, m, SPOOL_EXPIRED, QUEUE_DAMAGED);
+}
+
+/* events: customer-destroyed */
+static void destroyed(struct queue *q, struct queue_message *m)
+{
+	char text[ID_TEXT_SIZE];
+
+	id_format(text, m->id);
+	log_event(LOG_LEVEL_WARN, text, "customer-destroyed",
+		  "what=\"its mail cannot be read any more\"");
+	end(q, m, SPOOL_BOUNCED, QUEUE_LOCAL);
+}
+
 /* It cannot be opened. If that is the message's own fault it is kept and tried now and then, until
- * its time is over: an administrator may still find a cause, or restore what is missing. */
+ * its time is over: an administrator may still find a cause, or restore what is missing. What belongs to a
+ * customer who was destroyed ends at once. */
 static void refused(struct queue *q, struct queue_message *m, int err)
 {
 	struct queue_found *f = m->u.found;
@@ -212,7 +229,6 @@ static void refused(struct queue *q, struct queue_message *m, int err)
 	case ERR_DAMAGED:
 	case ERR_FORMAT:
 	case ERR_NOTFOUND:
-	case ERR_GONE:
 		f->reason = QUEUE_DAMAGED;
 		if (f->attempts == 0)
 			relay_count(q->relay, damaged, 1);
@@ -224,6 +240,9 @@ static void refused(struct queue *q, struct queue_message *m, int err)
 		}
 		say(LOG_LEVEL_ERROR, m, "message-damaged", err, f->attempts);
 		queue_found_again(q, f, queue_retry_pause(&q->retry, UINT16_MAX, m->id));
+		return;
+	case ERR_GONE: /* its keys, for good: no cause is to be found */
+		destroyed(q, m);
 		return;
 	default:
 		f->reason = QUEUE_LOCAL;

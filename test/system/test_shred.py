@@ -315,6 +315,38 @@ def test_relay_takes_no_more_mail_for_a_destroyed_customer(sealpost, sink):
     assert s.status()["relay"]["keyd"] == "ready"
 
 
+@pytest.mark.parametrize("how", ["while relay runs", "while relay is down"])
+def test_mail_in_the_queue_goes_with_its_customer_and_nobody_is_told(sealpost, how):
+    s = sealpost
+    nobody = harness.free_port()
+    s.configure([f'{{domain: "*", to: "127.0.0.1:{nobody}"}}'])
+    s.start()
+    with smtplib.SMTP("127.0.0.1", s.smtp_port, timeout=20) as c:
+        for _ in range(3):
+            c.sendmail("ann@example.test", ["bob@example.test", "eve@else.test"], "Subject: x\r\n\r\nhello\r\n")
+    harness.wait_for("all to have been tried", lambda: len(s.relay.events("deferred")) >= 2)
+    assert s.status()["relay"]["queue"]["recipients"] == 6
+    if how == "while relay is down":
+        s.relay.stop()
+    s.cli("key", "shred", "default", "--yes", check=True)
+    if how == "while relay is down":
+        s.relay.start()
+        s.wait_keyd()
+    else:
+        sink = harness.Sink(s.dir, port=nobody)  # now it could be delivered, if it could be read
+        sink.start()
+    try:
+        s.cli("queue", "retry", "all")
+        s.wait_empty()
+    finally:
+        if how == "while relay runs":
+            assert sink.report()["messages"] == 0
+            sink.stop()
+    assert {e[1] for e in s.relay.events("customer-destroyed")} == {e[1] for e in s.relay.events("accepted")}
+    assert not s.relay.events("dsn-queued")
+    assert s.relay.running()
+
+
 def test_an_older_copy_without_an_anchor_is_noticed_and_its_dead_stay_dead(place, parts):
     p = Place(place, parts)
     add(p.keyd, DOOMED, NEIGHBOUR, OTHER)
