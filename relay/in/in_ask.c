@@ -41,7 +41,7 @@ static void refuse_connect(struct in_session *s, const struct in_verdict *v)
 
 static void refuse_helo(struct in_session *s, const struct in_verdict *v)
 {
-	s->helo[0] = '\0';
+	in_session_set_helo(s, span_of(NULL, 0));
 	in_state_set(s, IN_STATE_GREET, "filtered");
 	in_session_say_verdict(s, v, 0);
 }

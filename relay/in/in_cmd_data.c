@@ -188,7 +188,7 @@ static char *keep_campaign(struct in_session *s)
 
 static char *keep_client(struct in_session *s)
 {
-	char text[sizeof(s->helo) + sizeof(s->peer.address) + 4];
+	char text[256 + sizeof(s->peer.address) + 4];
 	int n = snprintf(text, sizeof(text), "%s [%s]", s->helo, s->peer.address);
 
 	return in_tx_keep(&s->tx, text, (size_t)n);

@@ -4,10 +4,16 @@
 #include "core/err.h"
 #include "relay/in/in_cmd.h"
 
+#define HELO_MAX 255
+
 static int greet(struct in_session *s, struct span name, int esmtp)
 {
-	if (!smtp_addr_domain_ok(name, 0) || span_copy_str(s->helo, sizeof(s->helo), name) < 0) {
+	if (!smtp_addr_domain_ok(name, 0) || name.n > HELO_MAX) {
 		in_session_say(s, IN_REPLY_BAD_HELO);
+		return 0;
+	}
+	if (in_session_set_helo(s, name) < 0) {
+		in_session_say(s, IN_REPLY_STORE_FAILED);
 		return 0;
 	}
 	in_session_drop(s); /* RFC 5321 4.1.4: as if RSET had been given */

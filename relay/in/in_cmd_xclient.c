@@ -94,7 +94,7 @@ void in_cmd_xclient(struct in_session *s, struct span args)
 		return;
 	}
 	s->peer.xclient = 0;
-	s->helo[0] = '\0';
+	in_session_set_helo(s, span_of(NULL, 0));
 	in_session_drop(s);
 	in_session_meet(s); /* the session begins anew, for somebody else */
 }

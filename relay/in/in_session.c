@@ -28,6 +28,22 @@ static int is_in(const struct in_session *s, unsigned states)
 	return (1u << s->state & states) != 0;
 }
 
+static char nameless[] = "";
+
+int in_session_set_helo(struct in_session *s, struct span name)
+{
+	char *kept = name.n ? malloc(name.n + 1) : nameless;
+
+	if (!kept)
+		return ERR_NOMEM;
+	if (name.n)
+		span_copy_str(kept, name.n + 1, name);
+	if (s->helo != nameless)
+		free(s->helo);
+	s->helo = kept;
+	return 0;
+}
+
 void in_session_init(struct in_session *s, const struct in_session_host *host, void *arg,
 		     const struct relay_conf *conf, const struct in_peer *peer)
 {
@@ -37,6 +53,7 @@ void in_session_init(struct in_session *s, const struct in_session_host *host, v
 	s->arg = arg;
 	s->conf = conf;
 	s->peer = *peer;
+	s->helo = nameless;
 	buf_init(&s->out, OUT_MAX);
 	id_format(s->name, id_new());
 }
@@ -392,7 +409,7 @@ void in_session_tls_done(struct in_session *s, const struct in_tls *tls)
 	if (s->state != IN_STATE_TLS && s->state != IN_STATE_CONNECT)
 		return;
 	s->tls = *tls;
-	s->helo[0] = '\0';
+	in_session_set_helo(s, span_of(NULL, 0));
 	if (s->state == IN_STATE_CONNECT)
 		in_session_meet(s);
 	else
@@ -440,6 +457,7 @@ void in_session_clear(struct in_session *s)
 		log_end(s, "cut");
 	in_session_drop(s);
 	in_cmd_auth_clear(s);
+	in_session_set_helo(s, span_of(NULL, 0));
 	free(s->login);
 	s->login = NULL;
 	buf_clear(&s->out);

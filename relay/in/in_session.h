@@ -122,7 +122,7 @@ struct in_session {
 	struct in_session_login *login; /* who logged in; NULL: nobody */
 	struct in_cmd_auth_talk *talk;	/* an exchange under way */
 	char name[ID_TEXT_SIZE];
-	char helo[256];
+	char *helo; /* as he calls himself; "" before he has */
 	struct in_tx tx;
 };
 
@@ -162,6 +162,9 @@ int in_session_waits(const struct in_session *s);
 
 /* Ends it at once if it is not over, logs the end if it is worth a line, frees what it holds. */
 void in_session_clear(struct in_session *s);
+
+/* Keeps the name. ERR_NOMEM. */
+int in_session_set_helo(struct in_session *s, struct span name);
 
 /* --- for handlers (in_cmd_*) only. "%s" in the text is the host name, or param. */
 void in_session_say(struct in_session *s, enum in_reply r);

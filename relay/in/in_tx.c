@@ -6,17 +6,18 @@
 #include "core/err.h"
 #include "core/secret.h"
 
-#define BLOCK_SIZE 8192
+#define FIRST_BLOCK 512 /* enough for a usual transaction */
+#define BLOCK	    8192
 
 struct in_tx_block {
 	struct in_tx_block *next;
-	size_t used;
-	char text[BLOCK_SIZE];
+	size_t used, size;
+	char text[];
 };
 
 static void start(struct in_tx *tx)
 {
-	memset(tx, 0, offsetof(struct in_tx, first));
+	memset(tx, 0, sizeof(*tx));
 	tx->envelope.recipients = tx->first_recipients;
 	tx->hashes = tx->first_hashes;
 	tx->room = IN_TX_RECIPIENTS;
@@ -29,7 +30,6 @@ void in_tx_init(struct in_tx *tx)
 
 void in_tx_reset(struct in_tx *tx)
 {
-	secret_wipe(tx->first, tx->used);
 	while (tx->blocks) {
 		struct in_tx_block *b = tx->blocks;
 		tx->blocks = b->next;
@@ -46,18 +46,15 @@ void in_tx_reset(struct in_tx *tx)
 static char *take(struct in_tx *tx, size_t n)
 {
 	struct in_tx_block *b = tx->blocks;
+	size_t size = b || n > FIRST_BLOCK ? BLOCK : FIRST_BLOCK;
 	char *p;
 
-	if (!b && n <= IN_TX_TEXT - tx->used) {
-		p = tx->first + tx->used;
-		tx->used += n;
-		return p;
-	}
-	if (!b || n > BLOCK_SIZE - b->used) {
-		b = n <= BLOCK_SIZE ? malloc(sizeof(*b)) : NULL;
+	if (!b || n > b->size - b->used) {
+		b = n <= size ? malloc(sizeof(*b) + size) : NULL;
 		if (!b)
 			return NULL;
 		b->used = 0;
+		b->size = size;
 		b->next = tx->blocks;
 		tx->blocks = b;
 	}

@@ -2,8 +2,8 @@
 /* in_tx - one mail transaction: what MAIL, RCPT and DATA have said so far.
  *
  * Story:     one per session, used again and again. sender and add gather the envelope; envelope makes it ready for the
- *            spool; reset forgets all, wiping the addresses. A usual transaction (a few recipients) takes no memory
- *            beyond the struct itself.
+ *            spool; reset forgets all, wiping the addresses. A session that is idle holds
+ *            nothing beyond the struct itself.
  * Ownership: strings live in the transaction until reset.
  * Thread:    its session's. */
 #ifndef RELAY_IN_IN_TX_H
@@ -17,7 +17,6 @@
 #include "smtp/smtp_addr.h"
 #include "smtp/smtp_data.h"
 
-#define IN_TX_TEXT 512
 #define IN_TX_RECIPIENTS 4
 
 struct in_tx_block;
@@ -41,13 +40,11 @@ struct in_tx {
 	struct in_campaign campaign;
 	enum in_reply refusal; /* why the message will be refused when its end has come */
 	/* memory */
-	struct in_tx_block *blocks; /* text beyond the first */
-	size_t used;
+	struct in_tx_block *blocks; /* of text, the last one first */
 	uint32_t *hashes; /* of the recipients, to find repeated ones */
 	unsigned room;
 	struct spool_recipient first_recipients[IN_TX_RECIPIENTS];
 	uint32_t first_hashes[IN_TX_RECIPIENTS];
-	char first[IN_TX_TEXT];
 };
 
 void in_tx_init(struct in_tx *tx);
