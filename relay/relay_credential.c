@@ -189,7 +189,8 @@ static void load(struct relay *r)
 		return;
 	}
 	l->set->count = 0;
-	qsort(l->rows, l->count, sizeof(*l->rows), by_customer);
+	if (l->count)
+		qsort(l->rows, l->count, sizeof(*l->rows), by_customer);
 	next_batch(l);
 }
 

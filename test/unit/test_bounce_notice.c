@@ -61,7 +61,9 @@ static void case_is_lost_on_the_way_and_nothing_else(void **state)
 		if (s[i] >= 'a' && s[i] <= 'z')
 			s[i] -= 32;
 	assert_int_equal(bounce_verp_parse(span_of(s, n), &w), 0);
-	assert_memory_equal(&v, &w, sizeof(v));
+	assert_true(v.id == w.id);
+	assert_memory_equal(v.tag, w.tag, sizeof(v.tag));
+	assert_memory_equal(v.mac, w.mac, sizeof(v.mac));
 	assert_int_equal(bounce_verp_parse(span_of(s, n - 1), &w), ERR_FORMAT);
 	s[10] = 'u'; /* no digit of this base32 */
 	assert_int_equal(bounce_verp_parse(span_of(s, n), &w), ERR_FORMAT);
