@@ -75,6 +75,7 @@ struct out_conn_setup {
 	const struct out_route *route;
 	struct out_hosts *hosts; /* stays, with its targets, until free_to_use or failed */
 	uint64_t *seed;
+	int no_chunks;
 	void *owner;
 	void (*free_to_use)(struct out_conn *c); /* READY, without a task */
 	void (*failed)(struct out_conn *c, const struct queue_result *v); /* was never READY */

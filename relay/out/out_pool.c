@@ -260,7 +260,7 @@ static void sweep(void *arg)
 		struct out_dest *d = list_entry(k, struct out_dest, all);
 		next = k->next;
 		if (!d->conns && !d->lookup && list_empty(&d->waiting) &&
-		    out_pool_now(d) - d->used > FORGET)
+		    out_pool_now(d) - d->used > FORGET && out_pool_now(d) >= d->no_chunks_until)
 			free_dest(p, d);
 	}
 	evt_timer_set(&p->sweep, SWEEP);

@@ -81,6 +81,8 @@ static void on_gone(struct out_conn *c)
 {
 	struct out_dest *d = c->setup.owner;
 
+	if (c->session.chunk_unknown)
+		d->no_chunks_until = out_pool_now(d) + OUT_POOL_NO_CHUNKS;
 	if (d->lane && c->session.broke)
 		shape_lost(shape_of(d), d->lane, out_pool_now(d));
 	out_pool_forget(d, c);
@@ -145,6 +147,7 @@ static int open_one(struct out_dest *d)
 				   .route = &d->route,
 				   .hosts = &d->hosts,
 				   .seed = &p->seed,
+				   .no_chunks = out_pool_now(d) < d->no_chunks_until,
 				   .owner = d,
 				   .free_to_use = on_free,
 				   .failed = on_failed,

@@ -12,6 +12,7 @@
 
 #define OUT_POOL_BUCKETS   1024
 #define OUT_POOL_NO_GROWTH (10 * CLOCK_SEC) /* after a connection beside others failed */
+#define OUT_POOL_NO_CHUNKS (6 * 3600 * CLOCK_SEC)
 #define OUT_POOL_KEY	   832
 
 /* One line of tasks, and the connections that serve it. */
@@ -31,6 +32,7 @@ struct out_dest {
 	unsigned conns, connecting;
 	int troubled; /* the last new connection failed */
 	int64_t no_growth_until;
+	int64_t no_chunks_until; /* it offered CHUNKING, and did not know it */
 	int64_t used;
 	struct out_hosts_lookup *lookup;
 	int resolved;

@@ -152,6 +152,8 @@ static void read_caps(struct out_session *s)
 		if (words[i].cap == OUT_CAP_SIZE && num_parse_u64(rest, &s->size_limit) < 0)
 			s->size_limit = 0;
 	}
+	if (s->setup.no_chunks)
+		s->caps &= ~(unsigned)OUT_CAP_CHUNKING;
 	auth = smtp_reply_in_keyword(&s->reply, "AUTH", &offered);
 	if (offered)
 		s->caps |= out_session_mechanisms(auth);

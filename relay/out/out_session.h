@@ -27,7 +27,8 @@
  *         OUT_SESSION_EAGER octets leaves with its envelope in one flight, before any answer: a
  *         chunk for which no recipient was accepted is answered with an error, and costs no more
  *         than its octets (RFC 3030 4.2). A larger one waits for the last recipient. After a chunk
- *         that was not accepted comes RSET. A recipient refused with 4xx
+ *         that was not accepted comes RSET. A server that offers CHUNKING and then does not know BDAT
+ *         (500, 502, 504) gets the message later, by DATA, on another connection. A recipient refused with 4xx
  *         (also 452, or 552 "too many recipients") is deferred, the others are sent. A body with
  *         8-bit octets goes unchanged to a server that does not offer 8BITMIME (converting would
  *         break signatures, and such servers have been 8-bit clean for decades), or bounces 5.6.3
@@ -73,6 +74,7 @@ struct out_session_setup {
 	int tls; /* enum relay_tls; NONE also for a last attempt in clear that policy allows */
 	int login;	     /* before the first message */
 	int refuse_eightbit; /* no 8-bit mail to servers without 8BITMIME */
+	int no_chunks;	     /* DATA, whatever is offered */
 	/* Hears of each reply of 4xx and 5xx; may be NULL. */
 	enum shape_act (*heard)(void *arg, const struct smtp_reply_in *r);
 	void *arg;
@@ -119,6 +121,7 @@ struct out_session {
 	int broke;	 /* lost or timed out within a transaction, not STALE */
 	int leave;	 /* to be closed after this transaction: shape said so */
 	int spoke;	 /* something was said of the last message given */
+	int chunk_unknown; /* offered CHUNKING, then did not know BDAT: no_chunks next time */
 	int login_failed; /* failure is that the server does not take the login */
 	unsigned served; /* transactions that were begun */
 	struct queue_result failure;

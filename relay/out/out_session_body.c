@@ -18,6 +18,17 @@ void out_session_on_body(struct out_session *s)
 		out_session_fail_protocol(s, "server spoke before the end of the message");
 }
 
+/* It takes the body for commands now: the connection is of no use. */
+static void unknown(struct out_session *s)
+{
+	struct queue_result v = {0};
+
+	out_verdict_reply(&v, QUEUE_PROTOCOL, &s->reply);
+	v.outcome = SPOOL_DEFERRED;
+	s->chunk_unknown = 1;
+	out_session_fail(s, &v, 0);
+}
+
 /* The answer to a chunk. Where nobody was to have it, it counts for nothing. */
 static void on_chunk(struct out_session *s)
 {
@@ -30,6 +41,9 @@ static void on_chunk(struct out_session *s)
 	}
 	if (s->refused) {
 		v = s->sender_verdict;
+	} else if (s->accepted && (s->reply.code == 500 || s->reply.code == 502 || s->reply.code == 504)) {
+		unknown(s);
+		return;
 	} else if (s->accepted) {
 		out_session_judge(s, QUEUE_DATA, &v);
 		v.dsn_passed = (s->caps & OUT_CAP_DSN) && !s->mail.sender;

@@ -281,6 +281,20 @@ static void a_refused_chunk_leaves_the_connection_usable(void **state)
 	assert_int_equal(server.message_count, 1);
 }
 
+static void a_server_that_only_claims_to_know_chunks_gets_data_next_time(void **state)
+{
+	(void)state;
+	server.caps = "PIPELINING\nCHUNKING\n";
+	out_server_rule(&server, "DOT", 1, "500 5.5.1 unknown command");
+	send_one();
+	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_PROTOCOL, 500);
+	wait_for(3600 * CLOCK_SEC);
+	send_one();
+	assert_result(1, 0, SPOOL_DELIVERED, ANY, 250);
+	assert_int_equal(server.messages[0].chunked, 0);
+	assert_int_equal(server.accepted, 2);
+}
+
 /* --- destroyed customers */
 
 static void mail_of_a_destroyed_customer_is_dropped_and_nobody_is_told(void **state)
@@ -318,6 +332,7 @@ int main(void)
 	    TEST(a_small_message_leaves_in_one_flight),
 	    TEST(a_chunk_that_cannot_be_verified_is_never_complete),
 	    TEST(a_refused_chunk_leaves_the_connection_usable),
+	    TEST(a_server_that_only_claims_to_know_chunks_gets_data_next_time),
 	    TEST(mail_of_a_destroyed_customer_is_dropped_and_nobody_is_told),
 	};
 
