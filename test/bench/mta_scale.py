@@ -282,7 +282,7 @@ def has(relay, *argv):
 def purge(relay, result, count, half):
     """Purges the first campaign, half of all."""
     began = time.monotonic()
-    took, _ = timed(relay, "queue", "purge", "--campaign", "first")
+    took, _ = timed(relay, "queue", "purge", "--campaign", "first", "--yes")
     if took is None:
         result["purge"] = None
         return

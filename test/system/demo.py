@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import smtplib
+import ssl
 import sys
 import time
 
@@ -94,10 +95,13 @@ class Demo:
         for line in s.init_output.splitlines():
             if line.startswith(("Files", "Keys", "Customer", "Certificate")):
                 note(f"{DIM}init: {line}{PLAIN}")
-        s.configure([f'{{domain: "*", to: "127.0.0.1:{self.sink.port}", tls: encrypt}}'])
+        self.submission = harness.free_port()
+        s.configure([f'{{domain: "*", to: "127.0.0.1:{self.sink.port}", tls: encrypt}}'],
+                    listen=f'[{{address: "127.0.0.1:{s.smtp_port}", mode: smarthost}}, '
+                           f'{{address: "127.0.0.1:{self.submission}", mode: submission, auth: required}}]')
         s.start("keyd", "relay", "milter")
         note(f"keyd        pid {s.keyd.pid}, uid {s.uid}, holds every key")
-        note(f"relay       pid {s.relay.pid}, 127.0.0.1:{s.smtp_port}")
+        note(f"relay       pid {s.relay.pid}, 127.0.0.1:{s.smtp_port} (smarthost), 127.0.0.1:{self.submission} (submission)")
         note(f"milter      pid {s.milter.pid}, 127.0.0.1:{s.milter_port}")
         self.postfix = harness.behind_sealpost(os.path.join(self.place, "postfix"), s).start()
         self.running.append(self.postfix)
@@ -220,12 +224,58 @@ class Demo:
             c.ehlo("shop.example")
             return c.mail("news@shop.example")[0]
 
+    def table(self, *command):
+        out = self.s.cli(*command, check=True).stdout
+        for line in out.splitlines():
+            note(f"{DIM}| {line}{PLAIN}")
+        return out
+
+    def login(self, password):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the certificate was shown in step 3
+        c = smtplib.SMTP("127.0.0.1", self.submission, timeout=30)
+        c.starttls(context=context)
+        try:
+            c.login("shop", password)
+            return c
+        except smtplib.SMTPException as e:
+            c.close()
+            return getattr(e, "smtp_code", 0)
+
+    def daily_work(self):
+        step("7  Daily work: an application logs in, a destination is held, a recipient is suppressed")
+        s = self.s
+        out = s.cli("credential", "add", "inbound", "shop", "--generate", "--messages", "1,000/h", check=True).stdout
+        password = re.search(r"Password: (\S+)", out)[1]
+        check("a wrong password is refused", self.login(password[::-1]) == 535)
+        client = harness.wait_for("the login", lambda: (lambda c: c if isinstance(c, smtplib.SMTP) else None)(self.login(password)))
+        before = self.sink.report()["unnumbered"]
+        self.table("queue", "hold", "--destination", "held.example")
+        for who in ("first", "second", "third"):
+            client.sendmail("news@shop.example", [f"{who}@held.example"], f"Subject: {who}\r\n\r\nhello\r\n")
+        client.sendmail("news@shop.example", ["reader@mail.example"], "Subject: at once\r\n\r\nhello\r\n")
+        harness.wait_for("the mail that is not held", lambda: self.sink.report()["unnumbered"] == before + 1)
+        out = self.table("queue", "list", "--summary")
+        check("what goes to held.example waits, other mail does not", "on hold" in out and len(s.queue()) == 3)
+        self.table("queue", "release", "--destination", "held.example")
+        s.wait_empty()
+        check("released, it arrives", self.sink.report()["unnumbered"] == before + 4)
+        s.cli("suppression", "add", "gone@mail.example", check=True)
+        client.mail("news@shop.example")
+        refused = client.rcpt("gone@mail.example")
+        check("a suppressed recipient is refused before the message is sent", refused[0] == 550, refused[1].decode())
+        client.rset()
+        client.quit()
+        found = harness.find_bytes(s.files(), [password.encode()])
+        check("the password stands in no file and no log", not found)
+
     def stay(self):
         s = self.s
         step("Everything goes on running. Try:")
         print(f"""
   sealpost --prefix {s.prefix} status
-  sealpost --prefix {s.prefix} queue list
+  sealpost --prefix {s.prefix} queue list --summary
+  sealpost --prefix {s.prefix} shaping list
   swaks --server 127.0.0.1:{self.postfix.port} --from you@shop.example --to reader@mail.example
 
   what the receiver got:  {self.sink.keep_dir}
@@ -261,6 +311,7 @@ def main():
         demo.nothing_readable()
         demo.survives_kill()
         demo.keys_in_keyd()
+        demo.daily_work()
         good = True
         if args.stay:
             demo.stay()
