@@ -37,8 +37,10 @@ void out_job_wait_for_connection(struct out_job *job, int first)
 		refused(t, &v);
 		return;
 	}
-	if (job->verify)
+	if (job->verify) {
 		t->route.tls = RELAY_TLS_VERIFY;
+		t->route.requiretls = 1;
+	}
 	log_debug("out", NULL, "out-route", "destination=%s key=%s", job->j->destination,
 		  t->route.key);
 	if (out_pool_submit(job->jobs->pool, t, first) < 0) {
@@ -77,13 +79,15 @@ static void give_permit_back(struct out_job *job)
 	job->permit = 0;
 }
 
-/* 1: the message wants a verified server, and this connection is not known to be with one. */
+/* 1: the message wants a verified server that offers REQUIRETLS, and this connection is not with
+ * one. */
 static int wants_verified(struct out_job *job)
 {
 	if (job->verify || !(spool_reader_envelope(job->reader)->flags & SPOOL_REQUIRETLS))
 		return 0;
 	job->verify = 1;
-	return job->task.route.tls != RELAY_TLS_VERIFY;
+	return job->task.route.tls != RELAY_TLS_VERIFY ||
+	       !(job->conn->session.caps & OUT_CAP_REQUIRETLS);
 }
 
 static void send_turn(struct out_job *job)

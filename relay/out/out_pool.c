@@ -210,10 +210,11 @@ static void make_key(char dst[OUT_POOL_KEY], const struct out_task *t)
 	const struct out_route *r = &t->route;
 
 	if (by_site(t))
-		snprintf(dst, OUT_POOL_KEY, "site:%s:%u:%d:%s", t->site, r->port, r->tls,
-			 r->credential);
+		snprintf(dst, OUT_POOL_KEY, "site:%s:%u:%d:%d:%s", t->site, r->port, r->tls,
+			 r->requiretls, r->credential);
 	else
-		snprintf(dst, OUT_POOL_KEY, "%s:%d:%s", r->key, r->tls, r->credential);
+		snprintf(dst, OUT_POOL_KEY, "%s:%d:%d:%s", r->key, r->tls, r->requiretls,
+			 r->credential);
 }
 
 static struct out_dest *add_dest(struct out_pool *p, const char *key, const struct out_task *t)

@@ -27,6 +27,7 @@ struct out_route {
 	char host[256]; /* without brackets */
 	uint16_t port;
 	int tls;       /* enum relay_tls */
+	int requiretls; /* only hosts that offer REQUIRETLS will do; out_route_find leaves it 0 */
 	int named;     /* the administrator named the host: any address it has is allowed */
 	char key[272]; /* "mx:example.org:25:1" */
 };

@@ -74,6 +74,7 @@ struct out_session_setup {
 	int tls; /* enum relay_tls; NONE also for a last attempt in clear that policy allows */
 	int login;	     /* before the first message */
 	int refuse_eightbit; /* no 8-bit mail to servers without 8BITMIME */
+	int requiretls;	     /* a server that does not offer it is left: 5.7.30 */
 	int no_chunks;	     /* DATA, whatever is offered */
 	/* Hears of each reply of 4xx and 5xx; may be NULL. */
 	enum shape_act (*heard)(void *arg, const struct smtp_reply_in *r);

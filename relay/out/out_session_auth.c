@@ -42,9 +42,21 @@ static void fail(struct out_session *s, int reason, const char *enhanced, const 
 	out_session_fail(s, &v, 1);
 }
 
+/* RFC 8689 4.2.1: then another host may do. */
+static void fail_requiretls(struct out_session *s)
+{
+	struct queue_result v = {0};
+
+	out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30",
+			 "message needs REQUIRETLS, which the server does not offer");
+	out_session_fail(s, &v, 1);
+}
+
 void out_session_greeted(struct out_session *s)
 {
-	if (!s->setup.login) {
+	if (s->setup.requiretls && !(s->caps & OUT_CAP_REQUIRETLS)) {
+		fail_requiretls(s);
+	} else if (!s->setup.login) {
 		out_session_ready(s);
 	} else if (!s->secured) {
 		fail(s, QUEUE_TLS, "4.7.11", "login needs TLS, which the server does not offer");

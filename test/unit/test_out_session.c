@@ -4,7 +4,7 @@
  * lines that follow each other in one piece. Lines:
  *
  *   # text                   a comment
- *   tls: LEVEL [login] [refuse-8bit]   of the route; first
+ *   tls: LEVEL [login] [refuse-8bit] [requiretls]   of the route; first
  *   server: TEXT             the server says TEXT and CRLF
  *   expect: TEXT             the next line that we say is TEXT; expect: nothing: we said no more
  *   said: TEXT               TEXT and nothing else was said, \r and \n as written
@@ -347,6 +347,7 @@ static void on_tls(struct stage *g, const char *level)
 	static const char *const levels[] = {"none", "opportunistic", "encrypt", "verify"};
 	struct out_session_setup setup = {.hostname = "relay.test",
 					  .login = strstr(level, " login") != NULL,
+					  .requiretls = strstr(level, " requiretls") != NULL,
 					  .refuse_eightbit = strstr(level, " refuse-8bit") != NULL,
 					  .heard = on_heard,
 					  .arg = g};
