@@ -2,6 +2,7 @@
 """relay as the MTA of filters: a filter of the tests' own, rspamd and opendkim from Debian, and sealpost-milter."""
 import os
 import smtplib
+import threading
 
 import demo
 import filter_peer as fp
@@ -396,3 +397,75 @@ def test_opendkim_killed_between_two_messages(behind, sink, opendkim, away, code
         assert b"DKIM-Signature" not in whole(sink, 1)
     else:
         assert refused(s.smtp_port)[0] == code
+
+
+def test_macros_of_tls_and_chunks_through_a_filter(behind, sink, peer):
+    p = peer()
+    s = behind(p.spec)
+    with smtplib.SMTP("127.0.0.1", s.smtp_port, timeout=30) as c:
+        c.starttls()
+        c.ehlo("client.example")
+        assert c.mail("a@shop.example", ["SIZE=100", "BODY=8BITMIME"])[0] == 250
+        assert c.rcpt("b@mail.example")[0] == 250
+        for i in range(0, len(MESSAGE), 7):  # header and body in chunks
+            piece = MESSAGE[i:i + 7]
+            c.send(b"BDAT %d%s\r\n" % (len(piece), b" LAST" if i + 7 >= len(MESSAGE) else b"") + piece)
+            assert c.getreply()[0] == 250
+    assert arrived(sink)[0][0] == MESSAGE
+    heard = p.session()
+    assert heard.at["H"]["{tls_version}"] == "TLSv1.3" and int(heard.at["H"]["{cipher_bits}"]) >= 128
+    assert heard.commands().startswith("CHHM")  # EHLO again under TLS
+    assert b"<a@shop.example>\0SIZE=100\0BODY=8BITMIME\0" in [data for c, data in heard.heard if c == b"M"]
+    assert heard.messages[0] == ([("From", "a@shop.example"), ("Subject", "one\n two"), ("X-A", "1"), ("X-A", "2")],
+                                 b"body\r\n.dot\r\n")
+
+
+def test_chunks_of_a_refused_message_are_never_commands(behind, sink, peer):
+    p = peer(says={"T": [fp.REJECT]})
+    s = behind(p.spec)
+    with smtplib.SMTP("127.0.0.1", s.smtp_port, timeout=30) as c:
+        c.ehlo("client.example")
+        c.mail("a@shop.example")
+        c.rcpt("b@mail.example")
+        c.send(b"BDAT 6\r\nQUIT\r\nNOOP\r\n")
+        assert c.getreply()[0] == 550
+        assert c.getreply()[0] == 250
+        p.says.clear()
+        c.sendmail("a@shop.example", ["b@mail.example"], MESSAGE)
+    assert arrived(sink)[0][0] == MESSAGE
+
+
+def test_what_is_accepted_arrives_while_a_filter_dies_again_and_again(behind, sink, peer):
+    """20 clients at once; of each message: either its client heard a refusal, or it arrives, and once."""
+    steady = peer(says={"E": [fp.add_header("X-Steady", "yes"), fp.CONTINUE]})
+    mortal = fp.Peer(says={"E": [fp.insert_header(1, "X-Mortal", "yes"), fp.CONTINUE]}).start()
+    s = behind(mortal.spec, steady.spec)
+    accepted, tried, done = set(), [0], threading.Event()
+
+    def client(n):
+        for i in range(25):
+            ident = b"%d-%d" % (n, i)
+            tried[0] += 1
+            try:
+                send(s.smtp_port, b"Subject: %s\r\n\r\n" % ident + b"x" * 70 * (i % 5) + b"\r\n")
+                accepted.add(ident)
+            except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused):
+                pass
+
+    clients = [threading.Thread(target=client, args=(n,)) for n in range(20)]
+    for c in clients:
+        c.start()
+    while any(c.is_alive() for c in clients):
+        mortal.stop()
+        mortal.start()
+        done.wait(0.05)  # a life of the filter
+    for c in clients:
+        c.join()
+    mortal.stop()
+    assert tried[0] == 500 and accepted
+    sink.wait_for(len(accepted))
+    s.wait_empty()
+    got = [m for m, _ in arrived(sink, len(accepted))]
+    subjects = sorted(m.split(b"Subject: ")[1].split(b"\r\n")[0] for m in got)
+    assert subjects == sorted(accepted)
+    assert all(b"X-Steady: yes\r\n" in m and b"X-Mortal: yes\r\n" in m for m in got)
