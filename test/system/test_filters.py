@@ -67,6 +67,13 @@ def test_a_filter_hears_each_step_with_its_macros(behind, sink, peer):
     assert heard.at["E"]["i"] == ident
 
 
+def test_a_filter_on_a_unix_socket(behind, sink, peer, place):
+    os.chmod(place, 0o755)
+    s = behind(peer(where=os.path.join(place, "filter.sock"), says={"E": [fp.add_header("X-U", "1"), fp.CONTINUE]}).spec)
+    send(s.smtp_port, MESSAGE)
+    assert b"X-U: 1\r\n" in arrived(sink)[0][0]
+
+
 def refused(port, data=MESSAGE, **more):
     """(code, text) of the refusal, wherever it comes."""
     with pytest.raises((smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused)) as e:
@@ -286,6 +293,17 @@ def test_a_quarantined_message_is_held(behind, sink, peer):
     ident = s.relay.events("accepted")[0][1]
     held = [r for r in s.queue() if r["id"] == ident]
     assert held and "quarantine" in str(held[0]).lower()
+
+
+def test_the_campaign_is_that_of_the_header_that_is_sent(behind, sink, peer):
+    value = "v=1; id=cmp_filter; ver=3; t=1767225600; n=12345678; kid=k; mac=" + "A" * 43
+    p = peer(says={"E": [fp.add_header("X-DoPosta-Campaign", value), fp.quarantine("x"), fp.CONTINUE]})
+    s = behind(p.spec)
+    send(s.smtp_port, MESSAGE)
+    assert "cmp_filter" in str(s.queue())
+    p.says["E"] = [fp.change_header(1, "X-DoPosta-Campaign", ""), fp.quarantine("x"), fp.CONTINUE]
+    send(s.smtp_port, b"X-DoPosta-Campaign: " + value.replace("filter", "client").encode() + b"\r\n" + MESSAGE)
+    assert len(s.queue()) == 2 and "cmp_client" not in str(s.queue())
 
 
 def test_a_session_without_filters_asks_none(behind, sink, peer, sealpost):
