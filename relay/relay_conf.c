@@ -229,6 +229,8 @@ static const char *finish(struct relay_conf *c)
 		wrong = finish_listen(c, listens + i);
 	if (!wrong)
 		wrong = finish_sources(c);
+	if (!wrong && !c->bounce.domain && (c->bounce.verp || c->bounce.reports.count))
+		wrong = "bounce: verp and reports need domain";
 	if (wrong)
 		return wrong;
 	if (make_nets(&c->trusted, &c->trusted_nets, &c->trusted_count) < 0 ||

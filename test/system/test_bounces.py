@@ -315,3 +315,9 @@ def test_what_comes_back_is_taken_from_strangers_and_never_stored(sealpost, home
     assert send(sealpost.smtp_port, token, bounce_of("bob@there.example"), sender="")[0] == 451
     sealpost.stop()
     assert not harness.find_bytes(sealpost.files(), [b"canary-of-a-bounce", b"bob@there"])
+
+
+def test_senders_of_our_own_need_a_domain(sealpost, home, there):
+    configure(sealpost, home, there, bounce="{verp: yes}")
+    r = sealpost.cli("config", "check")
+    assert r.returncode == 78 and "bounce: verp and reports need domain" in r.stdout + r.stderr
