@@ -177,6 +177,13 @@ static void tell_shape(struct out_job *job, int spoke)
 		}
 }
 
+static void doubt(struct out_job *job, const struct out_conn *c)
+{
+	if (c->session.doubt)
+		out_job_log(job, LOG_LEVEL_WARN, "delivery-doubt",
+			    "connection lost after the end of the message: it may arrive twice");
+}
+
 static void ended(struct out_task *t, struct out_conn *c)
 {
 	struct out_job *job = of_task(t);
@@ -184,9 +191,7 @@ static void ended(struct out_task *t, struct out_conn *c)
 	tell_shape(job, c->session.spoke);
 	job->peer = c->peer;
 	job->reached = 1;
-	if (c->session.doubt)
-		out_job_log(job, LOG_LEVEL_WARN, "delivery-doubt",
-			    "connection lost after the end of the message: it may arrive twice");
+	doubt(job, c);
 	out_job_settle(job);
 }
 
@@ -197,6 +202,8 @@ static void stale(struct out_task *t)
 						 .reply = "4.4.2 connections close unused"};
 	struct out_job *job = of_task(t);
 
+	if (job->conn)
+		doubt(job, job->conn);
 	job->conn = NULL;
 	give_permit_back(job);
 	if (++job->stale > STALE_MAX && !job->opening)

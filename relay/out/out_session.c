@@ -340,6 +340,7 @@ void out_session_broken(struct out_session *s, int err, const char *text)
 	if (s->state == OUT_STATE_CLOSED)
 		return;
 	if (stale(s) && err != ERR_TIMEOUT) {
+		s->doubt = s->given;
 		go_stale(s);
 		return;
 	}

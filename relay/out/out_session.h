@@ -13,7 +13,8 @@
  *           BODY    give the body: out_session_body for each stretch, then out_session_body_end
  *           ENDED   the transaction is over: results are complete, the mail is no longer looked at
  *           STALE   the server had closed the idle connection before it saw the message: results
- *                   are untouched, take another connection
+ *                   are untouched, take another connection (doubt: a whole chunk had left, and might
+ *                   have been seen after all)
  *           CLOSE   the session is over. Before the first READY, failure says why
  *
  *         The final dot, or the last octet of the last chunk, leaves only through
