@@ -109,6 +109,16 @@ static void give_back(struct in_session *s)
 	s->tx.begun = 0;
 }
 
+/* What bounce_intake says is about the message; anybody else's error is about us. */
+static enum in_reply reply_of(const struct in_session *s, int err)
+{
+	if (s->tx.intake && err == ERR_LIMIT)
+		return IN_REPLY_TOO_BIG;
+	if (s->tx.intake && err == ERR_NOTFOUND)
+		return IN_REPLY_NO_MAILBOX;
+	return in_session_reply_of(err);
+}
+
 /* The message will be refused. */
 static void give_up(struct in_session *s, enum in_reply why)
 {
@@ -150,7 +160,7 @@ static void take_body(struct in_session *s, struct span body)
 		return;
 	err = s->host->body(s->arg, body);
 	if (err < 0)
-		give_up(s, in_session_reply_of(err));
+		give_up(s, reply_of(s, err));
 	else if (s->peer.filters && !tx->intake)
 		show_filters(s, body);
 }
@@ -281,7 +291,7 @@ void in_cmd_data_committed(struct in_session *s, int err)
 	struct in_tx *tx = &s->tx;
 
 	if (err < 0) {
-		end(s, in_session_reply_of(err), NULL);
+		end(s, reply_of(s, err), NULL);
 		return;
 	}
 	s->errors = 0;

@@ -169,10 +169,6 @@ enum in_reply in_session_reply_of(int err)
 		return IN_REPLY_KEYS_AWAY;
 	case ERR_NOSPACE:
 		return IN_REPLY_NO_SPACE;
-	case ERR_LIMIT:
-		return IN_REPLY_TOO_BIG;
-	case ERR_NOTFOUND:
-		return IN_REPLY_NO_MAILBOX;
 	default:
 		return IN_REPLY_STORE_FAILED;
 	}

@@ -321,3 +321,11 @@ def test_senders_of_our_own_need_a_domain(sealpost, home, there):
     configure(sealpost, home, there, bounce="{verp: yes}")
     r = sealpost.cli("config", "check")
     assert r.returncode == 78 and "bounce: verp and reports need domain" in r.stdout + r.stderr
+
+
+def test_a_customer_whom_keyd_does_not_know_is_not_the_fault_of_the_address(sealpost, home, there):
+    """451, not the 550 that tokens of no customer get."""
+    listen = f'[{{address: "127.0.0.1:{sealpost.smtp_port}", mode: smarthost, customer: ghost}}]'
+    configure(sealpost, home, there, listen=listen, bounce=BOUNCE)
+    sealpost.start("keyd", "relay")
+    assert send(sealpost.smtp_port, "bob@there.example")[0] == 451
