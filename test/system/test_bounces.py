@@ -328,4 +328,6 @@ def test_a_customer_whom_keyd_does_not_know_is_not_the_fault_of_the_address(seal
     listen = f'[{{address: "127.0.0.1:{sealpost.smtp_port}", mode: smarthost, customer: ghost}}]'
     configure(sealpost, home, there, listen=listen, bounce=BOUNCE)
     sealpost.start("keyd", "relay")
-    assert send(sealpost.smtp_port, "bob@there.example")[0] == 451
+    with pytest.raises(smtplib.SMTPDataError) as refused:  # at DATA, before the message
+        send(sealpost.smtp_port, "bob@there.example")
+    assert refused.value.smtp_code == 451
