@@ -397,6 +397,10 @@ static void free_tasks(struct queue *q)
 			if (g->where == QUEUE_OUT && g->at.task)
 				queue_dispatch_task_free(q, g->at.task);
 	}
+	for (uint32_t i = 0; i < q->domains.room; i++)
+		for (struct queue_node *n = q->domains.buckets[i]; n; n = n->chain)
+			if (((struct queue_domain *)n)->task)
+				queue_dispatch_task_free(q, ((struct queue_domain *)n)->task);
 }
 
 void queue_free(struct queue *q)

@@ -450,6 +450,7 @@ static int dispatch_asking(struct queue *q)
 		t->job.recipients[0] = 0;
 		t->job.count = 1;
 		t->domain = d;
+		d->task = t;
 		d->state = QUEUE_ASKING;
 		put_name(t->job.destination, sizeof(t->job.destination), d->name);
 		put_name(t->job.customer, sizeof(t->job.customer), s->customer->text);

@@ -145,6 +145,7 @@ void queue_domain_back(struct queue *q, struct queue_task *t)
 	struct queue_domain *d = t->domain;
 
 	q->resolving_out--;
+	d->task = NULL;
 	d->state = d->site ? QUEUE_KNOWN : QUEUE_UNKNOWN;
 	t->job.site[sizeof(t->job.site) - 1] = '\0';
 	t->job.results[0].reply[sizeof(t->job.results[0].reply) - 1] = '\0';

@@ -8,6 +8,8 @@
 
 #define PAUSE_KEYD  CLOCK_SEC
 #define PAUSE_LOCAL (60 * CLOCK_SEC)
+#define DAY	    (INT64_C(86400) * CLOCK_SEC)
+#define DOUBT	    (30 * DAY) /* beyond retry.expire: rather a wrong clock than so old a message */
 
 /* --- before the thread runs */
 
@@ -35,13 +37,16 @@ static struct queue_found *found_new(const struct spool_found *f)
 }
 
 /* How old it is on our own clock. The wall clock may have been wrong then, or be wrong now: nothing
- * is younger than new, and even the oldest is tried once more before it is given up. */
+ * is younger than new, what seems to be older than mail can be begins anew, and even the oldest is
+ * tried once more before it is given up. */
 static int32_t born(const struct queue *q, int64_t created)
 {
-	int64_t age = (q->wall - created) / CLOCK_SEC, now = (q->now - q->epoch) / CLOCK_SEC;
+	const struct relay_conf *conf = atomic_load(&q->relay->conf);
+	int64_t age = q->wall - created, now = (q->now - q->epoch) / CLOCK_SEC;
 
-	if (age < 0)
+	if (age < 0 || age > conf->retry.expire + DOUBT)
 		age = 0;
+	age /= CLOCK_SEC;
 	if (age > INT32_MAX / 2)
 		age = INT32_MAX / 2;
 	return (int32_t)(now - age);
@@ -111,6 +116,15 @@ static const struct spool_state *state_of(const struct queue_found *f, uint16_t 
 	return &f->states[low];
 }
 
+/* How long until a recipient's next attempt. What was due long ago, by a clock that is wrong perhaps,
+ * does not come all at once. */
+static int64_t left(const struct queue *q, const struct spool_state *s, uint64_t id)
+{
+	int64_t in = s->outcome == SPOOL_DEFERRED ? s->next - q->wall : 0;
+
+	return in < -DAY ? queue_retry_spread(&q->retry, id) : in;
+}
+
 /* A group takes up where its recipients were: the most attempts, the earliest next. */
 static void resume(struct queue *q, struct queue_group *g, const struct queue_found *f, int hold)
 {
@@ -121,7 +135,7 @@ static void resume(struct queue *q, struct queue_group *g, const struct queue_fo
 	g->reason = QUEUE_RECOVERED;
 	for (unsigned i = 0; i < g->count; i++) {
 		const struct spool_state *s = state_of(f, g->recipients[i]);
-		int64_t in = s->outcome == SPOOL_DEFERRED ? s->next - q->wall : 0;
+		int64_t in = left(q, s, g->message->id);
 		if (s->attempts >= g->attempts && s->outcome == SPOOL_DEFERRED) {
 			g->attempts = s->attempts;
 			g->reason = s->reason & ~QUEUE_TOLD;

@@ -135,6 +135,7 @@ struct queue_domain {
 	struct list strands;
 	struct list_link link;	 /* of queue.asking, until a worker asks; of .lone: it has no strands */
 	struct queue_name *site; /* its MX hosts' name, as it was last known */
+	struct queue_task *task; /* ASKING */
 	uint32_t timer;		 /* in queue.lookups */
 	uint8_t state;		 /* enum queue_known */
 	uint8_t reason;
@@ -325,6 +326,7 @@ struct queue {
 
 	uint64_t recipients, active, waits, held, groups, bytes, orphans, unopened_count, fresh_count;
 	uint64_t watch_at; /* id */
+	uint64_t places_said;
 	int64_t watch_next;
 };
 

@@ -379,7 +379,9 @@ static void forget(struct queue *q, struct queue_task *t)
 
 	if (t->job.kind == QUEUE_OPEN)
 		t->found->task = NULL;
-	else if (t->job.kind != QUEUE_RESOLVE)
+	else if (t->job.kind == QUEUE_RESOLVE)
+		t->domain->task = NULL;
+	else
 		g->at.task = NULL;
 	if (t->job.opened) {
 		spool_envelope_clear(t->job.opened);

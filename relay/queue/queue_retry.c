@@ -27,6 +27,13 @@ int64_t queue_retry_pause(const struct queue_retry *r, unsigned attempts, uint64
 	return pause < LEAST ? LEAST : pause;
 }
 
+int64_t queue_retry_spread(const struct queue_retry *r, uint64_t seed)
+{
+	int64_t first = r->first < LEAST ? LEAST : r->first;
+
+	return 1 + (int64_t)(mix(seed) % (uint64_t)first);
+}
+
 int64_t queue_retry_next(const struct queue_retry *r, unsigned attempts, uint64_t seed, int64_t age)
 {
 	int64_t pause, left = r->expire - age;

@@ -23,5 +23,7 @@ int64_t queue_retry_pause(const struct queue_retry *r, unsigned attempts, uint64
 /* The pause for a message of that age, usec; QUEUE_RETRY_NEVER: give up. */
 int64_t queue_retry_next(const struct queue_retry *r, unsigned attempts, uint64_t seed,
 			 int64_t age);
+/* A time within the first pause: for what would else come all at once. */
+int64_t queue_retry_spread(const struct queue_retry *r, uint64_t seed);
 
 #endif

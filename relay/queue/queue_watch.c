@@ -25,7 +25,7 @@ static int served(const struct queue *q, const struct queue_strand *s)
 	if (s->stopped)
 		return 1;
 	if (!site)
-		return s->mx && !d->site && (d->state == QUEUE_ASKING || list_linked(&d->link) ||
+		return s->mx && !d->site && ((d->state == QUEUE_ASKING && d->task) || list_linked(&d->link) ||
 					     in_heap(&q->lookups, &d->timer));
 	if (!list_linked(&s->in_turn) || !list_linked(&s->line->in_turn))
 		return 0;
@@ -59,6 +59,8 @@ static void mend(struct queue *q, struct queue_strand *s)
 {
 	struct queue_site *site;
 
+	if (s->domain->state == QUEUE_ASKING && !s->domain->task)
+		s->domain->state = QUEUE_UNKNOWN;
 	queue_strand_place(q, s);
 	site = queue_strand_site(s);
 	if (site && site->rest && !in_heap(&q->backoffs, &site->timer))
@@ -162,10 +164,29 @@ static void check(struct queue *q, struct queue_message *m)
 	}
 }
 
+/* Each DELIVER job has its place at a site, and with it one of shaping's: a place that was not given
+ * back would be lost to the site for good. */
+static void check_places(struct queue *q)
+{
+	unsigned jobs = q->out - q->expiring_out - q->opening_out - q->resolving_out - q->delay_out;
+	uint64_t places = 0;
+
+	for (uint32_t i = 0; i < q->sites.room; i++)
+		for (struct queue_node *n = q->sites.buckets[i]; n; n = n->chain)
+			places += ((struct queue_site *)n)->out;
+	if (places == jobs || q->places_said == places - jobs)
+		return;
+	q->places_said = places - jobs;
+	q->orphans++;
+	log_event(LOG_LEVEL_ERROR, NULL, "queue-orphan", "where=places jobs=%u places=%llu", jobs,
+		  (unsigned long long)places);
+}
+
 /* Each strand's oldest group is known exactly once a pass over all messages is through; between two
  * passes it may be gone already. */
 static void pass_ends(struct queue *q)
 {
+	check_places(q);
 	for (uint32_t i = 0; i < q->strands.room; i++)
 		for (struct queue_node *n = q->strands.buckets[i]; n; n = n->chain) {
 			struct queue_strand *s = (struct queue_strand *)n;

@@ -172,28 +172,56 @@ static void times_from_a_wrong_clock_neither_storm_nor_sleep_for_ever(void **sta
 					.attempts = 1,
 					.next = START_WALL + 4000 * DAY},
 				 past = {.outcome = SPOOL_DEFERRED, .attempts = 1, .next = 5};
+	unsigned early = 0;
 
 	found(w, 5, START_WALL + 4000 * DAY, &far, 1); /* accepted in the future */
-	found(w, 6, 5, &past, 1);		       /* or in 1970 */
+	for (uint64_t id = 10; id < 50; id++)
+		found(w, id, 5, &past, 1); /* or in 1970 */
 	start(w);
 	settle(w);
-	assert_int_equal(w->job_count, 2);
-	opened(w, w->jobs[0], 1, "a.test");
-	opened(w, w->jobs[0], 1, "b.test");
+	while (w->job_count)
+		opened(w, w->jobs[0], 1, w->jobs[0]->id == 5 ? "b.test" : "a.test");
 	settle(w);
-	assert_int_equal(only_job(w)->id, 6); /* due, and tried before it is given up */
-	assert_int_equal(only_job(w)->kind, QUEUE_DELIVER);
+	assert_int_equal(w->job_count, 0); /* what seems to be due for years does not come at once */
 	assert_true(show(w, 5).next <= START_WALL + 5 * HOUR);
-	defer(w, only_job(w), QUEUE_RECIPIENT);
-	settle(w);
-	assert_int_equal(only_job(w)->kind, QUEUE_EXPIRE);
-	answer(w, only_job(w), SPOOL_EXPIRED, 0, 0);
-	/* and the one from the future lives as long as any other, not until then */
-	for (int hours = 0; hours < 5 * 24 + 5; hours++) {
+	for (uint64_t id = 10; id < 50; id++)
+		early += show(w, id).next < START_WALL + 150 * CLOCK_SEC;
+	assert_true(early > 5 && early < 35);
+	/* and none of them is given up: each lives as long as any other */
+	for (int hours = 0; hours < 5 * 24 - 1; hours++) {
 		pass(w, HOUR);
-		if (w->job_count && only_job(w)->kind == QUEUE_DELIVER)
-			defer(w, only_job(w), QUEUE_RECIPIENT);
+		while (w->job_count) {
+			assert_int_equal(w->jobs[0]->kind, QUEUE_DELIVER);
+			defer(w, w->jobs[0], QUEUE_RECIPIENT);
+		}
+		settle(w);
 	}
+	for (int hours = 0; hours < 8; hours++) {
+		pass(w, HOUR);
+		for (unsigned i = w->job_count; i-- > 0;)
+			if (w->jobs[i]->kind == QUEUE_DELIVER)
+				defer(w, w->jobs[i], QUEUE_RECIPIENT);
+	}
+	settle(w);
+	assert_int_equal(w->job_count, 41);
+	for (unsigned i = 0; i < w->job_count; i++)
+		assert_int_equal(w->jobs[i]->kind, QUEUE_EXPIRE);
+}
+
+static void what_is_too_old_at_the_start_is_tried_once_more(void **state)
+{
+	struct world *w = *state;
+	const struct spool_state past = {.outcome = SPOOL_DEFERRED,
+					 .attempts = 20,
+					 .next = START_WALL - HOUR};
+
+	found(w, 6, START_WALL - 6 * DAY, &past, 1);
+	start(w);
+	settle(w);
+	opened(w, only_job(w), 1, "a.test");
+	settle(w);
+	assert_int_equal(only_job(w)->kind, QUEUE_DELIVER);
+	defer(w, only_job(w), QUEUE_RECIPIENT);
 	settle(w);
 	assert_int_equal(only_job(w)->kind, QUEUE_EXPIRE);
 }
@@ -293,6 +321,7 @@ int main(void)
 	    STILL(found_messages_are_opened_oldest_first_a_bounded_number_at_a_time),
 	    STILL(a_found_recipient_takes_up_where_it_was),
 	    STILL(times_from_a_wrong_clock_neither_storm_nor_sleep_for_ever),
+	    STILL(what_is_too_old_at_the_start_is_tried_once_more),
 	    STILL(a_message_that_cannot_be_opened_for_keyd_is_opened_soon),
 	    STILL(a_damaged_message_is_kept_said_and_given_up_in_the_end),
 	    STILL(an_envelope_that_does_not_fit_the_log_is_damaged),

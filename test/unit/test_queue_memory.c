@@ -55,6 +55,46 @@ static void ask_and_forget(struct world *w, uint8_t action, uint64_t id)
 	settle(w);
 }
 
+static void order_and_forget(struct world *w, uint8_t action, uint8_t by, uint64_t id, const char *name)
+{
+	struct queue_ask *a = queue_ask_new(action);
+
+	a->order.of.by = by;
+	a->order.of.message = id;
+	snprintf(a->order.of.campaign, sizeof(a->order.of.campaign), "%s", name);
+	snprintf(a->order.of.destination, sizeof(a->order.of.destination), "%s", name);
+	if (action == QUEUE_REROUTE)
+		snprintf(a->order.via, sizeof(a->order.via), "hub.test:25");
+	a->limit = 100;
+	a = ask(w, a);
+	assert_true(a->err == 0 || a->err == ERR_NOMEM || a->err == ERR_NOTFOUND);
+	queue_ask_free(a);
+	settle(w);
+}
+
+/* Orders of all kinds, and all of them taken back. */
+static void order_all(struct world *w)
+{
+	uint64_t id;
+
+	w->campaign = "doomed";
+	add_to(w, "a.test");
+	id = add_to(w, "c.test");
+	settle(w);
+	order_and_forget(w, QUEUE_HOLD, QUEUE_BY_MESSAGE, id, "");
+	order_and_forget(w, QUEUE_RELEASE, QUEUE_BY_MESSAGE, id, "");
+	order_and_forget(w, QUEUE_REROUTE, QUEUE_BY_MESSAGE, id, "");
+	order_and_forget(w, QUEUE_UNROUTE, QUEUE_BY_MESSAGE, id, "");
+	w->campaign = NULL;
+	order_and_forget(w, QUEUE_HOLD, QUEUE_BY_DESTINATION, 0, "d1.test");
+	order_and_forget(w, QUEUE_REROUTE, QUEUE_BY_DESTINATION, 0, "d2.test");
+	order_and_forget(w, QUEUE_PURGE, QUEUE_BY_CAMPAIGN, 0, "doomed");
+	order_and_forget(w, QUEUE_SUMMARY, 0, 0, "");
+	order_and_forget(w, QUEUE_ORDERS, 0, 0, "");
+	order_and_forget(w, QUEUE_UNROUTE, QUEUE_BY_DESTINATION, 0, "d2.test");
+	order_and_forget(w, QUEUE_RELEASE, QUEUE_BY_DESTINATION, 0, "d1.test");
+}
+
 /* A bit of everything that needs memory. */
 static void live(struct world *w)
 {
@@ -68,6 +108,7 @@ static void live(struct world *w)
 		add_to(w, name);
 	}
 	settle(w);
+	order_all(w);
 	ask_and_forget(w, QUEUE_DELETE, held); /* while a worker has it */
 	for (unsigned todo = w->job_count; todo; todo--) {
 		struct queue_job *j = w->jobs[0];
