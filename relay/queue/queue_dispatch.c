@@ -293,7 +293,9 @@ void queue_dispatch_returned(struct queue *q, struct queue_task *t)
 }
 
 struct look { /* at a site's strands, in its turn */
-	unsigned refused, vain;
+	unsigned refused;
+	unsigned vain; /* looks since somebody was served */
+	unsigned seen; /* strands that those were */
 	int64_t until;
 	uint8_t reason;
 };
@@ -324,7 +326,7 @@ static void rest(struct queue *q, struct queue_site *s, const struct look *k)
 {
 	int64_t until = k->until;
 
-	if (k->vain < s->turns && until > q->now + REST_MOST) /* others have not been asked for */
+	if (k->seen < s->turns && until > q->now + REST_MOST) /* others have not been asked for */
 		until = q->now + REST_MOST;
 	if (until < q->now + REST_LEAST)
 		until = q->now + REST_LEAST;
@@ -336,15 +338,26 @@ static void rest(struct queue *q, struct queue_site *s, const struct look *k)
 	queue_sched_add(&q->backoffs, until, &s->timer);
 }
 
-/* Lines take turns, and so do the strands of a line. */
+/* Customers take turns, and so do the lines of a customer and the strands of a line. */
 static struct queue_strand *next_strand(struct queue_site *site)
 {
-	struct queue_line *l = list_entry(list_pop_front(&site->turn), struct queue_line, in_turn);
+	struct queue_share *h = list_entry(list_pop_front(&site->turn), struct queue_share, in_turn);
+	struct queue_line *l = list_entry(list_pop_front(&h->turn), struct queue_line, in_turn);
 	struct queue_strand *s = list_entry(list_pop_front(&l->turn), struct queue_strand, in_turn);
 
-	list_push_back(&site->turn, &l->in_turn);
+	list_push_back(&site->turn, &h->in_turn);
+	list_push_back(&h->turn, &l->in_turn);
 	list_push_back(&l->turn, &s->in_turn);
 	return s;
+}
+
+static void count_look(struct queue *q, struct look *k, struct queue_strand *s)
+{
+	k->vain++;
+	if (s->look == q->look)
+		return;
+	s->look = q->look;
+	k->seen++;
 }
 
 static int serve(struct queue *q, struct queue_site *site)
@@ -354,6 +367,7 @@ static int serve(struct queue *q, struct queue_site *site)
 	int done = 0, err;
 
 	memset(site->refused, 0, sizeof(site->refused));
+	q->look++;
 	while (done < QUANTUM && !list_empty(&site->turn) && queue_dispatch_may(q, site)) {
 		struct queue_strand *s = next_strand(site);
 		err = known(&k, site, s->domain) ? 0 : hand_out(q, site, s, &wait);
@@ -361,12 +375,14 @@ static int serve(struct queue *q, struct queue_site *site)
 			return err;
 		if (err > 0) {
 			done++;
-			k.vain = 0;
+			q->look++;
+			k.vain = k.seen = 0;
 			continue;
 		}
 		if (!known(&k, site, s->domain))
 			refused(q, site, &k, s->domain, &wait);
-		if (++k.vain >= site->turns || k.vain >= LOOKS || k.refused == QUEUE_REFUSED_MAX) {
+		count_look(q, &k, s);
+		if (k.seen >= site->turns || k.vain >= LOOKS || k.refused == QUEUE_REFUSED_MAX) {
 			rest(q, site, &k);
 			return 0;
 		}

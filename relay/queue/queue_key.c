@@ -19,8 +19,8 @@ int queue_key_init(struct queue *q)
 	list_init(&q->asking);
 	list_init(&q->rules);
 	if (queue_table_init(&q->names, seed) < 0 || queue_table_init(&q->domains, seed) < 0 ||
-	    queue_table_init(&q->sites, seed) < 0 || queue_table_init(&q->lines, seed) < 0 ||
-	    queue_table_init(&q->strands, seed) < 0)
+	    queue_table_init(&q->sites, seed) < 0 || queue_table_init(&q->shares, seed) < 0 ||
+	    queue_table_init(&q->lines, seed) < 0 || queue_table_init(&q->strands, seed) < 0)
 		return ERR_NOMEM;
 	return 0;
 }
@@ -244,6 +244,7 @@ void queue_key_clear(struct queue *q)
 	queue_strand_clear(q);
 	clear(q, &q->strands, clear_strand);
 	queue_table_clear(&q->lines); /* they went with their strands */
+	queue_table_clear(&q->shares);
 	clear(q, &q->domains, clear_domain);
 	clear(q, &q->sites, clear_site);
 	queue_table_clear(&q->names);

@@ -21,7 +21,8 @@
  *   queue_selector.c, queue_table.c, queue_sched.c, queue_index.c, queue_retry.c   pure
  *
  *   site      a next hop, by one way (pool of sources, TLS, login): its door, its jobs
- *    +- line      CUSTOMER:CAMPAIGN@SITE, the queue that people see: lines of a site take turns
+ *    |            customers take turns at a site (share), and lines of a customer
+ *    +- line      CUSTOMER:CAMPAIGN@SITE, the queue that people see
  *        +- strand    what a line has for one domain: strands of a line take turns. It keeps the
  *            |        groups that may go, oldest first, and a heap of those that wait for a time
  *            +- group     one message's recipients at the domain (at most QUEUE_GROUP_MAX: more make
@@ -102,8 +103,8 @@ struct queue_slot { /* a site's share of one worker */
 #define QUEUE_REFUSED_MAX 4
 struct queue_site {
 	struct queue_node node;
-	struct list turn;     /* struct queue_line that have something to go */
-	struct list lines;    /* all of them */
+	struct list turn;     /* struct queue_share that have something to go */
+	struct list lines;    /* struct queue_line: all of them */
 	struct list_link run; /* of queue.runnable: it may have a job; of .starved: the slow lane has
 			       * no place for it; of .idle: it has no lines */
 	struct queue_name *name, *way; /* way: "POOL CREDENTIAL TLS" */
@@ -146,13 +147,23 @@ struct queue_domain {
 	char name[];
 };
 
+struct queue_share { /* a customer's turns at a site */
+	struct queue_node node;
+	struct queue_site *site;
+	struct queue_name *customer;
+	uint32_t lines;
+	struct list turn;	  /* struct queue_line that have something to go */
+	struct list_link in_turn; /* of site.turn */
+};
+
 struct queue_line {
 	struct queue_node node;
+	struct queue_share *share;
 	struct queue_site *site;
 	struct queue_name *customer, *campaign; /* the strands' */
 	struct list turn;			/* struct queue_strand that have something to go */
 	struct list strands;			/* all of them */
-	struct list_link in_turn;		/* of site.turn */
+	struct list_link in_turn;		/* of share.turn */
 	struct list_link of_site;
 };
 
@@ -179,6 +190,7 @@ struct queue_strand {
 	uint32_t recipients, waiting, readies, active, holds; /* recipients; by place */
 	int32_t oldest, oldest_seen; /* born; see queue_watch.c */
 	int64_t unused_since;
+	uint32_t look;		     /* the last in which it was seen, see queue_dispatch.c */
 	struct queue_rule *dying;    /* DYING: for which order */
 	uint8_t mx; /* its site is its domain's */
 	uint8_t stopped; /* QUEUE_STOP_*: by orders */
@@ -301,7 +313,7 @@ struct queue {
 	uint32_t idle_count, lone_count, unused_count;
 	uint32_t strand_count; /* those that die are in no table */
 
-	struct queue_table names, domains, sites, lines, strands;
+	struct queue_table names, domains, sites, shares, lines, strands;
 
 	struct list rules; /* struct queue_rule */
 	unsigned old_rules; /* BOUNCE and PURGE of a former run */
@@ -317,6 +329,7 @@ struct queue {
 		struct evt_msg *first, *last;
 		uint32_t out;
 	} * hands;
+	uint32_t look;	     /* number of a look at a site's strands */
 	unsigned turn;	     /* whose turn among workers, for jobs without a destination */
 	int64_t short_until; /* no memory: nothing is handed out until then */
 

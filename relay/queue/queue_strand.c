@@ -9,11 +9,43 @@
 
 /* --- lines */
 
+static struct queue_share *share_get(struct queue *q, struct queue_site *site,
+				     struct queue_name *customer)
+{
+	const void *key[] = {site, customer};
+	uint32_t hash = queue_table_hash(&q->shares, key, sizeof(key));
+	struct queue_share *h;
+
+	for (struct queue_node *k = queue_table_first(&q->shares, hash); k; k = k->chain) {
+		h = (struct queue_share *)k;
+		if (h->site == site && h->customer == customer)
+			return h;
+	}
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return NULL;
+	h->site = site;
+	h->customer = customer;
+	list_init(&h->turn);
+	queue_table_add(&q->shares, &h->node, hash);
+	return h;
+}
+
+/* One line less: it may have been the last. */
+static void share_drop(struct queue *q, struct queue_share *h)
+{
+	if (h->lines)
+		return;
+	queue_table_remove(&q->shares, &h->node);
+	free(h);
+}
+
 static struct queue_line *line_get(struct queue *q, struct queue_site *site,
 				   const struct queue_strand *s)
 {
 	const void *key[] = {site, s->customer, s->campaign};
 	uint32_t hash = queue_table_hash(&q->lines, key, sizeof(key));
+	struct queue_share *share;
 	struct queue_line *l;
 
 	for (struct queue_node *k = queue_table_first(&q->lines, hash); k; k = k->chain) {
@@ -21,9 +53,15 @@ static struct queue_line *line_get(struct queue *q, struct queue_site *site,
 		if (l->site == site && l->customer == s->customer && l->campaign == s->campaign)
 			return l;
 	}
-	l = calloc(1, sizeof(*l));
-	if (!l)
+	share = share_get(q, site, s->customer);
+	l = share ? calloc(1, sizeof(*l)) : NULL;
+	if (!l) {
+		if (share)
+			share_drop(q, share);
 		return NULL;
+	}
+	share->lines++;
+	l->share = share;
 	l->site = site;
 	l->customer = s->customer;
 	l->campaign = s->campaign;
@@ -41,10 +79,10 @@ static void line_drop(struct queue *q, struct queue_line *l)
 
 	if (!list_empty(&l->strands))
 		return;
-	if (list_linked(&l->in_turn))
-		list_remove(&l->in_turn);
 	list_remove(&l->of_site);
 	queue_table_remove(&q->lines, &l->node);
+	l->share->lines--;
+	share_drop(q, l->share);
 	free(l);
 	queue_key_site_idle(q, site);
 }
@@ -57,8 +95,11 @@ static void leave_turn(struct queue_strand *s)
 		return;
 	list_remove(&s->in_turn);
 	s->line->site->turns--;
-	if (list_empty(&s->line->turn))
-		list_remove(&s->line->in_turn);
+	if (!list_empty(&s->line->turn))
+		return;
+	list_remove(&s->line->in_turn);
+	if (list_empty(&s->line->share->turn))
+		list_remove(&s->line->share->in_turn);
 }
 
 static int was_refused(const struct queue_site *site, const struct queue_domain *d)
@@ -86,7 +127,9 @@ void queue_strand_turn(struct queue *q, struct queue_strand *s)
 		list_push_back(&l->turn, &s->in_turn);
 		l->site->turns++;
 		if (!list_linked(&l->in_turn))
-			list_push_back(&l->site->turn, &l->in_turn);
+			list_push_back(&l->share->turn, &l->in_turn);
+		if (!list_linked(&l->share->in_turn))
+			list_push_back(&l->site->turn, &l->share->in_turn);
 		if (l->site->rest && !was_refused(l->site, s->domain))
 			queue_dispatch_rested(q, l->site);
 	}

@@ -27,7 +27,8 @@ static int served(const struct queue *q, const struct queue_strand *s)
 	if (!site)
 		return s->mx && !d->site && ((d->state == QUEUE_ASKING && d->task) || list_linked(&d->link) ||
 					     in_heap(&q->lookups, &d->timer));
-	if (!list_linked(&s->in_turn) || !list_linked(&s->line->in_turn))
+	if (!list_linked(&s->in_turn) || !list_linked(&s->line->in_turn) ||
+	    !list_linked(&s->line->share->in_turn))
 		return 0;
 	if (site->door == QUEUE_DOOR_BACKOFF || site->rest)
 		return in_heap(&q->backoffs, &site->timer);

@@ -353,6 +353,31 @@ static void a_small_customer_does_not_wait_for_a_great_one(void **state)
 	assert_int_equal(jobs_of(w, "great"), 15);
 }
 
+static void a_customer_with_many_campaigns_has_no_more_turns_than_one_with_one(void **state)
+{
+	struct world *w = *state;
+	char campaign[16];
+
+	prove(w, a_test);
+	w->shape.rule[0].site = a_test;
+	w->customer = "many";
+	for (int i = 0; i < 300; i++) {
+		snprintf(campaign, sizeof(campaign), "c%d", i % 30);
+		w->campaign = campaign;
+		add_to(w, a_test);
+	}
+	w->customer = "one";
+	w->campaign = NULL;
+	for (int i = 0; i < 100; i++)
+		add_to(w, a_test);
+	settle(w);
+	w->shape.rule[0].jobs = 40;
+	pass(w, 2 * CLOCK_SEC);
+	assert_int_equal(w->job_count, 40);
+	assert_int_equal(jobs_of(w, "one"), 20);
+	assert_int_equal(jobs_of(w, "many"), 20);
+}
+
 static void campaigns_take_turns(void **state)
 {
 	static const char *const campaigns[] = {"one", "two", "three"};
@@ -395,6 +420,7 @@ int main(void)
 	    TEST(what_shaping_lets_go_earlier_goes_earlier),
 	    TEST(few_connections_stay_with_few_workers),
 	    TEST(a_small_customer_does_not_wait_for_a_great_one),
+	    TEST(a_customer_with_many_campaigns_has_no_more_turns_than_one_with_one),
 	    TEST(campaigns_take_turns),
 	};
 
