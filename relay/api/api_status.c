@@ -72,9 +72,10 @@ static json_t *queue(const struct queue_numbers *n, json_t *warnings)
 {
 	if (n->orphans)
 		warn(warnings, "the queue holds recipients without a next attempt: a bug, see event=queue-orphan");
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
 			 (json_int_t)n->messages, "recipients", (json_int_t)n->recipients, "active",
-			 (json_int_t)n->active, "deferred", (json_int_t)n->deferred, "destinations",
+			 (json_int_t)n->active, "deferred", (json_int_t)n->deferred, "held",
+			 (json_int_t)n->held, "draining", (json_int_t)n->draining, "destinations",
 			 (json_int_t)n->destinations, "opening", (json_int_t)n->opening, "bytes",
 			 (json_int_t)n->bytes, "oldest", (json_int_t)n->oldest);
 }
