@@ -180,7 +180,8 @@ static void start_expire(struct out_job *job)
 {
 	for (unsigned i = 0; i < job->j->count; i++) {
 		job->j->results[i].recipient = job->j->recipients[i];
-		job->j->results[i].outcome = SPOOL_EXPIRED;
+		if (job->j->results[i].outcome != SPOOL_BOUNCED) /* by an administrator */
+			job->j->results[i].outcome = SPOOL_EXPIRED;
 	}
 	out_job_with_reader(job, out_job_settle);
 }

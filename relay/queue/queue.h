@@ -72,7 +72,9 @@ void queue_add_found(struct queue *q, const struct spool_found *f);
 /* --- jobs. Posted to a worker; it answers with queue_job_done exactly once. */
 enum queue_job_kind {
 	QUEUE_DELIVER = 1,
-	QUEUE_EXPIRE = 2, /* tell the sender, then done */
+	/* tell the sender, then done; results hold the last answers, and outcome EXPIRED, or BOUNCED by an
+	 * administrator */
+	QUEUE_EXPIRE = 2,
 	QUEUE_OPEN = 3,	  /* recovery: read the envelope, answer with it */
 	QUEUE_DELAY = 4,  /* tell the sender that these recipients wait, as their NOTIFY allows; results hold the
 			   * last answers and stay as they are: outcome DEFERRED */

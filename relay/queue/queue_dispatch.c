@@ -11,6 +11,7 @@
 #define TASK_ROOM   4 /* recipients of a pooled task */
 #define TASK_POOL   4096
 #define SHORT_PAUSE CLOCK_SEC /* after memory ran out */
+#define ADMIN_REPLY "5.7.1 bounced by an administrator"
 #define REST_LEAST  (10 * INT64_C(1000))
 #define REST_MOST   CLOCK_SEC /* when shaping cannot say how long */
 
@@ -168,6 +169,7 @@ static void fill_results(const struct queue *q, struct queue_task *t, const stru
 	const struct queue_reply *reply = NULL;
 	uint16_t code = 0;
 	uint8_t reason = queue_group_reason(q, g, &code, &reply);
+	const char *text = g->bounce ? ADMIN_REPLY : reply ? reply->text : "";
 
 	for (unsigned i = 0; i < g->count; i++) {
 		struct queue_result *r = &t->job.results[i];
@@ -176,8 +178,8 @@ static void fill_results(const struct queue *q, struct queue_task *t, const stru
 		if (t->job.kind == QUEUE_DELIVER)
 			continue;
 		r->reason = reason;
-		r->code = code;
-		put_name(r->reply, sizeof(r->reply), reply ? reply->text : "");
+		r->code = g->bounce ? 0 : code;
+		put_name(r->reply, sizeof(r->reply), text);
 		if (t->job.kind == QUEUE_EXPIRE)
 			r->outcome = g->bounce ? SPOOL_BOUNCED : SPOOL_EXPIRED;
 		else

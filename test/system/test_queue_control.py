@@ -107,6 +107,23 @@ def test_a_campaign_is_purged_and_the_other_is_not(relay, sink):
     relay.wait_empty()
 
 
+def test_lists_show_what_is_asked_for(relay):
+    relay.cli("queue", "suspend", "--customer", "default", check=True)
+    for domain in ("x.example", "y.example"):
+        send(relay, f"a@{domain}", campaign="spring-1", times=2)
+        send(relay, f"a@{domain}", times=1)
+    harness.wait_for("them all", lambda: total(relay) == 6)
+    assert len(asked(relay, "list", "--campaign", "spring-1")["items"]) == 4
+    assert len(asked(relay, "list", "--campaign", "")["items"]) == 2
+    assert {i["destination"] for i in asked(relay, "list", "--destination", "X.example")["items"]} == {"x.example"}
+    assert len(asked(relay, "list", "--limit", "3")["items"]) == 3
+    assert summary(relay, "--campaign", "spring-1")["total"]["recipients"] == 4
+    text = relay.cli("queue", "list", "--summary", check=True).stdout
+    assert "default:spring-1@127.0.0.1:" in text and "suspended" in text and "6 recipients in 2 queues." in text
+    text = relay.cli("queue", "orders", check=True).stdout
+    assert "suspend" in text and "customer default" in text
+
+
 def test_what_is_bounced_its_senders_hear_of(relay, sink):
     relay.cli("queue", "suspend", "--destination", "bad.example", check=True)
     send(relay, "a@bad.example", sender="writer@home.example", times=2)
@@ -116,6 +133,8 @@ def test_what_is_bounced_its_senders_hear_of(relay, sink):
     for message, envelope, _ in sink.kept():
         assert envelope[1].startswith("RCPT TO:<writer@home.example>")
         assert b"Action: failed" in message and b"a@bad.example" in message
+        assert b"Status: 5.7.1" in message and b"bounced by an administrator" in message
+    assert len(relay.relay.events("bounced")) == 2 and not relay.relay.events("expired")
     relay.wait_empty()
 
 

@@ -291,6 +291,7 @@ static void one_message_is_bounced(void **state)
 	assert_int_equal(only_job(w)->kind, QUEUE_EXPIRE);
 	assert_int_equal(only_job(w)->results[0].outcome, SPOOL_BOUNCED);
 	assert_int_equal(only_job(w)->results[0].reason, QUEUE_ADMIN);
+	assert_string_equal(only_job(w)->results[0].reply, "5.7.1 bounced by an administrator");
 	answer(w, only_job(w), SPOOL_BOUNCED, QUEUE_ADMIN, 0);
 	settle(w);
 	assert_empty(w);
