@@ -117,6 +117,11 @@ static void format_selector(char *dst, size_t size, const json_t *o)
 	}
 }
 
+static int takes_out(const char *action)
+{
+	return !strcmp(action, "purge") || !strcmp(action, "bounce");
+}
+
 int cli_queue_orders(struct cli *c, const struct cli_queue_wish *w)
 {
 	static const char *const heads[] = {"ORDER", "GIVEN", "ACTION", "OF", "TO", "RCPTS"};
@@ -134,6 +139,8 @@ int cli_queue_orders(struct cli *c, const struct cli_queue_wish *w)
 		char order[24], given[32], of[512], recipients[24];
 		number(order, o, "number");
 		number(recipients, o, "recipients");
+		if (takes_out(cli_text(o, "action")) && cli_number(o, "recipients") == 0)
+			snprintf(recipients, sizeof(recipients), "done");
 		cli_time(given, cli_number(o, "created"));
 		format_selector(of, sizeof(of), o);
 		cli_table_row(t, (const char *[]){order, given, cli_text(o, "action"), of, cli_text(o, "via"),

@@ -142,6 +142,7 @@ struct queue_domain {
 	uint8_t reason;
 	uint16_t code, failures;
 	int64_t until; /* mono: how long site may be used */
+	int64_t moved; /* mono: when a worker last found that it is another */
 	int64_t lone_since;
 	struct queue_reply *reply;
 	char name[];

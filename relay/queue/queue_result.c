@@ -7,6 +7,7 @@
 #include "core/num.h"
 #include "relay/queue/queue_priv.h"
 
+#define MOVED_OFTEN   (60 * CLOCK_SEC)
 #define UNTRIED_PAUSE CLOCK_SEC /* before a job that could not be tried is handed out again */
 
 /* --- what a reason says about the destination */
@@ -309,15 +310,19 @@ void queue_result_delete_again(struct queue *q, struct queue_group *g)
 	queue_result_delete(q, g->message, NULL, NULL);
 }
 
-/* The worker found that the domain's site is another. */
+/* The worker found that the domain's site is another. If that goes to and fro (name servers that do not
+ * agree), the next attempt is not at once. */
 static void learn_site(struct queue *q, struct queue_group *g, struct queue_task *t)
 {
+	struct queue_domain *d = g->strand->domain;
+
 	t->job.site[sizeof(t->job.site) - 1] = '\0';
 	if (!g->strand->mx || !t->job.site[0] || !strcmp(t->job.site, t->site->name->text) ||
 	    t->job.results[0].reason != QUEUE_RETRY)
 		return;
-	queue_domain_moved(q, g->strand->domain, t->job.site, t->job.site_ttl);
-	t->moved = queue_strand_site(g->strand) != t->site;
+	queue_domain_moved(q, d, t->job.site, t->job.site_ttl);
+	t->moved = queue_strand_site(g->strand) != t->site && (!d->moved || q->now - d->moved > MOVED_OFTEN);
+	d->moved = q->now;
 }
 
 /* The sender knows of the delay, or will be told once more, later. */

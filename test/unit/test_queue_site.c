@@ -147,6 +147,28 @@ static void a_worker_that_finds_another_site_moves_the_domain(void **state)
 	assert_int_equal(w->resolved, 1);
 }
 
+static void name_servers_that_disagree_make_no_tight_circle(void **state)
+{
+	struct world *w = *state;
+	struct queue_job *j;
+	unsigned tries = 0;
+
+	add_to(w, a_test);
+	for (int i = 0; i < 100; i++) {
+		settle(w);
+		if (!w->job_count)
+			break;
+		tries++;
+		j = only_job(w);
+		snprintf(j->site, sizeof(j->site), "%s.test", strcmp(j->site, "x.test") ? "x" : "y");
+		j->site_ttl = 600 * CLOCK_SEC;
+		answer(w, j, SPOOL_DEFERRED, QUEUE_RETRY, 0);
+	}
+	assert_int_equal(tries, 2);
+	pass(w, 2 * CLOCK_SEC);
+	deliver(w, only_job(w));
+}
+
 static int dns_says;
 
 static void fails(struct world *w, struct queue_job *j)
@@ -411,6 +433,7 @@ int main(void)
 	    TEST(a_reload_sends_what_waits_the_new_way),
 	    TEST(a_domain_is_asked_for_again_when_its_time_is_over_and_mail_goes_on),
 	    TEST(a_worker_that_finds_another_site_moves_the_domain),
+	    TEST(name_servers_that_disagree_make_no_tight_circle),
 	    TEST(a_domain_that_cannot_be_found_waits_with_its_mail),
 	    TEST(a_domain_that_does_not_exist_is_bounced_by_its_own_jobs),
 	    TEST(a_domain_without_dns_does_not_stop_the_others_of_its_site),
