@@ -2,6 +2,7 @@
 /* What is left of a spool after failures and kills. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
@@ -60,9 +61,13 @@ struct run {
 /* A segment was given up, and no checkpoint has said again yet what it took along. */
 static atomic_int unsure;
 
+static atomic_int deaf; /* the spool's thread logs while this is changed */
+
 static void see_segment_lost_or_made_good(void *arg, const char *line)
 {
 	(void)arg;
+	if (deaf)
+		return;
 	if (strstr(line, "event=spool-io-failed"))
 		unsure = 1;
 	else if (strstr(line, "event=spool-checkpoint "))
@@ -145,10 +150,10 @@ static int one_fault(struct bed *b, int at, int count, int why)
 	}
 	reached = bed_disk.calls >= at;
 	bed_disk.kinds = 0;
-	log_capture(no_line, NULL); /* what the next start writes makes nothing certain */
+	deaf = 1; /* what the next start writes makes nothing certain */
 	assert_int_equal(bed_open(b), 0);
 	check_run(b, &r);
-	log_capture(see_segment_lost_or_made_good, NULL);
+	deaf = 0;
 	assert_int_equal(bed_commit(b, 1000, 1, 500, NULL), 0);
 	bed_stop(b);
 	return reached;
