@@ -291,6 +291,31 @@ static void defer(struct queue *q, struct queue_group *g, struct queue_task *t, 
 	record_deferred(q, g, t->job.results, 1, q->wall + pause);
 }
 
+/* Nothing of it was sent, for what is stored cannot be read. */
+static int damaged(const struct queue_group *g, const struct queue_task *t)
+{
+	for (unsigned i = 0; i < g->count; i++)
+		if (t->job.results[i].reason != QUEUE_DAMAGED)
+			return 0;
+	return t->job.kind == QUEUE_DELIVER;
+}
+
+/* Trying again would not mend it: it is put aside until an administrator releases or deletes it. */
+static void quarantine(struct queue *q, struct queue_group *g, struct queue_task *t)
+{
+	struct spool_state states[QUEUE_GROUP_MAX];
+
+	t->job.results[0].reply[sizeof(t->job.results[0].reply) - 1] = '\0';
+	learn(q, g, &t->job.results[0]);
+	queue_group_hold(q, g, QUEUE_DAMAGED);
+	for (unsigned i = 0; i < g->count; i++)
+		states[i] = (struct spool_state){.recipient = g->recipients[i],
+						 .outcome = SPOOL_HELD,
+						 .reason = QUEUE_DAMAGED,
+						 .attempts = g->attempts};
+	queue_post_state(q, g->message->id, states, g->count, NULL, NULL);
+}
+
 /* No way to its site was found: an attempt that failed before it began. */
 void queue_result_no_site(struct queue *q, struct queue_group *g, const struct queue_result *r)
 {
@@ -354,6 +379,8 @@ static void tried(struct queue *q, struct queue_group *g, struct queue_task *t, 
 		delay_back(q, g, t);
 	else if (untried(q, g, t))
 		put_back(q, g, t);
+	else if (damaged(g, t))
+		quarantine(q, g, t);
 	else
 		defer(q, g, t, with_site);
 }

@@ -255,6 +255,24 @@ static void what_a_filter_quarantined_is_held_until_it_is_released(void **state)
 	assert_empty(w);
 }
 
+static void what_cannot_be_read_is_put_aside_until_it_is_released(void **state)
+{
+	struct world *w = *state;
+	uint64_t id = add_to(w, a_test);
+
+	settle(w);
+	defer(w, only_job(w), QUEUE_DAMAGED);
+	settle(w);
+	assert_int_equal(w->log.states[w->log.count - 1].state.outcome, SPOOL_HELD);
+	assert_int_equal(w->log.states[w->log.count - 1].state.reason, QUEUE_DAMAGED);
+	pass(w, DAY);
+	assert_int_equal(w->job_count, 0);
+	assert_int_equal(show(w, id).reason, QUEUE_DAMAGED);
+	assert_int_equal(one(w, QUEUE_RELEASE, id, ""), 0);
+	deliver_all(w);
+	assert_empty(w);
+}
+
 static void one_message_takes_another_way(void **state)
 {
 	struct world *w = *state;
@@ -593,6 +611,7 @@ int main(void)
 	    TEST(a_message_held_stays_held_after_a_restart),
 	    TEST(a_message_held_while_a_worker_has_it_is_held_when_it_is_back),
 	    TEST(what_a_filter_quarantined_is_held_until_it_is_released),
+	    TEST(what_cannot_be_read_is_put_aside_until_it_is_released),
 	    TEST(one_message_takes_another_way),
 	    TEST(one_message_is_bounced),
 	    TEST(a_destination_is_re_routed_at_once_and_back),
