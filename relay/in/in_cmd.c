@@ -40,3 +40,20 @@ const struct in_cmd *in_cmd_row(enum smtp_verb v)
 {
 	return &rows[v];
 }
+
+enum in_reply in_cmd_params(struct span params, enum in_reply (*take)(const struct smtp_param *p, void *arg),
+			    void *arg)
+{
+	enum in_reply bad = IN_REPLY_NONE;
+	struct smtp_param p;
+	unsigned seen = 0;
+	int rc;
+
+	while (bad == IN_REPLY_NONE && (rc = smtp_param_next(&params, &p)) != 0) {
+		if (rc < 0 || (seen & (1u << p.id)))
+			return IN_REPLY_BAD_PARAMETER;
+		seen |= 1u << p.id;
+		bad = take(&p, arg);
+	}
+	return bad;
+}

@@ -8,6 +8,7 @@
 #define RELAY_IN_IN_CMD_H
 
 #include "relay/in/in_session.h"
+#include "smtp/smtp_param.h"
 #include "smtp/smtp_verb.h"
 
 #define IN_CMD_LINE 512			     /* RFC 5321 4.5.3.1.4, with CRLF */
@@ -50,6 +51,10 @@ void in_cmd_data_taken(struct in_session *s);
 void in_cmd_data_commit(struct in_session *s);
 
 void in_cmd_xclient(struct in_session *s, struct span args);
+
+/* Goes through the parameters of MAIL or RCPT: each once, take says what is wrong with one. NONE: they are fine. */
+enum in_reply in_cmd_params(struct span params, enum in_reply (*take)(const struct smtp_param *p, void *arg),
+			    void *arg);
 
 /* Parts of AUTH: a line of the client; the verdict; forgetting what was said. */
 void in_cmd_auth_line(struct in_session *s, struct span line);

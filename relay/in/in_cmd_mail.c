@@ -24,8 +24,10 @@ static enum in_reply take_ret(struct span value, struct wishes *w)
 }
 
 /* One parameter; NONE if it is fine. */
-static enum in_reply take_param(const struct smtp_param *p, struct wishes *w)
+static enum in_reply take_param(const struct smtp_param *p, void *wishes)
 {
+	struct wishes *w = wishes;
+
 	switch (p->id) {
 	case SMTP_PARAM_SIZE:
 		return p->has_value && smtp_param_size(p->value, &w->size) == 0
@@ -58,22 +60,6 @@ static enum in_reply take_param(const struct smtp_param *p, struct wishes *w)
 	}
 }
 
-static enum in_reply take_params(struct span rest, struct wishes *w)
-{
-	enum in_reply bad = IN_REPLY_NONE;
-	struct smtp_param p;
-	unsigned seen = 0;
-	int rc;
-
-	while (bad == IN_REPLY_NONE && (rc = smtp_param_next(&rest, &p)) != 0) {
-		if (rc < 0 || (seen & (1u << p.id)))
-			return IN_REPLY_BAD_PARAMETER;
-		seen |= 1u << p.id;
-		bad = take_param(&p, w);
-	}
-	return bad;
-}
-
 /* "FROM:" path params, in out: what is wrong with it, or NONE. */
 static enum in_reply parse(struct span args, struct smtp_addr *from, struct wishes *w,
 			   struct span *params)
@@ -93,7 +79,7 @@ static enum in_reply parse(struct span args, struct smtp_addr *from, struct wish
 	if (args.n && args.p[0] != ' ')
 		return IN_REPLY_BAD_MAIL;
 	*params = args;
-	return take_params(args, w);
+	return in_cmd_params(args, take_param, w);
 }
 
 void in_cmd_mail_taken(struct in_session *s)

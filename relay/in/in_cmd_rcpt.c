@@ -9,8 +9,9 @@ struct wishes { /* RFC 3461 */
 	struct span orcpt, params;
 };
 
-static enum in_reply take_param(const struct smtp_param *p, struct wishes *w)
+static enum in_reply take_param(const struct smtp_param *p, void *wishes)
 {
+	struct wishes *w = wishes;
 	int bits;
 
 	switch (p->id) {
@@ -24,22 +25,6 @@ static enum in_reply take_param(const struct smtp_param *p, struct wishes *w)
 	default:
 		return IN_REPLY_UNSUPPORTED;
 	}
-}
-
-static enum in_reply take_params(struct span rest, struct wishes *w)
-{
-	enum in_reply bad = IN_REPLY_NONE;
-	struct smtp_param p;
-	unsigned seen = 0;
-	int rc;
-
-	while (bad == IN_REPLY_NONE && (rc = smtp_param_next(&rest, &p)) != 0) {
-		if (rc < 0 || (seen & (1u << p.id)))
-			return IN_REPLY_BAD_PARAMETER;
-		seen |= 1u << p.id;
-		bad = take_param(&p, w);
-	}
-	return bad;
 }
 
 /* "TO:" path params: what is wrong with it, or NONE. */
@@ -60,7 +45,7 @@ static enum in_reply parse(struct span args, struct smtp_addr *to, struct wishes
 	if (args.n && args.p[0] != ' ')
 		return IN_REPLY_BAD_RCPT;
 	w->params = args;
-	return take_params(args, w);
+	return in_cmd_params(args, take_param, w);
 }
 
 /* Whether there is a way for it. The domain counts in lower case, as routes are written. */
