@@ -4,7 +4,7 @@
 #include "relay/store/store.h"
 
 const char *const store_schema[] = {
-    /* 0: who we are; credentials; what administrators ordered for the queue; suppressed recipients; warm-up */
+    /* 0: who we are; credentials; what administrators ordered for the queue; suppressed recipients */
     STORE_SQL(
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
 	"INSERT INTO meta VALUES('id', randomblob(16));"
@@ -31,16 +31,7 @@ const char *const store_schema[] = {
 	" id INTEGER PRIMARY KEY AUTOINCREMENT, customer TEXT NOT NULL, hash BLOB NOT NULL,"
 	" address BLOB NOT NULL, reason INTEGER NOT NULL, note TEXT, created INTEGER NOT NULL,"
 	" expires INTEGER NOT NULL DEFAULT 0, UNIQUE(customer, hash)) STRICT;"
-	"CREATE INDEX suppression_expires ON suppression(expires) WHERE expires > 0;"
-
-	/* source '' : the host's own. day: days since 1970, UTC. */
-	"CREATE TABLE shaping_sent("
-	" source TEXT NOT NULL, site TEXT NOT NULL, day INTEGER NOT NULL, sent INTEGER NOT NULL,"
-	" PRIMARY KEY(source, site)) STRICT, WITHOUT ROWID;"
-	/* site '' : the whole source */
-	"CREATE TABLE shaping_suspended("
-	" source TEXT NOT NULL, site TEXT NOT NULL, created INTEGER NOT NULL,"
-	" PRIMARY KEY(source, site)) STRICT, WITHOUT ROWID;"),
+	"CREATE INDEX suppression_expires ON suppression(expires) WHERE expires > 0;"),
     /* 1: suppressed recipients are found by opening them all (bounce_list), not by a blind index, which would have to be
      * made anew with each DEK */
     STORE_SQL(

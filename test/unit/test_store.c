@@ -63,14 +63,14 @@ static void refused(int want, const char *words)
 }
 
 #define INSERT                                                                                   \
-	STORE_SQL("INSERT INTO shaping_sent(source, site, day, sent) VALUES(?, ?, ?, ?)")
+	STORE_SQL("INSERT INTO credential(customer, name, kind, created, changed) VALUES(?, ?, ?, ?, 0)")
 
 static int64_t count(struct store *s)
 {
 	struct store_rows r;
 	int64_t n;
 
-	assert_int_equal(store_rows_open(s, &r, STORE_SQL("SELECT count(*) FROM shaping_sent"), NULL, 0), 0);
+	assert_int_equal(store_rows_open(s, &r, STORE_SQL("SELECT count(*) FROM credential"), NULL, 0), 0);
 	assert_int_equal(store_rows_next(&r), 1);
 	n = store_rows_int(&r, 0);
 	store_rows_close(&r);
@@ -89,7 +89,7 @@ static void what_was_written_is_there_after_opening_again(void **state)
 	store_close(s);
 	s = opened();
 	assert_int_equal(store_rows_open(s, &r,
-					 STORE_SQL("SELECT site, day, sent FROM shaping_sent WHERE source=?"),
+					 STORE_SQL("SELECT name, kind, created FROM credential WHERE customer=?"),
 					 STORE_ARGS(store_text("mta1"))),
 			 0);
 	assert_int_equal(store_rows_next(&r), 1);
