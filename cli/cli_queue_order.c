@@ -57,12 +57,25 @@ static void add_row(struct cli_table *t, const json_t *row)
 	cli_table_row(t, (const char *[]){queue, recipients, ready, waiting, active, age, next, why});
 }
 
+static const char *plural(json_int_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* "1 recipient in 1 queue" */
+static void print_count(const json_t *total)
+{
+	json_int_t recipients = cli_number(total, "recipients"), queues = cli_number(total, "queues");
+
+	printf("%lld recipient%s in %lld queue%s", (long long)recipients, plural(recipients), (long long)queues,
+	       plural(queues));
+}
+
 static void print_total(const json_t *j)
 {
 	const json_t *t = json_object_get(j, "total");
 
-	printf("%lld recipients in %lld queues", (long long)cli_number(t, "recipients"),
-	       (long long)cli_number(t, "queues"));
+	print_count(t);
 	if (cli_number(t, "opening"))
 		printf("; %lld messages of the last run are still being opened",
 		       (long long)cli_number(t, "opening"));
@@ -160,12 +173,17 @@ int cli_queue_orders(struct cli *c, const struct cli_queue_wish *w)
 static const struct order {
 	const char *name, *done;
 	int ends_mail;
+	const char *until; /* of an order that stays in force for what comes later */
 } orders[] = {
-    {"hold", "held", 0},		   {"release", "released", 0},
-    {"suspend", "suspended", 0},	   {"resume", "resumed", 0},
-    {"retry", "will be tried now", 0},	   {"reroute", "re-routed", 0},
-    {"bounce", "will be bounced", 1}, {"purge", "will be deleted", 1},
-    {NULL, NULL, 0}};
+    {"hold", "held", 0, "it is released"},
+    {"release", "released", 0, NULL},
+    {"suspend", "suspended", 0, "it is resumed"},
+    {"resume", "resumed", 0, NULL},
+    {"retry", "will be tried now", 0, NULL},
+    {"reroute", "re-routed", 0, "--undo"},
+    {"bounce", "will be bounced", 1, NULL},
+    {"purge", "will be deleted", 1, NULL},
+    {NULL, NULL, 0, NULL}};
 
 /* How many recipients that would be, asked for confirmation. 0, or an exit code. */
 static int confirm(struct cli *c, const struct order *o, const struct cli_queue_wish *w)
@@ -188,10 +206,8 @@ static int confirm(struct cli *c, const struct order *o, const struct cli_queue_
 		json_decref(body);
 		if (rc)
 			return rc;
-		printf("%lld recipients in %lld queues %s%s. ",
-		       (long long)cli_number(json_object_get(j, "total"), "recipients"),
-		       (long long)cli_number(json_object_get(j, "total"), "queues"), o->done,
-		       strcmp(o->name, "purge") ? "" : ", and their senders not told");
+		print_count(json_object_get(j, "total"));
+		printf(" %s%s. ", o->done, strcmp(o->name, "purge") ? "" : ", and their senders not told");
 		json_decref(j);
 	}
 	printf("Type yes: ");
@@ -214,8 +230,11 @@ static int give(struct cli *c, const struct order *o, const struct cli_queue_wis
 	json_decref(body);
 	if (rc)
 		return rc;
-	printf("%lld recipient%s %s.\n", (long long)cli_number(j, "affected"),
-	       cli_number(j, "affected") == 1 ? "" : "s", w->undo ? "back on their own way" : o->done);
+	printf("%lld recipient%s %s", (long long)cli_number(j, "affected"), plural(cli_number(j, "affected")),
+	       w->undo ? "back on their own way" : o->done);
+	if (o->until && !w->id && !w->undo)
+		printf(" now; mail that comes later will be %s too, until %s", o->done, o->until);
+	puts(".");
 	if (cli_number(j, "kept"))
 		printf("%lld of them another order still keeps back: see sealpost queue orders.\n",
 		       (long long)cli_number(j, "kept"));

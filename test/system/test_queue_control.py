@@ -40,7 +40,8 @@ def relay(sealpost, sink):
 
 
 def test_what_is_on_hold_waits_over_a_restart_and_goes_when_released(relay, sink):
-    relay.cli("queue", "hold", "--destination", "held.example", check=True)
+    out = relay.cli("queue", "hold", "--destination", "held.example", check=True).stdout
+    assert out == "0 recipients held now; mail that comes later will be held too, until it is released.\n"
     send(relay, "a@held.example")
     send(relay, "b@free.example")
     sink.wait_for(1)
@@ -120,6 +121,8 @@ def test_lists_show_what_is_asked_for(relay):
     assert summary(relay, "--campaign", "spring-1")["total"]["recipients"] == 4
     text = relay.cli("queue", "list", "--summary", check=True).stdout
     assert "default:spring-1@127.0.0.1:" in text and "suspended" in text and "6 recipients in 2 queues." in text
+    text = relay.cli("queue", "list", "--summary", "--campaign", "spring-1", "--destination", "x.example", check=True).stdout
+    assert text.endswith("\n2 recipients in 1 queue.\n")
     text = relay.cli("queue", "orders", check=True).stdout
     assert "suspend" in text and "customer default" in text
 
@@ -147,7 +150,7 @@ def test_a_dead_next_hop_is_re_routed_and_the_order_outlives_a_crash(sealpost, s
         send(sealpost, "a@one.example")
         harness.wait_for("an attempt", lambda: [q for q in sealpost.queue() if q["attempts"]])
         out = sealpost.cli("queue", "reroute", "--destination", f"127.0.0.1:{dead}", "--to", f"127.0.0.1:{sink.port}", check=True)
-        assert out.stdout == "1 recipient re-routed.\n"
+        assert out.stdout == "1 recipient re-routed now; mail that comes later will be re-routed too, until --undo.\n"
         sink.wait_for(1)
         sealpost.relay.kill()
         sealpost.start("relay")
