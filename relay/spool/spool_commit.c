@@ -186,6 +186,8 @@ void spool_commit_written(struct spool_log *s, struct evt_msg *jobs)
 	    [SPOOL_STATE] = state_written,
 	};
 
+	for (struct evt_msg *m = jobs; m; m = m->next)
+		spool_live_soon(&s->live, ((struct spool_job *)m)->id);
 	while (jobs) {
 		struct spool_job *j = (struct spool_job *)jobs;
 		jobs = jobs->next;

@@ -111,6 +111,14 @@ struct spool_entry *spool_live_find(const struct spool_live *l, uint64_t id)
 	return NULL;
 }
 
+void spool_live_soon(const struct spool_live *l, uint64_t id)
+{
+	uint32_t at = *bucket(l, id);
+
+	if (at)
+		__builtin_prefetch(entry(l, at - 1), 1);
+}
+
 uint32_t spool_live_index(const struct spool_live *l, const struct spool_entry *e)
 {
 	uint32_t at = *bucket(l, e->id);

@@ -52,6 +52,8 @@ int spool_live_init(struct spool_live *l);
 void spool_live_clear(struct spool_live *l);
 
 struct spool_entry *spool_live_find(const struct spool_live *l, uint64_t id);
+/* Someone will look for it soon: have it fetched from memory meanwhile. Worth it for many in a row. */
+void spool_live_soon(const struct spool_live *l, uint64_t id);
 /* A new open entry; id must not be there. NULL: no memory. */
 struct spool_entry *spool_live_add(struct spool_live *l, uint64_t id);
 void spool_live_remove(struct spool_live *l, struct spool_entry *e);
