@@ -78,19 +78,23 @@ static void state_written(struct relay_msg *m, void *queue)
 	if (s->job.result < 0)
 		q->lost_states++;
 	if (s->then)
-		s->then(q, s->job.result, s->arg);
-	free(s);
+		s->then(q, s->job.id, s->job.result, s->arg);
+	if (s->job.state_count == 1)
+		queue_slab_give(&q->states, s);
+	else
+		free(s);
 }
 
 void queue_post_state(struct queue *q, uint64_t id, const struct spool_state *states,
 		      unsigned count, queue_state_fn then, void *arg)
 {
-	struct state_job *s = count ? malloc(sizeof(*s) + count * sizeof(*states)) : NULL;
+	struct state_job *s = count == 1 ? queue_slab_take(&q->states)
+			    : count ? malloc(sizeof(*s) + count * sizeof(*states)) : NULL;
 
 	if (!s) {
 		q->lost_states += count != 0;
 		if (then)
-			then(q, count ? ERR_NOMEM : 0, arg);
+			then(q, id, count ? ERR_NOMEM : 0, arg);
 		return;
 	}
 	memcpy(s->states, states, count * sizeof(*states));
@@ -326,6 +330,9 @@ struct queue *queue_new(struct relay *r, void (*run_job)(struct relay_msg *m, vo
 	list_init(&q->unopened);
 	list_init(&q->stalled);
 	queue_index_init(&q->index);
+	queue_slab_init(&q->messages, sizeof(struct queue_message));
+	queue_slab_init(&q->pieces, QUEUE_PIECE);
+	queue_slab_init(&q->states, sizeof(struct state_job) + sizeof(struct spool_state));
 	queue_sched_init(&q->waiting);
 	queue_sched_init(&q->backoffs);
 	queue_sched_init(&q->lookups);
@@ -416,6 +423,9 @@ void queue_free(struct queue *q)
 	while ((m = queue_index_above(&q->index, 0)))
 		queue_message_free(q, m);
 	queue_index_clear(&q->index);
+	queue_slab_clear(&q->messages);
+	queue_slab_clear(&q->pieces);
+	queue_slab_clear(&q->states);
 	queue_key_clear(q);
 	queue_order_clear(q);
 	queue_sched_clear(&q->waiting);

@@ -198,12 +198,13 @@ static void retry(struct queue *q, struct queue_ask *a)
 	queue_control_answer(a);
 }
 
-static void deleted(struct queue *q, int result, void *arg)
+static void deleted(struct queue *q, uint64_t id, int result, void *arg)
 {
 	struct queue_ask *a = arg;
 	char text[ID_TEXT_SIZE];
 
 	(void)q;
+	(void)id; /* the ask has it too */
 	a->err = result;
 	if (result < 0) {
 		a->affected = 0;

@@ -65,13 +65,12 @@ static int purged(const struct queue_group *g)
 	return g->strand->dying && g->strand->dying->order.action == QUEUE_PURGE;
 }
 
-static void gone(struct queue *q, int result, void *arg)
+static void gone(struct queue *q, uint64_t id, int result, void *arg)
 {
-	uint64_t *id = arg;
-	struct queue_message *m = queue_index_find(&q->index, *id);
+	struct queue_message *m = queue_index_find(&q->index, id);
 	struct queue_group *g = m ? m->groups : NULL, *next;
 
-	free(id);
+	(void)arg;
 	for (; g; g = next) {
 		int last = !g->next; /* the message may go with its last group */
 		next = g->next;
@@ -92,16 +91,12 @@ static void gone(struct queue *q, int result, void *arg)
 static int purge(struct queue *q, struct queue_message *m)
 {
 	struct spool_state few[QUEUE_GROUP_MAX], *states = few;
-	unsigned all = queue_message_recipients(m), n = 0;
-	uint64_t *id = malloc(sizeof(*id));
+	unsigned all = m->groups->next ? queue_message_recipients(m) : m->groups->count, n = 0;
 
-	if (id && all > QUEUE_GROUP_MAX)
+	if (all > QUEUE_GROUP_MAX)
 		states = malloc(all * sizeof(*states));
-	if (!id || !states) {
-		free(id);
+	if (!states)
 		return ERR_NOMEM;
-	}
-	*id = m->id;
 	for (struct queue_group *g = m->groups; g; g = g->next) {
 		if (!purged(g) || g->where == QUEUE_OUT || g->where == QUEUE_DELETING)
 			continue;
@@ -112,7 +107,7 @@ static int purge(struct queue *q, struct queue_message *m)
 			states[n++] = (struct spool_state){.recipient = g->recipients[i],
 							   .outcome = SPOOL_DELETED};
 	}
-	queue_post_state(q, m->id, states, n, gone, id);
+	queue_post_state(q, m->id, states, n, gone, NULL);
 	if (states != few)
 		free(states);
 	return 0;

@@ -13,7 +13,33 @@
 
 /* --- before the thread runs */
 
-static struct queue_found *found_new(const struct spool_found *f)
+/* That of a message with one recipient is a piece of the slab, which a group takes over later. */
+static int fits_piece(unsigned count)
+{
+	return sizeof(struct queue_found) + count * sizeof(struct spool_state) <= QUEUE_PIECE;
+}
+
+static struct queue_found *take_piece(struct queue *q, unsigned count)
+{
+	struct queue_found *f;
+
+	if (!fits_piece(count))
+		return calloc(1, sizeof(*f) + count * sizeof(*f->states));
+	f = queue_slab_take(&q->pieces);
+	if (f)
+		memset(f, 0, sizeof(*f));
+	return f;
+}
+
+static void give_piece(struct queue *q, struct queue_found *f)
+{
+	if (fits_piece(f->count))
+		queue_slab_give(&q->pieces, f);
+	else
+		free(f);
+}
+
+static struct queue_found *found_new(struct queue *q, const struct spool_found *f)
 {
 	struct queue_found *mine;
 	unsigned n = 0;
@@ -22,7 +48,7 @@ static struct queue_found *found_new(const struct spool_found *f)
 		n += !spool_outcome_final(f->states[i].outcome);
 	if (n == 0)
 		return NULL;
-	mine = calloc(1, sizeof(*mine) + n * sizeof(*mine->states));
+	mine = take_piece(q, n);
 	if (!mine)
 		log_fatal(EXIT_ENVIRONMENT, "start-refused", "why=\"no memory for the queue\"");
 	for (unsigned i = 0; i < f->recipients; i++)
@@ -54,13 +80,13 @@ static int32_t born(const struct queue *q, int64_t created)
 
 void queue_add_found(struct queue *q, const struct spool_found *f)
 {
-	struct queue_found *mine = found_new(f);
+	struct queue_found *mine = found_new(q, f);
 	struct queue_message *m;
 
 	if (!mine)
 		return;
 	if (queue_index_find(&q->index, f->id)) {
-		free(mine);
+		give_piece(q, mine);
 		return;
 	}
 	m = queue_message_new(q, f->id);
@@ -99,7 +125,7 @@ void queue_found_free(struct queue *q, struct queue_found *f)
 	queue_found_leave(q, f);
 	q->unopened_count--;
 	q->recipients -= f->count;
-	free(f);
+	give_piece(q, f);
 }
 
 static const struct spool_state *state_of(const struct queue_found *f, uint16_t recipient)

@@ -13,6 +13,30 @@ static int reserve(struct queue_strand *s)
 	return queue_sched_reserve(&s->waits, s->groups + 1);
 }
 
+/* Most groups have few recipients: those are pieces of a slab. */
+static struct queue_group *take_piece(struct queue *q, unsigned count)
+{
+	size_t size = sizeof(struct queue_group) + count * sizeof(uint16_t);
+	struct queue_group *g;
+
+	if (size > QUEUE_PIECE)
+		return calloc(1, size);
+	g = queue_slab_take(&q->pieces);
+	if (g) {
+		memset(g, 0, sizeof(*g));
+		g->slab = 1;
+	}
+	return g;
+}
+
+static void give_piece(struct queue *q, struct queue_group *g)
+{
+	if (g->slab)
+		queue_slab_give(&q->pieces, g);
+	else
+		free(g);
+}
+
 static void join(struct queue *q, struct queue_strand *s, struct queue_group *g)
 {
 	g->strand = s;
@@ -47,10 +71,9 @@ struct queue_group *queue_group_new(struct queue *q, struct queue_message *m,
 
 	if (reserve(s) < 0)
 		return NULL;
-	g = malloc(sizeof(*g) + count * sizeof(*recipients));
+	g = take_piece(q, count);
 	if (!g)
 		return NULL;
-	memset(g, 0, sizeof(*g));
 	memcpy(g->recipients, recipients, count * sizeof(*recipients));
 	g->count = (uint16_t)count;
 	g->message = m;
@@ -116,7 +139,7 @@ void queue_group_drop(struct queue *q, struct queue_group *g)
 	q->recipients -= g->count;
 	queue_key_reply_unref(g->reply);
 	part(q, g);
-	free(g);
+	give_piece(q, g);
 }
 
 void queue_group_done(struct queue *q, struct queue_group *g)

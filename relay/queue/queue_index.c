@@ -33,8 +33,11 @@ void queue_index_clear(struct queue_index *x)
 /* Number of the last block that begins at or before id; 0 if none does. */
 static size_t block_of(const struct queue_index *x, uint64_t id)
 {
-	size_t low = 0, high = x->block_count;
+	size_t low = 0, high = x->block_count, at = x->recent;
 
+	if (at < high && x->blocks[at]->entries[0].id <= id &&
+	    (at + 1 == high || x->blocks[at + 1]->entries[0].id > id))
+		return at;
 	while (high - low > 1) {
 		size_t mid = low + (high - low) / 2;
 		if (x->blocks[mid]->entries[0].id <= id)
@@ -122,6 +125,7 @@ int queue_index_add(struct queue_index *x, uint64_t id, void *what)
 	memmove(b->entries + place + 1, b->entries + place,
 		(b->count - place) * sizeof(struct entry));
 	b->entries[place] = (struct entry){id, what};
+	x->recent = at;
 	b->count++;
 	x->count++;
 	return 0;
@@ -179,6 +183,7 @@ void *queue_index_remove(struct queue_index *x, uint64_t id)
 	what = b->entries[place].what;
 	b->count--;
 	x->count--;
+	x->recent = at;
 	memmove(b->entries + place, b->entries + place + 1,
 		(b->count - place) * sizeof(struct entry));
 	if (b->count == 0) {

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
 #include "relay/queue/queue_priv.h"
 
 struct queue_message *queue_message_new(struct queue *q, uint64_t id)
 {
-	struct queue_message *m = calloc(1, sizeof(*m));
+	struct queue_message *m = queue_slab_take(&q->messages);
 
 	if (!m)
 		return NULL;
-	m->id = id;
+	*m = (struct queue_message){.id = id};
 	if (queue_index_add(&q->index, id, m) < 0) {
-		free(m);
+		queue_slab_give(&q->messages, m);
 		return NULL;
 	}
 	return m;
@@ -61,5 +59,5 @@ void queue_message_free(struct queue *q, struct queue_message *m)
 		queue_found_free(q, m->u.found);
 	q->bytes -= m->size;
 	queue_index_remove(&q->index, m->id);
-	free(m);
+	queue_slab_give(&q->messages, m);
 }

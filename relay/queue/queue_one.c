@@ -28,11 +28,12 @@ static void add_news(struct news *n, uint16_t recipient, const struct spool_stat
 	n->states[n->count++].recipient = recipient;
 }
 
-static void written(struct queue *q, int result, void *arg)
+static void written(struct queue *q, uint64_t id, int result, void *arg)
 {
 	struct queue_ask *a = arg;
 
 	(void)q;
+	(void)id; /* the ask has it too */
 	if (result < 0)
 		a->err = result;
 	queue_control_answer(a);

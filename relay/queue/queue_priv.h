@@ -18,7 +18,7 @@
  *   queue_found.c     messages of a former run, until their envelope is opened
  *   queue_control.c   looking and acting
  *   queue_watch.c     the invariant
- *   queue_selector.c, queue_table.c, queue_sched.c, queue_index.c, queue_retry.c   pure
+ *   queue_selector.c, queue_table.c, queue_sched.c, queue_slab.c, queue_index.c, queue_retry.c   pure
  *
  *   site      a next hop, by one way (pool of sources, TLS, login): its door, its jobs
  *    |            customers take turns at a site (share), and lines of a customer
@@ -55,6 +55,7 @@
 #include "relay/queue/queue_index.h"
 #include "relay/queue/queue_retry.h"
 #include "relay/queue/queue_sched.h"
+#include "relay/queue/queue_slab.h"
 #include "relay/queue/queue_table.h"
 
 #define QUEUE_GROUP_MAX 100  /* recipients of one job: one transaction (RFC 5321 4.5.3.1.8) */
@@ -215,6 +216,7 @@ struct queue_group {
 	unsigned expired : 1; /* its next job tells the sender */
 	unsigned told : 1;    /* the sender knows of the delay */
 	unsigned bounce : 1;  /* expired by an administrator */
+	unsigned slab : 1;    /* a piece of queue.pieces; else malloc's */
 	uint16_t recipients[];
 };
 
@@ -230,7 +232,12 @@ struct queue_found {	       /* a message of a former run whose envelope is still
 	struct spool_state states[]; /* theirs */
 };
 
-struct queue_message { /* 56 bytes: the next piece of malloc would be 16 more */
+/* A piece of queue.pieces: a group with few recipients, or a found message with one. */
+#define QUEUE_PIECE 72
+_Static_assert(sizeof(struct queue_group) + 4 * sizeof(uint16_t) <= QUEUE_PIECE, "a group of four");
+_Static_assert(sizeof(struct queue_found) + sizeof(struct spool_state) <= QUEUE_PIECE, "found, of one");
+
+struct queue_message {
 	uint64_t id;
 	struct spool_place at;
 	int32_t born; /* seconds on our own clock when it was accepted, see queue_age */
@@ -303,6 +310,9 @@ struct queue {
 	int64_t epoch;	   /* mono when made: messages' births count from here */
 
 	struct queue_index index;
+	struct queue_slab messages;
+	struct queue_slab pieces; /* of QUEUE_PIECE bytes: groups, found messages */
+	struct queue_slab states; /* STATE jobs of one recipient */
 	struct queue_sched waiting; /* strands */
 	struct queue_sched backoffs; /* sites */
 	struct queue_sched lookups; /* domains */
@@ -351,8 +361,8 @@ const char *queue_reason_word(char dst[QUEUE_WORD], unsigned reason);
 int64_t queue_age(const struct queue *q, const struct queue_message *m);
 int64_t queue_wall(const struct queue *q, int64_t mono);
 /* Posts STATE for recipients. then (may be NULL) is called once with the result: later, or at once
- * if there is nothing to post or no memory. */
-typedef void (*queue_state_fn)(struct queue *q, int result, void *arg);
+ * if there is nothing to post or no memory; id is the message's, which may be gone by then. */
+typedef void (*queue_state_fn)(struct queue *q, uint64_t id, int result, void *arg);
 void queue_post_state(struct queue *q, uint64_t id, const struct spool_state *states,
 		      unsigned count, queue_state_fn then, void *arg);
 

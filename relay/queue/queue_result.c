@@ -449,16 +449,15 @@ void queue_result(struct relay_msg *msg, void *queue)
 /* --- deleting */
 
 struct deletion {
-	uint64_t id;
 	queue_state_fn then;
 	void *arg;
 };
 
 /* The log has it (or not): forget the groups, or put them back. */
-static void deleted(struct queue *q, int result, void *arg)
+static void deleted(struct queue *q, uint64_t id, int result, void *arg)
 {
 	struct deletion *del = arg;
-	struct queue_message *m = queue_index_find(&q->index, del->id);
+	struct queue_message *m = queue_index_find(&q->index, id);
 	struct queue_group *g = m ? m->groups : NULL, *next;
 	int last = 0;
 
@@ -480,10 +479,10 @@ static void deleted(struct queue *q, int result, void *arg)
 		else
 			queue_group_wait(q, g, CLOCK_SEC);
 	}
-	if (result < 0 && (m = queue_index_find(&q->index, del->id)))
+	if (result < 0 && (m = queue_index_find(&q->index, id)))
 		m->deleted = 0;
 	if (del->then)
-		del->then(q, result, del->arg);
+		del->then(q, id, result, del->arg);
 	free(del);
 }
 
@@ -522,14 +521,14 @@ void queue_result_delete(struct queue *q, struct queue_message *m, queue_state_f
 	struct deletion *del = malloc(sizeof(*del));
 
 	if (states && del) {
-		*del = (struct deletion){m->id, then, arg};
+		*del = (struct deletion){then, arg};
 		m->deleted = 1; /* what is with workers follows when it is back */
 		n = gather(q, m, states);
 		queue_post_state(q, m->id, states, n, deleted, del);
 	} else {
 		free(del);
 		if (then)
-			then(q, ERR_NOMEM, arg);
+			then(q, m->id, ERR_NOMEM, arg);
 	}
 	free(states);
 }
