@@ -22,7 +22,7 @@
 /* --- messages */
 
 struct packet {
-	uint8_t p[4096];
+	uint8_t p[8192];
 	size_t n;
 	unsigned answers;
 };
@@ -204,6 +204,165 @@ static void more_records_than_fit_are_left_out(void **state)
 		record(&k, OUT_DNSMSG_A, 60, "\xc0\0\2\1", 4);
 	assert_int_equal(parse(&k, OUT_DNSMSG_A, &m), 0);
 	assert_int_equal(m.count, OUT_DNSMSG_RECORDS);
+}
+
+/* A record owned by another name than the one asked for. */
+static void record_of(struct packet *k, const char *owner, int type, unsigned ttl, const void *data,
+		      size_t n)
+{
+	put_name(k, owner);
+	put16(k, (unsigned)type);
+	put16(k, 1);
+	put16(k, ttl >> 16);
+	put16(k, ttl & 0xffff);
+	put16(k, (unsigned)n);
+	put(k, data, n);
+	num_put_u16(k->p + 6, (uint16_t)++k->answers);
+}
+static void cname(struct packet *k, const char *owner, const char *target)
+{
+	struct packet data = {.n = 0};
+	put_name(&data, target);
+	record_of(k, owner, OUT_DNSMSG_CNAME, 300, data.p, data.n);
+}
+
+static void the_end_of_a_chain_of_aliases_is_the_canonical_name(void **state)
+{
+	struct out_dnsmsg m;
+	struct packet k;
+
+	(void)state;
+	begin(&k, 0, "Mail.there.test", OUT_DNSMSG_A);
+	cname(&k, "mail.there.test", "x.there.test");
+	cname(&k, "elsewhere.test", "trap.test"); /* of no name in the chain */
+	cname(&k, "X.there.test", "y.Other.test");
+	record_of(&k, "y.other.test", OUT_DNSMSG_A, 60, "\xc0\0\2\1", 4);
+	assert_int_equal(parse(&k, OUT_DNSMSG_A, &m), 0);
+	assert_int_equal(m.count, 1);
+	assert_string_equal(m.canonical, "y.other.test");
+	begin(&k, 0, "mail.there.test", OUT_DNSMSG_A);
+	record(&k, OUT_DNSMSG_A, 60, "\xc0\0\2\1", 4);
+	assert_int_equal(parse(&k, OUT_DNSMSG_A, &m), 0);
+	assert_string_equal(m.canonical, "");
+	begin(&k, 0, "mail.there.test", OUT_DNSMSG_TLSA); /* leads nowhere */
+	cname(&k, "mail.there.test", "gone.test");
+	assert_int_equal(parse(&k, OUT_DNSMSG_TLSA, &m), 0);
+	assert_int_equal(m.count, 0);
+	assert_string_equal(m.canonical, "gone.test");
+}
+
+static void an_alias_that_is_no_host_name_is_void_and_ends_the_chain(void **state)
+{
+	struct out_dnsmsg m;
+	struct packet k;
+
+	(void)state;
+	begin(&k, 0, "mail.there.test", OUT_DNSMSG_A);
+	cname(&k, "mail.there.test", "a b.test");
+	cname(&k, "a b.test", "y.test");
+	assert_int_equal(parse(&k, OUT_DNSMSG_A, &m), 0);
+	assert_int_equal(m.void_records, 1);
+	assert_string_equal(m.canonical, "");
+}
+
+static void asked_for_the_alias_itself_there_is_one_record(void **state)
+{
+	struct out_dnsmsg m;
+	struct packet k;
+
+	(void)state;
+	begin(&k, 0, "mail.there.test", OUT_DNSMSG_CNAME);
+	cname(&k, "mail.there.test", "x.there.test");
+	assert_int_equal(parse(&k, OUT_DNSMSG_CNAME, &m), 0);
+	assert_int_equal(m.count, 1);
+	assert_string_equal(m.canonical, "x.there.test");
+}
+
+static void strings_of_a_text_are_joined(void **state)
+{
+	struct out_dnsmsg m;
+	struct packet k;
+
+	(void)state;
+	begin(&k, 0, "_mta-sts.there.test", OUT_DNSMSG_TXT);
+	record(&k, OUT_DNSMSG_TXT, 60, "\6v=STSv\0\7" "1; id=1", 16);
+	record(&k, OUT_DNSMSG_TXT, 60, "\0", 1);
+	record(&k, OUT_DNSMSG_TXT, 60, "\3a\0b", 4);
+	assert_int_equal(parse(&k, OUT_DNSMSG_TXT, &m), 0);
+	assert_int_equal(m.count, 3);
+	assert_string_equal(m.txt[0].text, "v=STSv1; id=1");
+	assert_int_equal(m.txt[0].len, 13);
+	assert_int_equal(m.txt[1].len, 0);
+	assert_int_equal(m.txt[2].len, 3);
+	assert_memory_equal(m.txt[2].text, "a\0b", 4);
+}
+
+static void a_text_that_does_not_add_up_is_void(void **state)
+{
+	uint8_t large[5 * 256];
+	struct out_dnsmsg m;
+	struct packet k;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		memset(large + (size_t)i * 256, 'x', 256);
+		large[i * 256] = 255;
+	}
+	begin(&k, 0, "there.test", OUT_DNSMSG_TXT);
+	record(&k, OUT_DNSMSG_TXT, 60, "\5four", 5);
+	record(&k, OUT_DNSMSG_TXT, 60, "", 0);
+	record(&k, OUT_DNSMSG_TXT, 60, large, sizeof(large));
+	large[4 * 256] = 4; /* 1024 octets: as many as fit */
+	record(&k, OUT_DNSMSG_TXT, 60, large, 4 * 256 + 5);
+	assert_int_equal(parse(&k, OUT_DNSMSG_TXT, &m), 0);
+	assert_int_equal(m.void_records, 3);
+	assert_int_equal(m.count, 1);
+	assert_int_equal(m.txt[0].len, 1024);
+}
+
+static void tlsa_records_are_read_and_malformed_ones_are_void(void **state)
+{
+	uint8_t large[3 + 2049] = {2, 0, 0};
+	struct out_dnsmsg m;
+	struct packet k;
+
+	(void)state;
+	begin(&k, 0, "_25._tcp.mx.there.test", OUT_DNSMSG_TLSA);
+	record(&k, OUT_DNSMSG_TLSA, 60, "\3\1\1digest", 9);
+	record(&k, OUT_DNSMSG_TLSA, 60, "\3\1\1", 3);
+	record(&k, OUT_DNSMSG_TLSA, 60, "\3", 1);
+	record(&k, OUT_DNSMSG_TLSA, 60, "", 0);
+	record(&k, OUT_DNSMSG_TLSA, 60, "\377\0\376x", 4); /* unusable is not malformed */
+	assert_int_equal(parse(&k, OUT_DNSMSG_TLSA, &m), 0);
+	assert_int_equal(m.count, 2);
+	assert_int_equal(m.void_records, 3);
+	assert_int_equal(m.tlsa[0].usage, 3);
+	assert_int_equal(m.tlsa[0].selector, 1);
+	assert_int_equal(m.tlsa[0].match, 1);
+	assert_int_equal(m.tlsa[0].len, 6);
+	assert_memory_equal(m.tlsa[0].data, "digest", 6);
+	assert_int_equal(m.tlsa[1].usage, 255);
+	assert_int_equal(m.tlsa[1].match, 254);
+	begin(&k, 0, "_25._tcp.mx.there.test", OUT_DNSMSG_TLSA);
+	record(&k, OUT_DNSMSG_TLSA, 60, large, sizeof(large));
+	record(&k, OUT_DNSMSG_TLSA, 60, large, sizeof(large) - 1);
+	assert_int_equal(parse(&k, OUT_DNSMSG_TLSA, &m), 0);
+	assert_int_equal(m.count, 1);
+	assert_int_equal(m.void_records, 1);
+	assert_int_equal(m.tlsa[0].len, 2048);
+}
+
+static void of_other_types_records_are_counted(void **state)
+{
+	struct out_dnsmsg m;
+	struct packet k;
+
+	(void)state;
+	begin(&k, 0, "there.test", OUT_DNSMSG_DNSKEY);
+	record(&k, OUT_DNSMSG_DNSKEY, 60, "\1\1\3\15key", 7);
+	record(&k, OUT_DNSMSG_DNSKEY, 60, "\1\0\3\15key", 7);
+	assert_int_equal(parse(&k, OUT_DNSMSG_DNSKEY, &m), 0);
+	assert_int_equal(m.count, 2);
 }
 
 /* --- hosts, with a resolver that says what the test wrote down */
@@ -506,6 +665,13 @@ int main(void)
 	    cmocka_unit_test(a_pointer_to_a_name_further_on_is_refused),
 	    cmocka_unit_test(a_cut_message_is_malformed_at_every_length),
 	    cmocka_unit_test(more_records_than_fit_are_left_out),
+	    cmocka_unit_test(the_end_of_a_chain_of_aliases_is_the_canonical_name),
+	    cmocka_unit_test(an_alias_that_is_no_host_name_is_void_and_ends_the_chain),
+	    cmocka_unit_test(asked_for_the_alias_itself_there_is_one_record),
+	    cmocka_unit_test(strings_of_a_text_are_joined),
+	    cmocka_unit_test(a_text_that_does_not_add_up_is_void),
+	    cmocka_unit_test(tlsa_records_are_read_and_malformed_ones_are_void),
+	    cmocka_unit_test(of_other_types_records_are_counted),
 	    cmocka_unit_test(the_order_of_families_is_the_administrators),
 	    cmocka_unit_test(mx_hosts_become_targets_with_their_addresses),
 	    cmocka_unit_test(without_mx_the_domain_is_its_own_host),
