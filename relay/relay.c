@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/num.h"
 #include "relay/api/api_server.h"
+#include "relay/https/https_fetch.h"
 #include "relay/in/in_auth.h"
 #include "relay/in/in_limit.h"
 #include "relay/keys/keys_witness.h"
@@ -304,7 +305,8 @@ struct relay *relay_new(struct relay_conf *conf, const char **why)
 	}
 	r->auth = in_auth_new();
 	r->limit = in_limit_new();
-	if (!r->auth || !r->limit)
+	r->https = https_fetch_new();
+	if (!r->auth || !r->limit || !r->https)
 		goto fail;
 	r->queue = queue_new(r, out_worker_job);
 	if (r->queue)
@@ -350,9 +352,11 @@ void relay_free(struct relay *r)
 	if (r->spool)
 		spool_log_stop(r->spool);
 	in_auth_stop(r->auth); /* before the inboxes go into which it answers */
+	https_fetch_stop(r->https); /* likewise */
 	for (int i = 0; i < r->worker_count; i++)
 		relay_worker_end(&r->workers[i]);
 	relay_control_stop(r);
+	https_fetch_free(r->https);
 	in_auth_free(r->auth);
 	in_limit_free(r->limit);
 	spool_log_close(r->spool);

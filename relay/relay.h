@@ -38,6 +38,7 @@ struct in_limit;
 struct relay_credentials;
 struct store;
 struct bounce_list;
+struct https_fetch;
 
 /* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
  * which runs on the receiving thread. */
@@ -89,6 +90,7 @@ struct relay {
 	struct in_limit *limit; /* rates of clients; any thread */
 	struct relay_reseal *reseal;	/* control's: brings what is in the store under the newest DEKs */
 	struct bounce_list *suppressed; /* recipients that mail is not taken for; any thread looks */
+	struct https_fetch *https; /* requests to web servers; any thread */
 	struct store *store;	/* control's database */
 	struct keyproto_client_ev *keyd; /* control's own */
 	int64_t started; /* wall */
