@@ -48,6 +48,29 @@ static void print_keyd(const json_t *k)
 		       (long long)cli_number(u, "uid"), (long long)cli_number(u, "age_s"));
 }
 
+/* "validated from /usr/share/dns/root.key, tested 3m ago" */
+static void print_dns(const json_t *r)
+{
+	const json_t *d = json_object_get(r, "dns");
+	const char *result = cli_text(d, "selftest");
+	json_int_t exceptions = cli_number(r, "tls_exceptions");
+	char ago[24], since[24];
+
+	num_format_duration(ago, clock_wall() - cli_number(d, "tested"));
+	num_format_duration(since, clock_wall() - cli_number(d, "since"));
+	if (!strcmp(result, "validates"))
+		printf("dns     answers are validated from %s; tested %s ago\n", cli_text(d, "anchor"), ago);
+	else if (!cli_number(d, "tested"))
+		printf("dns     %s\n", cli_text(d, "what"));
+	else if (!strcmp(result, "unneeded"))
+		printf("dns     not used: all next hops are addresses\n");
+	else
+		printf("dns     %s for %s; tested %s ago\n", result, since, ago);
+	if (exceptions)
+		printf("tls     %lld exception%s from policy in force\n", (long long)exceptions,
+		       exceptions == 1 ? "" : "s");
+}
+
 static void print_relay(const json_t *r)
 {
 	const json_t *q = json_object_get(r, "queue"), *s = json_object_get(r, "spool"),
@@ -65,6 +88,7 @@ static void print_relay(const json_t *r)
 	       (long long)cli_number(q, "active"), (long long)cli_number(q, "deferred"), oldest);
 	printf("spool   %lld segment%s, %s used, %s free on disk\n", (long long)cli_number(s, "segments"),
 	       cli_number(s, "segments") == 1 ? "" : "s", used, free_space);
+	print_dns(r);
 	printf("mail    %lld accepted, %lld delivered, %lld deferrals, %lld bounced, %lld expired\n",
 	       (long long)cli_number(n, "messages_in"), (long long)cli_number(n, "deliveries"),
 	       (long long)cli_number(n, "deferrals"), (long long)cli_number(n, "bounces"),

@@ -39,6 +39,8 @@ struct relay_credentials;
 struct store;
 struct bounce_list;
 struct https_fetch;
+struct tls_exceptions;
+struct out_selftest;
 
 /* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
  * which runs on the receiving thread. */
@@ -61,6 +63,7 @@ struct relay_worker {
 	struct spool_pool *pool; /* buffers of spool_message: made on first use, spool_pool_free at the end */
 	struct in_listen *in;
 	struct out_worker *out;
+	struct out_selftest *selftest; /* of worker 0 */
 };
 
 /* Counters for status; each is written by many threads, read by control. */
@@ -91,6 +94,7 @@ struct relay {
 	struct relay_reseal *reseal;	/* control's: brings what is in the store under the newest DEKs */
 	struct bounce_list *suppressed; /* recipients that mail is not taken for; any thread looks */
 	struct https_fetch *https; /* requests to web servers; any thread */
+	struct tls_exceptions *exceptions; /* from TLS policy; any thread looks */
 	struct store *store;	/* control's database */
 	struct keyproto_client_ev *keyd; /* control's own */
 	int64_t started; /* wall */
@@ -98,6 +102,10 @@ struct relay {
 	struct relay_retired *retired; /* what reloads replaced */
 	int workers_busy;	       /* while stopping: halves of workers still at work */
 	atomic_int keyd_state; /* KEYPROTO_AWAY or enum keyproto_state, as worker 0 last saw it */
+	struct {
+		atomic_int selftest;		    /* enum out_selftest_result */
+		atomic_int_fast64_t since, tested; /* wall usec */
+	} dns;
 #define RELAY_COUNTER(name) atomic_uint_fast64_t name;
 	struct {
 		RELAY_COUNTERS(RELAY_COUNTER)

@@ -10,6 +10,7 @@
 #include "relay/in/in_listen.h"
 #include "relay/keys/keys_cred.h"
 #include "relay/keys/keys_object.h"
+#include "relay/out/out_selftest.h"
 #include "relay/out/out_worker.h"
 #include "relay/queue/queue.h"
 #include "relay/relay_tls.h"
@@ -89,6 +90,8 @@ static int build(struct relay_worker *w, const char **why)
 	}
 	if (w->out) {
 		want_customers(w, conf);
+		if (w->index == 0)
+			w->selftest = out_selftest_new(w->relay, w->loop, conf);
 		w->in = in_listen_new(w, conf, &err, why);
 	}
 	relay_conf_unref(conf);
@@ -98,6 +101,7 @@ static int build(struct relay_worker *w, const char **why)
 static void tear_down(struct relay_worker *w)
 {
 	in_listen_free(w->in);
+	out_selftest_free(w->selftest);
 	out_worker_free(w->out);
 	spool_pool_free(w->pool);
 	keys_object_free(w->keys);

@@ -7,8 +7,11 @@
 #include "core/clock.h"
 #include "keyproto/keyproto_client_ev.h"
 #include "relay/api/api_call.h"
+#include "relay/out/out_anchor.h"
+#include "relay/out/out_selftest.h"
 #include "relay/queue/queue.h"
 #include "relay/spool/spool_log.h"
+#include "relay/tls/tls_exception.h"
 
 #define EXPIRY_WARNING_DAYS 14
 
@@ -80,6 +83,18 @@ static json_t *queue(const struct queue_numbers *n, json_t *warnings)
 			 (json_int_t)n->bytes, "oldest", (json_int_t)n->oldest);
 }
 
+static json_t *dns(struct relay *r, const struct relay_conf *conf, json_t *warnings)
+{
+	int result = atomic_load(&r->dns.selftest);
+	const char *anchor = out_anchor_path(conf);
+
+	if (out_selftest_bad(result))
+		json_array_append_new(warnings, json_sprintf("DNS: %s", out_selftest_what(result)));
+	return json_pack("{s:s, s:s, s:I, s:I, s:s}", "selftest", out_selftest_name(result), "what",
+			 out_selftest_what(result), "since", (json_int_t)atomic_load(&r->dns.since), "tested",
+			 (json_int_t)atomic_load(&r->dns.tested), "anchor", anchor ? anchor : "");
+}
+
 static void answer(struct relay_msg *m, void *receiver)
 {
 	struct queue_ask *a = (struct queue_ask *)m;
@@ -100,6 +115,8 @@ static void answer(struct relay_msg *m, void *receiver)
 	if (strncmp(conf->tls.key, "keyd:", 5))
 		warn(warnings, "tls.key is a file, readable on disk: unsafe; use keyd:LABEL");
 	add_certificate(r, out, warnings);
+	json_object_set_new(out, "dns", dns(r, conf, warnings));
+	json_object_set_new(out, "tls_exceptions", json_integer((json_int_t)tls_exception_count(r)));
 	json_object_set_new(out, "queue", queue(&a->numbers, warnings));
 	json_object_set_new(out, "spool", spool(r, warnings));
 	json_object_set_new(out, "counters", counters(r));

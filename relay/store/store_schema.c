@@ -43,5 +43,8 @@ const char *const store_schema[] = {
 	"CREATE INDEX suppression_expires ON suppression(expires) WHERE expires > 0;"),
     /* 2: an order may be about one message (its id), which 0 is never */
     STORE_SQL("ALTER TABLE queue_order ADD COLUMN message INTEGER NOT NULL DEFAULT 0;"),
+    /* 3: exceptions from TLS policy. level: enum relay_tls */
+    STORE_SQL("CREATE TABLE tls_exception(domain TEXT PRIMARY KEY, level INTEGER NOT NULL, reason TEXT NOT NULL,"
+	      " created INTEGER NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);
