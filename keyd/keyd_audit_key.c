@@ -51,26 +51,45 @@ void keyd_audit_key_load(struct keyd_ring *ring, struct keyd_audit_key *now,
 	memcpy(now->by.spki, info.spki.p, AUDIT_SPKI);
 }
 
-static int make(struct keyd_change *c)
+int keyd_audit_key_put(struct keyd_change *c, struct span label, struct keyd_crypto_key **key)
 {
 	struct keyd *k = c->keyd;
-	struct span label = span_str(KEYD_AUDIT_KEY_LABEL);
-	struct keyd_crypto_key *key = NULL;
 	struct keyd_ring_info info;
 	struct buf record;
 	int rc;
 
 	if (keyd_ring_key(k->ring, label, &info) == 0)
 		return ERR_EXISTS;
+	rc = keyd_crypto_generate(KEYPROTO_KEY_ED25519, key);
+	if (rc < 0)
+		return rc;
 	buf_init(&record, KEYD_RECORD_BODY_MAX);
-	rc = keyd_crypto_generate(KEYPROTO_KEY_ED25519, &key);
-	if (rc == 0)
-		rc = keyd_ring_make_key(k->ring, label, KEYPROTO_KEY_ED25519, key,
-					keyd_generation(k), clock_wall(), &record);
+	rc = keyd_ring_make_key(k->ring, label, KEYPROTO_KEY_ED25519, *key, keyd_generation(k),
+				clock_wall(), &record);
 	if (rc == 0)
 		rc = keyd_change_put(c, KEYD_RECORD_KEY, buf_span(&record));
-	keyd_crypto_free(key);
 	buf_clear(&record);
+	if (rc < 0) {
+		keyd_crypto_free(*key);
+		*key = NULL;
+	}
+	return rc;
+}
+
+void keyd_audit_key_say(struct keyd *k, const char *label)
+{
+	keyd_audit_event(k, AUDIT_SIGNING_KEY, AUDIT_STR(LABEL, label), AUDIT_STR(TYPE, "ed25519"),
+			 AUDIT_STR(STATE, "active"));
+	log_event(LOG_LEVEL_INFO, NULL, "key-added", "label=%s type=ed25519", label);
+	keyd_new_epoch(k);
+}
+
+static int make(struct keyd_change *c)
+{
+	struct keyd_crypto_key *key = NULL;
+	int rc = keyd_audit_key_put(c, span_str(KEYD_AUDIT_KEY_LABEL), &key);
+
+	keyd_crypto_free(key);
 	return rc;
 }
 
@@ -80,10 +99,7 @@ static void made(struct keyd_change *c, int rc)
 
 	((struct keyd_audit_key_making *)c)->running = 0;
 	if (rc == 0) {
-		keyd_audit_event(k, AUDIT_SIGNING_KEY, AUDIT_STR(LABEL, KEYD_AUDIT_KEY_LABEL),
-				 AUDIT_STR(TYPE, "ed25519"), AUDIT_STR(STATE, "active"));
-		log_event(LOG_LEVEL_INFO, NULL, "key-added", "label=%s type=ed25519",
-			  KEYD_AUDIT_KEY_LABEL);
+		keyd_audit_key_say(k, KEYD_AUDIT_KEY_LABEL);
 	} else if (rc != ERR_EXISTS && rc != ERR_LOCKED) {
 		log_event(LOG_LEVEL_ERROR, NULL, "audit-key-failed", "error=\"%s\"", err_text(rc));
 	}

@@ -30,6 +30,12 @@ void keyd_audit_key_copy(struct keyd_audit_key *to, const struct keyd_audit_key 
 void keyd_audit_key_load(struct keyd_ring *ring, struct keyd_audit_key *now,
 			 struct keyd_audit_key *former);
 
+/* From a change's make: puts the record of a new Ed25519 key under label, with a reference of it in
+ * *key. ERR_EXISTS, or as keyd_crypto_generate. */
+int keyd_audit_key_put(struct keyd_change *c, struct span label, struct keyd_crypto_key **key);
+/* Says in both logs, and by a new epoch to clients, that it is there. */
+void keyd_audit_key_say(struct keyd *k, const char *label);
+
 /* The change that makes the key; zeroed at first. */
 struct keyd_audit_key_making {
 	struct keyd_change change;

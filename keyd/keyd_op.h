@@ -114,6 +114,9 @@ void keyd_op_key_json(const struct keyd_ring *ring, uint32_t from, size_t max, s
 int keyd_op_admin_init(struct keyd_op_call *call);
 int keyd_op_admin_lock(struct keyd_op_call *call);
 int keyd_op_admin_customer(struct keyd_op_call *call);
+int keyd_op_version_list(struct keyd_op_call *call);
+int keyd_op_checkpoint(struct keyd_op_call *call);
+int keyd_op_checkpoint_last(struct keyd_op_call *call);
 int keyd_op_witness(struct keyd_op_call *call);
 int keyd_op_accept(struct keyd_op_call *call);
 int keyd_op_shred(struct keyd_op_call *call);

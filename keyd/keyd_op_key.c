@@ -7,33 +7,11 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "keyd/keyd_form.h"
 #include "keyd/keyd_op.h"
 #include "keyd/keyd_rotate_key.h"
 
 #define LIST_MAX (60 * 1024) /* of JSON in one reply */
-
-/* 1 if text could be what a JWT's signature is over: two base64url strings with a dot between.
- * Nothing that TLS signs looks so (TLS 1.3 begins with spaces, 1.2 with random bytes, a
- * certificate with 0x30). */
-static int like_jwt(struct span text)
-{
-	unsigned dots = 0;
-
-	for (size_t i = 0; i < text.n; i++) {
-		uint8_t c = text.p[i];
-		dots += c == '.';
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      c == '-' || c == '_' || c == '.'))
-			return 0;
-	}
-	return dots == 1;
-}
-
-/* What a key's purpose, the part of its label before the slash, forbids it to sign. */
-static int purpose_forbids(struct span label, struct span data)
-{
-	return label.n > 4 && memcmp(label.p, "tls/", 4) == 0 && like_jwt(data);
-}
 
 /* A next TLS key signs for its own certificate, and for those who see that certificate before the
  * key is made the active one. */
@@ -117,7 +95,7 @@ int keyd_op_sign(struct keyd_op_call *call)
 		return rc;
 	call->subject = m.label;
 	if (state_forbids(&info) || !keyd_crypto_may(info.type, m.alg) ||
-	    purpose_forbids(label, m.data)) {
+	    !keyd_form_ok(label, m.alg, m.data)) {
 		keyd_session_denied(call->session, call->op);
 		return ERR_DENIED;
 	}
@@ -217,8 +195,10 @@ static void add_changed(struct keyd_change *c, int rc)
 	if (rc == 0)
 		log_event(LOG_LEVEL_INFO, NULL, "key-added", "label=%.*s type=%s", (int)label.n,
 			  (const char *)label.p, keyproto_keytype_name(j->type));
-	if (rc == 0)
+	if (rc == 0) {
 		keyd_rotate_key_kick(c->keyd);
+		keyd_new_epoch(c->keyd);
+	}
 	add_answer(j, rc, buf_span(&reply));
 	buf_clear(&reply);
 }

@@ -9,7 +9,7 @@
 	}
 
 static const struct keyd_permit_row rows[] = {
-    /* relay: the keys of mail in flight, its own credentials, its TLS key */
+    /* relay: the keys of mail in flight, its own credentials, its TLS and DKIM keys, its ledger */
     ROW(RELAY, USE, HELLO, NULL),
     ROW(RELAY, USE, STATUS, NULL),
     ROW(RELAY, USE, DERIVE_NEW, "spool"),
@@ -24,7 +24,11 @@ static const struct keyd_permit_row rows[] = {
     ROW(RELAY, USE, CUSTOMER_KEYS, NULL),
     ROW(RELAY, USE, DEK_EMPTY, NULL),
     ROW(RELAY, USE, SIGN, "tls/*"),
+    ROW(RELAY, USE, SIGN, "dkim/*"),
     ROW(RELAY, USE, PUBLIC_KEY, "*"),
+    ROW(RELAY, USE, KEY_VERSIONS, "*"),
+    ROW(RELAY, USE, CHECKPOINT, "ledger"),
+    ROW(RELAY, USE, CHECKPOINT_LAST, "ledger"),
     ROW(RELAY, USE, WITNESS, NULL),
     /* milter: is this campaign header true? */
     ROW(MILTER, USE, HELLO, NULL),
@@ -44,6 +48,8 @@ static const struct keyd_permit_row rows[] = {
     ROW(OFFICER, ADMIN, KEY_ADD, "*"),
     ROW(OFFICER, ADMIN, KEY_LIST, NULL),
     ROW(OFFICER, ADMIN, PUBLIC_KEY, "*"),
+    ROW(OFFICER, ADMIN, KEY_VERSIONS, "*"),
+    ROW(OFFICER, ADMIN, CHECKPOINT_LAST, "ledger"),
     ROW(OFFICER, ADMIN, SIGN, "tls/*"),
     ROW(OFFICER, ADMIN, MAC, "campaign/*"),
     ROW(OFFICER, ADMIN, ACCEPT, NULL),
@@ -67,6 +73,8 @@ static const struct keyd_permit_row rows[] = {
     ROW(OPERATOR, ADMIN, STATUS, NULL),
     ROW(OPERATOR, ADMIN, KEY_LIST, NULL),
     ROW(OPERATOR, ADMIN, PUBLIC_KEY, "*"),
+    ROW(OPERATOR, ADMIN, KEY_VERSIONS, "*"),
+    ROW(OPERATOR, ADMIN, CHECKPOINT_LAST, "ledger"),
     ROW(OPERATOR, ADMIN, LOCK, NULL),
     ROW(OPERATOR, ADMIN, UNSEAL, NULL),
     ROW(OPERATOR, ADMIN, ROTATION, NULL),
@@ -85,6 +93,8 @@ static const struct keyd_permit_row rows[] = {
     ROW(AUDITOR, ADMIN, SHREDS, NULL),
     ROW(AUDITOR, ADMIN, CUSTOMER_KEYS, NULL),
     ROW(AUDITOR, ADMIN, PUBLIC_KEY, "audit/*"),
+    ROW(AUDITOR, ADMIN, KEY_VERSIONS, "audit/*"),
+    ROW(AUDITOR, ADMIN, CHECKPOINT_LAST, "ledger"),
     ROW(AUDITOR, ADMIN, AUDIT_READ, NULL),
     ROW(AUDITOR, ADMIN, PROPOSALS, NULL),
 };

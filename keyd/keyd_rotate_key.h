@@ -51,7 +51,8 @@ int keyd_rotate_key_promote(struct keyd_change *c, struct span label);
 /* Says in both logs that it did. */
 void keyd_rotate_key_promoted(struct keyd *k, struct span label);
 
-/* Says in both logs what a version became: NEXT, ACTIVE or DESTROYED. */
+/* Says in both logs, and by a new epoch to clients, what a version became: NEXT, ACTIVE or
+ * DESTROYED. */
 void keyd_rotate_key_say(struct keyd *k, struct span label, uint32_t version, unsigned state);
 
 /* Keys that are due, and that others must act for. */

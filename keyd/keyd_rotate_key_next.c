@@ -20,6 +20,7 @@ void keyd_rotate_key_say(struct keyd *k, struct span label, uint32_t version, un
 	keyd_audit_event(k, AUDIT_SIGNING_KEY, AUDIT_SPAN(LABEL, label),
 			 AUDIT_NUM(VERSION, version),
 			 AUDIT_STR(STATE, keyd_record_state_name(state)));
+	keyd_new_epoch(k);
 }
 
 static void generate(struct keyd_pool_job *job)

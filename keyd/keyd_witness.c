@@ -120,6 +120,23 @@ static int known(const struct keyd_ring *ring, struct span token, struct buf *bo
 	return rc;
 }
 
+/* What had come further than this store (see keyd_op_checkpoint.c) may go on from where it is. */
+static int record_accepted(struct keyd *k, struct keyd_ring *ring, struct buf *body)
+{
+	struct keyd_record_note m = {.name = SPAN_LIT(KEYD_WITNESS_ACCEPTED)};
+	struct buf value;
+	int rc;
+
+	buf_init(&value, 8);
+	wire_put_u64(&value, keyd_ring_sequence(ring));
+	m.value = buf_span(&value);
+	rc = keyd_record_note_put(body, &m);
+	if (rc == 0)
+		rc = record(k, ring, KEYD_RECORD_NOTE, body);
+	buf_clear(&value);
+	return rc;
+}
+
 int keyd_witness_prepare(struct keyd *k, struct keyd_ring *ring)
 {
 	struct wire_get g;
@@ -132,6 +149,8 @@ int keyd_witness_prepare(struct keyd *k, struct keyd_ring *ring)
 		rc = keyd_ring_make_start(ring, k->witness.accepted ? k->witness.branch : 0, &body);
 	if (rc == 0 && buf_size(&body))
 		rc = record(k, ring, KEYD_RECORD_START, &body);
+	if (rc == 0 && k->witness.accepted)
+		rc = record_accepted(k, ring, &body);
 	wire_get_init(&g, buf_span(&k->witness.tombs));
 	while (rc == 0 && g.rest.n) {
 		rc = known(ring, wire_get_bytes16(&g), &body);

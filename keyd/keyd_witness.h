@@ -17,6 +17,7 @@
 #include "keyproto/keyproto_witness.h"
 
 #define KEYD_WITNESS_PENDING (8 * 1024 * 1024)
+#define KEYD_WITNESS_ACCEPTED "store/accepted" /* note: u64, the sequence at which that was recorded */
 
 struct keyd;
 struct keyd_ring;

@@ -28,7 +28,8 @@
 #define KEYPROTO_CONTEXT_MAX 255
 #define KEYPROTO_SALT 24	/* salt of an object: see seal_chunk.h */
 #define KEYPROTO_OBJECT_KEY 76	/* AEAD key 32, base nonce 12, commitment 32 */
-#define KEYPROTO_DATA_MAX 16384 /* one field, one message to sign or to authenticate */
+#define KEYPROTO_DATA_MAX 16384 /* one field, one message to authenticate */
+#define KEYPROTO_SIGN_MAX 49152 /* one message to sign: the headers of a mail, for DKIM */
 #define KEYPROTO_SEALED_MAX (KEYPROTO_DATA_MAX + 64) /* one sealed field */
 #define KEYPROTO_SLOTS_MAX 8
 #define KEYPROTO_SECRET_MAX 1024 /* a passphrase */
@@ -51,6 +52,9 @@
 	X(RESEAL_FIELDS, 26, "reseal-fields")                                                      \
 	X(CUSTOMER_KEYS, 27, "customer-keys")                                                      \
 	X(DEK_EMPTY, 28, "dek-empty")                                                              \
+	X(CHECKPOINT, 29, "checkpoint")                                                            \
+	X(CHECKPOINT_LAST, 30, "checkpoint-last")                                                  \
+	X(KEY_VERSIONS, 31, "key-versions")                                                        \
 	X(INIT, 32, "init")                                                                        \
 	X(UNSEAL, 33, "unseal")                                                                    \
 	X(LOCK, 34, "lock")                                                                        \
@@ -275,11 +279,12 @@ int keyproto_mac_put(struct buf *b, const struct keyproto_mac *m);
 int keyproto_mac_get(struct span body, struct keyproto_mac *m);
 /* Reply of MAC: one bytes16 (32 bytes), read with keyproto_bytes_get. Of VERIFY_MAC: empty, status says. */
 
-/* --- SIGN: reply is one bytes16, the signature (ECDSA in DER, as TLS wants it). */
+/* --- SIGN: reply is one bytes16, the signature (ECDSA in DER, as TLS wants it). A key dkim/... signs
+ * what has the form of DKIM alone, and no other key does (E_DENIED): see sealpost-keyproto(7). */
 struct keyproto_sign {
 	struct span label; /* "tls/relay": the active version; "tls/relay#2": that one */
 	uint8_t alg;
-	struct span data; /* the message, not a digest */
+	struct span data; /* the message, not a digest: at most KEYPROTO_SIGN_MAX */
 };
 int keyproto_sign_put(struct buf *b, const struct keyproto_sign *m);
 int keyproto_sign_get(struct span body, struct keyproto_sign *m);

@@ -36,7 +36,7 @@ int keyproto_mac_get(struct span body, struct keyproto_mac *m)
 static int sign_ok(const struct keyproto_sign *m)
 {
 	return keyproto_keyname_ok(m->label, NULL, NULL) && keyproto_alg_name(m->alg) &&
-	       m->data.n <= KEYPROTO_DATA_MAX;
+	       m->data.n <= KEYPROTO_SIGN_MAX;
 }
 
 int keyproto_sign_put(struct buf *b, const struct keyproto_sign *m)

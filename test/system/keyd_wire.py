@@ -8,7 +8,8 @@ from collections import namedtuple
 
 OPS = {"hello": 1, "status": 2, "derive-new": 16, "derive-existing": 17, "seal-fields": 18, "open-fields": 19,
        "blind-index": 20, "mac": 21, "verify-mac": 22, "sign": 23, "public-key": 24, "witness": 25,
-       "reseal-fields": 26, "customer-keys": 27, "dek-empty": 28, "init": 32, "unseal": 33, "lock": 34,
+       "reseal-fields": 26, "customer-keys": 27, "dek-empty": 28, "checkpoint": 29, "checkpoint-last": 30,
+       "key-versions": 31, "init": 32, "unseal": 33, "lock": 34,
        "customer-add": 35, "key-add": 36, "key-list": 37, "slot-add": 38, "slot-remove": 39, "slot-test": 40,
        "unseal-cancel": 41, "rotate": 42, "rotation": 43, "schedule": 44, "shred": 45, "shreds": 46, "backup": 47,
        "backup-forget": 48, "restore": 49, "selftest": 51, "zeroize": 52, "accept": 53, "audit-read": 54,
@@ -27,6 +28,8 @@ HEAD = struct.Struct(">HHIQII")
 Frame = namedtuple("Frame", "op request status epoch body")
 Derived = namedtuple("Derived", "status keyref salt key")
 Dek = namedtuple("Dek", "customer keyref version state created changed")
+Version = namedtuple("Version", "version type state created changed spki")
+Checkpoint = namedtuple("Checkpoint", "counter rows digest version signature spki")
 
 
 class Refused(Exception):
@@ -210,6 +213,31 @@ class Client:
     def sign(self, label, alg, data):
         return bytes16(self.call("sign", b8(text(label)) + bytes([ALGS[alg]]) + b16(data)))
 
+    def key_versions(self, label):
+        """[Version], newest first."""
+        reply = self.call("key-versions", b16(text(label)))
+        count, at, out = struct.unpack_from(">H", reply)[0], 2, []
+        for _ in range(count):
+            version, kind, state, created, changed, n = struct.unpack_from(">IBBQQH", reply, at)
+            at += 24
+            out.append(Version(version, {v: k for k, v in TYPES.items()}[kind],
+                               (None, "next", "active", "retired", "destroyed")[state], created, changed, reply[at:at + n]))
+            at += n
+        assert at == len(reply)
+        return out
+
+    def checkpoint(self, counter, rows, digest, name="ledger"):
+        """(version of the key, signature)"""
+        reply = self.call("checkpoint", b16(text(name)) + struct.pack(">QQ", counter, rows) + digest)
+        assert len(reply) == 68
+        return struct.unpack_from(">I", reply)[0], reply[4:]
+
+    def checkpoint_last(self, name="ledger"):
+        reply = self.call("checkpoint-last", b16(text(name)))
+        assert len(reply) == 160
+        counter, rows, digest, version, signature, spki = struct.unpack(">QQ32sI64s44s", reply)
+        return Checkpoint(counter, rows, digest, version, signature, spki)
+
     def derive_new(self, customer, contexts, purpose="spool"):
         body = b8(text(customer)) + struct.pack(">BH", PURPOSES[purpose], len(contexts))
         return derived(self.call("derive-new", body + b"".join(b8(c) for c in contexts)))
@@ -291,6 +319,10 @@ class Client:
 
 def slot(method, secret=b""):
     return bytes([METHODS[method]]) + b16(text(secret))
+
+
+def checkpoint_text(counter, rows, digest, name="ledger"):
+    return f"sealpost-checkpoint-1\nname {name}\ncounter {counter}\nrows {rows}\nhash {digest.hex()}\n".encode()
 
 
 def made(body):

@@ -10,6 +10,7 @@
 #include "keyproto/keyproto_audit.h"
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_backup.h"
+#include "keyproto/keyproto_checkpoint.h"
 #include "keyproto/keyproto_rotate.h"
 #include "keyproto/keyproto_shred.h"
 
@@ -70,6 +71,24 @@ static void put_name(struct buf *b, const char *subject, unsigned purpose)
 {
 	(void)purpose;
 	keyproto_bytes_put(b, span_str(subject));
+}
+
+static void put_checkpoint(struct buf *b, const char *subject, unsigned purpose)
+{
+	static const uint8_t hash[KEYPROTO_CHECKPOINT_HASH];
+	struct keyproto_checkpoint m = {span_str(subject), 1, 10, hash};
+	(void)purpose;
+	keyproto_checkpoint_put(b, &m);
+}
+
+/* Its name is held to the rules of names, which other requests of one name are not. */
+static void put_checkpoint_last(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)purpose;
+	if (keyproto_name_ok(span_str(subject)))
+		keyproto_bytes_put(b, span_str(subject));
+	else
+		b->failed = ERR_FORMAT;
 }
 
 static void put_customer(struct buf *b, const char *subject, unsigned purpose)
@@ -208,6 +227,9 @@ static const struct keyd_request requests[] = {
     {KEYPROTO_VERIFY_MAC, KEYD_REQUEST_LABEL, put_mac_to_verify, ERR_AUTH},
     {KEYPROTO_SIGN, KEYD_REQUEST_LABEL, put_sign, KEYD_REQUEST_ANY},
     {KEYPROTO_PUBLIC_KEY, KEYD_REQUEST_LABEL, put_name, KEYD_REQUEST_ANY},
+    {KEYPROTO_KEY_VERSIONS, KEYD_REQUEST_LABEL, put_name, KEYD_REQUEST_ANY},
+    {KEYPROTO_CHECKPOINT, KEYD_REQUEST_LABEL, put_checkpoint, 0},
+    {KEYPROTO_CHECKPOINT_LAST, KEYD_REQUEST_LABEL, put_checkpoint_last, ERR_NOTFOUND},
     {KEYPROTO_INIT, KEYD_REQUEST_NOTHING, put_init, ERR_BADSTATE},
     {KEYPROTO_UNSEAL, KEYD_REQUEST_NOTHING, put_slot, ERR_BADSTATE},
     {KEYPROTO_SHRED, KEYD_REQUEST_NOTHING, put_customer, KEYD_REQUEST_ANY},

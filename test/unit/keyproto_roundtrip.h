@@ -9,11 +9,13 @@
 #include "core/err.h"
 #include "keyproto/keyproto_audit.h"
 #include "keyproto/keyproto_backup.h"
+#include "keyproto/keyproto_checkpoint.h"
 #include "keyproto/keyproto_msg.h"
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
 #include "keyproto/keyproto_shred.h"
 #include "keyproto/keyproto_slot.h"
+#include "keyproto/keyproto_version.h"
 #include "keyproto/keyproto_witness.h"
 
 /* 0: out holds the body again. ERR_FORMAT: _get refused. Anything else: _put failed on what _get gave. */
@@ -153,6 +155,11 @@ static int roundtrip_shreds(struct span body, struct buf *out)
 	return keyproto_shreds_put(out, from) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
 }
 
+KEYPROTO_ROUNDTRIP_STRUCT(checkpoint, keyproto_checkpoint)
+KEYPROTO_ROUNDTRIP_STRUCT(checkpoint_signed, keyproto_checkpoint_signed)
+KEYPROTO_ROUNDTRIP_STRUCT(checkpoint_last, keyproto_checkpoint_last)
+KEYPROTO_ROUNDTRIP_LIST(versions, keyproto_version)
+
 static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_hello,	       roundtrip_hello_reply, roundtrip_derive_new, roundtrip_derived,
     roundtrip_derive_existing, roundtrip_fields,      roundtrip_results,    roundtrip_mac,
@@ -165,6 +172,8 @@ static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_audit_at,	       roundtrip_audit_part,  roundtrip_audit_number, roundtrip_audit_zeroize,
     roundtrip_backup,	       roundtrip_backup_begun, roundtrip_backup_forget, roundtrip_restore,
     roundtrip_shreds,
+    roundtrip_checkpoint,      roundtrip_checkpoint_signed, roundtrip_checkpoint_last,
+    roundtrip_versions,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 

@@ -36,6 +36,10 @@ static const char *const allowed[] = {
     "relay use customer-keys -",
     "relay use dek-empty -",
     "relay use sign tls/*",
+    "relay use sign dkim/*",
+    "relay use key-versions *",
+    "relay use checkpoint ledger",
+    "relay use checkpoint-last ledger",
     "relay use public-key *",
     "relay use witness -",
     "milter use hello -",
@@ -54,6 +58,8 @@ static const char *const allowed[] = {
     "officer admin key-add *",
     "officer admin key-list -",
     "officer admin public-key *",
+    "officer admin key-versions *",
+    "officer admin checkpoint-last ledger",
     "officer admin sign tls/*",
     "officer admin mac campaign/*",
     "officer admin customer-keys -",
@@ -81,6 +87,8 @@ static const char *const allowed[] = {
     "operator admin key-list -",
     "operator admin customer-keys -",
     "operator admin public-key *",
+    "operator admin key-versions *",
+    "operator admin checkpoint-last ledger",
     "operator admin rotation -",
     "operator admin schedule -",
     "operator admin selftest -",
@@ -93,6 +101,8 @@ static const char *const allowed[] = {
     "auditor admin shreds -",
     "auditor admin customer-keys -",
     "auditor admin public-key audit/*",
+    "auditor admin key-versions audit/*",
+    "auditor admin checkpoint-last ledger",
     "auditor admin audit-read -",
     "auditor admin proposals -",
 };
@@ -101,6 +111,7 @@ static const char *const allowed[] = {
 static const char *const labels[] = {
     "tls/relay",      "tls/relay#2", "tls/a/b",	 "dkim/a",	"jwt/api", "audit/keyd",
     "campaign/1",     "manifest/1",  "spool/a",	 "tls/",	"tls",	   "tlsx/relay",
+    "ledger",         "ledger/",     "ledgers",
     "dkim/tls/relay", "campaign/",   "campaign", "xcampaign/1", "*",	   "tls/*"};
 #define LABELS (sizeof(labels) / sizeof(labels[0]))
 
@@ -199,7 +210,8 @@ static void a_prefix_needs_something_behind_it_and_is_not_found_elsewhere(void *
 		const char *label;
 		int allowed;
 	} rows[] = {{"tls/relay", 1},  {"tls/a/b", 1},	      {"tls/", 0},    {"tls", 0},
-		    {"tlsx/relay", 0}, {"dkim/tls/relay", 0}, {"jwt/api", 0}, {"", 0}};
+		    {"tlsx/relay", 0}, {"dkim/tls/relay", 1}, {"dkim/", 0}, {"xdkim/a", 0},
+		    {"jwt/api", 0},    {"audit/ledger", 0},   {"", 0}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -94,6 +94,12 @@ static const struct {
     {"proposals", KEYPROTO_PROPOSALS, 0, 0, NULL},
     {"proposals-reply", KEYPROTO_PROPOSALS, 0, 1, NULL},
     {"withdraw", KEYPROTO_WITHDRAW, 0, 0, roundtrip_audit_number},
+    {"checkpoint", KEYPROTO_CHECKPOINT, 0, 0, roundtrip_checkpoint},
+    {"checkpoint-reply", KEYPROTO_CHECKPOINT, 0, 1, roundtrip_checkpoint_signed},
+    {"checkpoint-last", KEYPROTO_CHECKPOINT_LAST, 0, 0, roundtrip_bytes},
+    {"checkpoint-last-reply", KEYPROTO_CHECKPOINT_LAST, 0, 1, roundtrip_checkpoint_last},
+    {"key-versions", KEYPROTO_KEY_VERSIONS, 0, 0, roundtrip_bytes},
+    {"key-versions-reply", KEYPROTO_KEY_VERSIONS, 0, 1, roundtrip_versions},
 };
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
 
@@ -542,12 +548,12 @@ static void a_bad_argument_costs_the_frame_and_not_the_connection(void **state)
 	buf_clear(&b);
 }
 
-static void data_over_16_kib_is_refused(void **state)
+static void data_over_16_kib_is_refused_and_to_sign_over_48(void **state)
 {
-	static uint8_t big[KEYPROTO_SEALED_MAX + 1];
+	static uint8_t big[KEYPROTO_SIGN_MAX + 1];
 	static struct keyproto_fields f;
 	struct keyproto_sign m = {SPAN_LIT("tls/relay"), KEYPROTO_ALG_ES256,
-				  span_of(big, KEYPROTO_DATA_MAX)};
+				  span_of(big, KEYPROTO_SIGN_MAX)};
 	struct buf b;
 
 	(void)state;
@@ -622,7 +628,7 @@ int main(void)
 	    cmocka_unit_test(a_batch_has_1_to_256_items_and_fits_a_frame),
 	    cmocka_unit_test(a_count_above_256_is_refused_before_any_item),
 	    cmocka_unit_test(a_bad_argument_costs_the_frame_and_not_the_connection),
-	    cmocka_unit_test(data_over_16_kib_is_refused),
+	    cmocka_unit_test(data_over_16_kib_is_refused_and_to_sign_over_48),
 	    cmocka_unit_test(numbers_have_their_names_and_unknown_ones_have_none),
 	    cmocka_unit_test(status_and_error_codes_map_both_ways),
 	};

@@ -126,6 +126,15 @@ EXAMPLES = [
     ("backup-read", 29, frame(47, 31, u8(2) + u8(0) + run(0x40, 8) + u64(16384))),
     ("backup-read-reply", 14, frame(47, 31, s16(run(0, 100)), epoch=7)),
     ("backup-forget", 31, frame(48, 32, u32(3))),
+    ("checkpoint", 34, frame(29, 34, s16(b"ledger") + u64(12) + u64(4711) + run(0x20, 32))),
+    ("checkpoint-reply", 35, frame(29, 34, u32(2) + run(0x40, 64), epoch=7)),
+    ("checkpoint-last", 14, frame(30, 35, s16(b"ledger"))),
+    ("checkpoint-last-reply", 36, frame(30, 35, u64(12) + u64(4711) + run(0x20, 32) + u32(2) + run(0x40, 64)
+                                        + run(0x30, 44), epoch=7)),
+    ("key-versions", 14, frame(31, 36, s16(b"dkim/acme.example/ed25519"))),
+    ("key-versions-reply", 37, frame(31, 36, u16(2)
+                                     + u32(2) + u8(3) + u8(1) + run(1, 8) + run(2, 8) + s16(run(0x30, 44))
+                                     + u32(1) + u8(3) + u8(2) + run(0, 8) + run(1, 8) + s16(run(0x31, 44)), epoch=7)),
     ("restore", 32, frame(49, 33, u64(1100) + u64(1000) + s8(run(0x80, 32)) + s16(run(0, 100)))),
 ]
 
