@@ -25,6 +25,7 @@ struct keys_object;
 struct relay_reseal;
 struct spool_pool;
 struct out_worker;
+struct out_policies;
 struct in_listen;
 struct api_server;
 struct keyproto_client_ev;
@@ -64,6 +65,7 @@ struct relay_worker {
 	struct in_listen *in;
 	struct out_worker *out;
 	struct out_selftest *selftest; /* of worker 0 */
+	struct out_policies *policies; /* out's: how much TLS domains must have */
 };
 
 /* Counters for status; each is written by many threads, read by control. */
@@ -71,7 +73,7 @@ struct relay_worker {
 	X(sessions_in) X(sessions_open) X(messages_in) X(bytes_in) X(rejected) X(tempfailed)       \
 	X(deliveries) X(deferrals) X(bounces) X(expired) X(connections_out) X(connections_open)    \
 	X(tls_in) X(tls_out) X(clear_out) X(spool_syncs) X(spool_bytes) X(damaged) \
-	X(async_bounces) X(complaints)
+	X(async_bounces) X(complaints) X(tlsa_malformed)
 
 struct relay {
 	_Atomic(struct relay_conf *) conf;

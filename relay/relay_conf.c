@@ -204,7 +204,7 @@ static const char *finish_route(const struct relay_conf *c, struct relay_route *
 	if (r->pool && !relay_conf_pool(c, r->pool))
 		return "routes: a route names a pool that pools does not have";
 	if (r->credential && r->tls < RELAY_TLS_ENCRYPT)
-		return "routes: a credential is only sent over TLS: tls must be encrypt or verify";
+		return "routes: a credential is only sent over TLS: tls must be encrypt, verify or dane";
 	if (r->credential && !strcmp(r->to, "mx"))
 		return "routes: a credential needs a next hop as HOST:PORT";
 	return NULL;

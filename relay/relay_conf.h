@@ -16,7 +16,13 @@
 #include "core/num.h"
 
 enum relay_mode { RELAY_SMARTHOST, RELAY_SUBMISSION, RELAY_SUBMISSIONS };
-enum relay_tls { RELAY_TLS_NONE, RELAY_TLS_OPPORTUNISTIC, RELAY_TLS_ENCRYPT, RELAY_TLS_VERIFY };
+enum relay_tls { /* from the least to the strictest */
+	RELAY_TLS_NONE,
+	RELAY_TLS_OPPORTUNISTIC,
+	RELAY_TLS_ENCRYPT,
+	RELAY_TLS_VERIFY,
+	RELAY_TLS_DANE
+};
 
 struct relay_net { /* a CIDR block, v4 held as v6-mapped */
 	uint8_t addr[16];
@@ -141,6 +147,7 @@ struct relay_conf {
 		int64_t open;		 /* outgoing connections in all */
 		int eightbit;		 /* enum relay_eightbit: 8-bit mail for a server without 8BITMIME */
 		int ipv6;		 /* enum relay_ipv6 */
+		int dane;		 /* TLSA records are asked for, and count */
 	} outbound;
 	struct {
 		int64_t rate;	/* items a second */

@@ -101,12 +101,6 @@ static const char *check_dns_server(const char *v)
 	return "must be ADDRESS or ADDRESS@PORT, numeric";
 }
 
-static const char *check_tls(const char *v)
-{
-	return strcmp(v, "dane") ? NULL
-				 : "dane is not available in this version; verify is the strictest";
-}
-
 static const char *check_address(const char *v)
 {
 	uint8_t bytes[16];
@@ -188,6 +182,7 @@ static const struct conf_choice tls_levels[] = {{"none", RELAY_TLS_NONE},
 						{"opportunistic", RELAY_TLS_OPPORTUNISTIC},
 						{"encrypt", RELAY_TLS_ENCRYPT},
 						{"verify", RELAY_TLS_VERIFY},
+						{"dane", RELAY_TLS_DANE},
 						{NULL, 0}};
 
 static const struct conf_choice auths[] = {{"no", RELAY_AUTH_NO},
@@ -317,15 +312,15 @@ static const struct conf_key route_keys[] = {
     {.name = "to", .type = CONF_STRING, .offset = offsetof(struct relay_route, to), .fallback = "mx",
      .check = check_next_hop, .help = "mx, or the next hop as HOST:PORT."},
     {.name = "tls", .type = CONF_ENUM, .offset = offsetof(struct relay_route, tls),
-     .choices = tls_levels, .fallback = "opportunistic", .check = check_tls,
-     .help = "TLS is always tried unless none; encrypt and verify never fall back to clear text."},
+     .choices = tls_levels, .fallback = "opportunistic",
+     .help = "TLS is always tried unless none; encrypt, verify and dane never fall back to clear text."},
     {.name = "customer", .type = CONF_STRING, .offset = offsetof(struct relay_route, customer),
      .check = check_name, .help = "Customer whose mail goes this way. Empty: everybody's."},
     {.name = "pool", .type = CONF_STRING, .offset = offsetof(struct relay_route, pool),
      .check = check_name, .help = "Pool of sources it leaves from. Empty: this host's own address."},
     {.name = "credential", .type = CONF_STRING, .offset = offsetof(struct relay_route, credential),
      .check = check_name,
-     .help = "Upstream credential to log in with at the next hop; needs tls: encrypt or verify."},
+     .help = "Upstream credential to log in with at the next hop; needs tls: encrypt, verify or dane."},
     {0}};
 
 static const struct conf_key retry_keys[] = {
@@ -358,6 +353,8 @@ static const struct conf_key dns_keys[] = {
 static const struct conf_key outbound_keys[] = {
     {.name = "ca", .type = CONF_PATH, .offset = IN(outbound, ca),
      .help = "Trusted CA certificates (PEM) for routes with tls: verify. Empty: the system's."},
+    {.name = "dane", .type = CONF_BOOL, .offset = IN(outbound, dane), .fallback = "yes",
+     .help = "Verify mail hosts by their TLSA records where DNSSEC proves them (RFC 7672)."},
     {.name = "private_ok", .type = CONF_STRINGS, .offset = IN(outbound, private_ok),
      .check = check_net,
      .help = "Loopback, private and link-local networks in which MX hosts may lie all the same."},

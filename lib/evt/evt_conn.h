@@ -115,6 +115,25 @@ int evt_conn_tls_accept(struct evt_conn *c, SSL_CTX *ctx);
  * handshake. ERR_BADSTATE (TLS already, or no name), ERR_FORMAT (name), ERR_NOMEM. */
 int evt_conn_tls_connect(struct evt_conn *c, SSL_CTX *ctx, const char *name, SSL_SESSION *session);
 
+/* One TLSA record that is usable (RFC 6698): usage 2 or 3, selector 0 or 1, match 0, 1 or 2. */
+struct evt_conn_tlsa {
+	uint8_t usage, selector, match;
+	uint16_t len;
+	const uint8_t *data;
+};
+/* What a server must prove by DANE (RFC 7672 3). */
+struct evt_conn_dane {
+	const char *base; /* where the records stand: SNI, and the first name for usage 2 */
+	const char *names[2]; /* further names that a certificate may have for usage 2; NULL: none */
+	const struct evt_conn_tlsa *records;
+	unsigned count;
+};
+/* As tls_connect, but the peer is verified by d and nothing else, whatever ctx trusts: usage 3 by the
+ * certificate alone, without name and date; usage 2 by a chain to what a record names, with both. d is
+ * used within the call. ERR_FORMAT also if no record could be used: nothing is sent then. */
+int evt_conn_tls_connect_dane(struct evt_conn *c, SSL_CTX *ctx, const struct evt_conn_dane *d,
+			      SSL_SESSION *session);
+
 /* Facts about TLS for logs, trace headers and the ledger. Static strings, except as noted. */
 struct evt_conn_tls {
 	const char *version; /* "TLSv1.3"; NULL if in clear */
@@ -124,6 +143,8 @@ struct evt_conn_tls {
 	int resumed;
 	int verified;	  /* peer certificate chain and name hold (client side, ctx with trust) */
 	long verify_code; /* X509_V_* when not */
+	int dane_usage;	  /* of the record that matched, 2 or 3; 0: none, or the session was resumed */
+	int by_base;	  /* 0: usage 2, and the certificate has one of names, but not base */
 };
 void evt_conn_tls_info(const struct evt_conn *c, struct evt_conn_tls *out);
 SSL *evt_conn_ssl(struct evt_conn *c); /* for sessions and certificates; NULL in clear; never I/O */

@@ -115,6 +115,47 @@ int evt_conn_tls_connect(struct evt_conn *c, SSL_CTX *ctx, const char *name, SSL
 	return arrange(c);
 }
 
+static int set_dane(struct evt_conn *c, const struct evt_conn_dane *d)
+{
+	int used = 0;
+
+	/* OpenSSL prefers the strongest digest by itself (RFC 7671 9). */
+	if (SSL_dane_enable(c->ssl, d->base) != 1)
+		return 0;
+	SSL_dane_set_flags(c->ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	SSL_set_hostflags(c->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (size_t i = 0; i < sizeof(d->names) / sizeof(d->names[0]); i++)
+		if (d->names[i] && SSL_add1_host(c->ssl, d->names[i]) != 1)
+			return 0;
+	for (unsigned i = 0; i < d->count; i++) {
+		const struct evt_conn_tlsa *r = &d->records[i];
+		int rc = SSL_dane_tlsa_add(c->ssl, r->usage, r->selector, r->match, r->data, r->len);
+		if (rc < 0)
+			return 0;
+		used += rc > 0;
+	}
+	SSL_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
+	return used > 0;
+}
+
+int evt_conn_tls_connect_dane(struct evt_conn *c, SSL_CTX *ctx, const struct evt_conn_dane *d,
+			      SSL_SESSION *session)
+{
+	int err = prepare(c, ctx);
+
+	if (err < 0)
+		return err;
+	SSL_set_connect_state(c->ssl);
+	if (!set_dane(c, d) || (session && SSL_set_session(c->ssl, session) != 1)) {
+		ERR_clear_error();
+		SSL_free(c->ssl);
+		c->ssl = NULL;
+		return ERR_FORMAT;
+	}
+	c->verify = 1;
+	return arrange(c);
+}
+
 void evt_conn_begin(struct evt_conn *c)
 {
 	if (buf_size(&c->in) > 0) {
@@ -232,8 +273,18 @@ static const char *group_name(int nid)
 	return NULL;
 }
 
+/* Whether the certificate has the name that was asked for by SNI, not only one of the others. */
+static int has_base(SSL *ssl, X509 *peer)
+{
+	const char *base = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+	return base &&
+	       X509_check_host(peer, base, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+}
+
 void evt_conn_tls_info(const struct evt_conn *c, struct evt_conn_tls *out)
 {
+	uint8_t usage;
 	X509 *peer;
 
 	memset(out, 0, sizeof(*out));
@@ -247,4 +298,7 @@ void evt_conn_tls_info(const struct evt_conn *c, struct evt_conn_tls *out)
 	peer = SSL_get0_peer_certificate(c->ssl);
 	out->verify_code = SSL_get_verify_result(c->ssl);
 	out->verified = c->verify && peer && out->verify_code == X509_V_OK;
+	if (out->verified && SSL_get0_dane_tlsa(c->ssl, &usage, NULL, NULL, NULL, NULL) >= 0)
+		out->dane_usage = usage;
+	out->by_base = out->dane_usage != 2 || has_base(c->ssl, peer);
 }

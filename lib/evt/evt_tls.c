@@ -67,6 +67,11 @@ SSL_CTX *evt_tls_client(const char *ca_pem, int verify, const char **why)
 
 	if (!ctx)
 		return NULL;
+	if (SSL_CTX_dane_enable(ctx) != 1) { /* costs nothing where a connection does not ask for it */
+		explain(why, "cannot make a TLS context");
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
 	SSL_CTX_set_verify(ctx, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	if (ca_pem)
 		loaded = SSL_CTX_load_verify_locations(ctx, ca_pem, NULL);

@@ -181,7 +181,7 @@ void out_conn_event(void *arg, struct evt_conn *e, enum evt_conn_event ev)
 		break;
 	case EVT_CONN_ERROR:
 		err = evt_conn_error(e, &text);
-		out_session_broken(&c->session, err, text);
+		out_session_broken(&c->session, err, out_conn_make_tls_text(c, text));
 		break;
 	}
 	out_conn_pump(c);

@@ -5,7 +5,8 @@
  * Story:  open tries the targets of a next hop one after the other (and one target again where a
  *         broken handshake allows another hello) until a session is READY; then the owner's
  *         free_to_use is called. An IPv6 address that is silent for OUT_CONN_HURRY is put off until the
- *         others have been tried. With a source, its addresses are bound to and its name is said; a
+ *         others have been tried. What TLS a target must have is judged by out_policy_judge before it is
+ *         connected to: one that policy forbids is passed over, and its reason noted as any failure. With a source, its addresses are bound to and its name is said; a
  *         target of a family that it has no address of is left out. A login that fails ends it all:
  *         no other target is tried with the same password. The owner gives it to a task; the task sends a message
  *         (out_conn_send), hears ended or stale, writes down the outcome and gives the connection
@@ -23,10 +24,12 @@
 #include "core/list.h"
 #include "evt/evt_conn.h"
 #include "relay/out/out_hosts.h"
+#include "relay/out/out_policy.h"
 #include "relay/out/out_session.h"
 #include "relay/out/out_tls.h"
 
 #define OUT_CONN_AHEAD	 (256u << 10)
+#define OUT_CONN_WHY	 128
 #define OUT_CONN_TARGETS 8		  /* tried for one connection */
 #define OUT_CONN_BAD	 (60 * CLOCK_SEC) /* how long a target that failed is tried last */
 #define OUT_CONN_HURRY	 (CLOCK_SEC / 2)  /* for an IPv6 address, if an IPv4 address waits */
@@ -39,7 +42,15 @@ struct out_conn_peer {
 	struct evt_conn_tls tls; /* version NULL: in clear */
 	const char *clear;	 /* then why: "route", "not-offered", "refused", "broken" */
 	char source[SHAPE_NAME]; /* we sent from; "": the host's own */
+	/* What TLS was to be, and was. Static strings; out_policy.h, tlsrpt_result.h. */
+	const char *policy;	     /* "none", "route", "exception", "dane", "sts", "sts-testing" */
+	const char *verified_by;     /* "none", "pkix", "dane-ee", "dane-ta", "sts" */
+	enum tlsrpt_result failure;  /* may be set although it was delivered: noted, not enforced */
+	char why[OUT_CONN_WHY];	     /* what made the policy so, or what failed; no addresses in it */
 };
+/* As for a host that was never reached; host is "". */
+void out_conn_peer_none(struct out_conn_peer *p, const struct out_policy *policy,
+			enum tlsrpt_result failure);
 
 struct out_conn;
 
@@ -49,14 +60,17 @@ struct out_task {
 	struct list_link link; /* the pool's */
 	const struct out_task_fns *fns;
 	struct out_route route;
+	struct out_policy *policy; /* the task's count, while it waits or is served */
 	struct shape_lane *lane; /* borrowed while the task lives; NULL: none */
 	char *site; /* QUEUE_SITE octets: which the route's domain is believed to have, "" unknown */
 };
 struct out_task_fns {
 	/* c is yours until released. */
 	void (*granted)(struct out_task *t, struct out_conn *c);
-	/* No connection can be had. */
-	void (*refused)(struct out_task *t, const struct queue_result *v);
+	/* No connection can be had. peer: the host that v was heard from or of, valid during the call;
+	 * NULL: it is nobody's. */
+	void (*refused)(struct out_task *t, const struct queue_result *v,
+			const struct out_conn_peer *peer);
 	/* The transaction is over; results are set. Release c. */
 	void (*ended)(struct out_task *t, struct out_conn *c);
 	/* The connection is gone before the server saw anything: ask for another. c is no longer
@@ -73,6 +87,7 @@ struct out_conn_setup {
 	struct shape_lane *lane; /* NULL: nobody hears of refusals */
 	const struct shape_source *source; /* NULL: the system chooses the address, conf the name */
 	const struct out_route *route;
+	const struct out_policy *policy;
 	struct out_hosts *hosts; /* stays, with its targets, until free_to_use or failed */
 	uint64_t *seed;
 	int no_chunks;
@@ -92,13 +107,18 @@ struct out_conn {
 	int established, closed;
 	unsigned messages; /* begun on it */
 	struct out_conn_peer peer;
+	int vouched; /* verified, and of a proven name: REQUIRETLS may be asked of the peer, if it offers it */
+	char only_domain[256]; /* "": any that the pool lends it to; else the only one it is proven for */
 	/* while it is being made */
+	struct out_policy_host must; /* of the target; its records are hosts' */
 	uint8_t order[2 * OUT_HOSTS_TARGETS]; /* those put off come once more */
 	unsigned at, count, tries;
 	int hurry;
 	enum out_tls_try tls_try;
 	int resumes; /* a session was offered in this handshake */
+	const char *resumes_by; /* what its first handshake proved: verified_by */
 	struct queue_result verdict;
+	struct out_conn_peer verdict_peer; /* that it was heard from */
 	struct keys_cred_query *asking;
 	uint8_t *login; /* user and password: secret memory */
 	/* at work */

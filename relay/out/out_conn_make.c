@@ -29,16 +29,27 @@ static const char *hostname(const struct out_conn *c)
 	return s && s->hostname[0] ? s->hostname : c->setup.conf->hostname;
 }
 
+void out_conn_peer_none(struct out_conn_peer *p, const struct out_policy *policy,
+			enum tlsrpt_result failure)
+{
+	memset(p, 0, sizeof(*p));
+	p->policy = out_policy_by_name(policy ? policy->by : OUT_POLICY_NOBODY);
+	p->verified_by = "none";
+	p->failure = failure;
+}
+
 static void name_peer(struct out_conn *c)
 {
 	struct out_conn_peer *p = &c->peer;
 	const struct out_hosts_target *t = target(c);
 
-	memset(p, 0, sizeof(*p));
+	out_conn_peer_none(p, c->setup.policy, c->must.failure);
+	p->policy = out_policy_by_name(c->must.by);
+	snprintf(p->why, sizeof(p->why), "%s", c->must.why);
 	memcpy(p->host, c->setup.hosts->names[t->rank.host], sizeof(p->host));
 	evt_listen_format(p->address, &t->address);
 	p->port = c->setup.route->port;
-	p->clear = c->setup.route->tls == RELAY_TLS_NONE ? "route" : "not-offered";
+	p->clear = c->must.level == RELAY_TLS_NONE ? "route" : "not-offered";
 	if (c->setup.source)
 		memcpy(p->source, c->setup.source->name, sizeof(p->source));
 }
@@ -51,13 +62,22 @@ static int telling(const struct queue_result *v)
 	return v->reason == QUEUE_CONNECT ? 1 : v->outcome == SPOOL_BOUNCED ? 2 : 3;
 }
 
+/* One TLS session was tried, or was not to be: peer says what came of it. Reports count them. */
+static void tell_session(const struct out_conn *c)
+{
+	log_debug("out", NULL, "out-tls", "host=%s policy=%s by=%s failure=%s why=\"%s\"", c->peer.host,
+		  c->peer.policy, c->peer.verified_by, tlsrpt_result_name(c->peer.failure), c->peer.why);
+}
+
 /* A failure of one target. Only if all of them refused for good is it refused for good. */
 void out_conn_make_note(struct out_conn *c, const struct queue_result *v)
 {
 	int deferred = v->outcome == SPOOL_DEFERRED || c->verdict.outcome == SPOOL_DEFERRED;
 
-	if (!c->verdict.outcome || telling(v) >= telling(&c->verdict))
+	if (!c->verdict.outcome || telling(v) >= telling(&c->verdict)) {
 		c->verdict = *v;
+		c->verdict_peer = c->peer;
+	}
 	if (deferred)
 		c->verdict.outcome = SPOOL_DEFERRED;
 }
@@ -134,7 +154,8 @@ static int connect_failed(struct out_conn *c, int err)
 static int connect_target(struct out_conn *c)
 {
 	struct out_session_setup s = {.hostname = hostname(c),
-				      .tls = c->setup.route->tls,
+				      .tls = c->must.level,
+				      .demand = out_policy_by_text(c->must.by),
 				      .login = c->setup.route->credential[0] != '\0',
 				      .refuse_eightbit =
 					  c->setup.conf->outbound.eightbit == RELAY_EIGHTBIT_REFUSE,
@@ -168,13 +189,28 @@ static int connect_target(struct out_conn *c)
 	return 0;
 }
 
+/* What the target must be; 1: policy forbids it. */
+static int forbidden(struct out_conn *c)
+{
+	const struct out_policy_host *m = &c->must;
+
+	out_policy_judge(c->setup.policy, c->setup.hosts, target(c)->rank.host, &c->must);
+	if (!m->refuse)
+		return 0;
+	name_peer(c);
+	c->peer.clear = NULL;
+	note_ours(c, m->lookup ? QUEUE_DNS : QUEUE_TLS, "4.7.5", m->refuse);
+	tell_session(c);
+	return 1;
+}
+
 /* Goes through the targets until one connects (for now). */
 static void connect_next(struct out_conn *c)
 {
 	int64_t now = evt_loop_now(c->setup.loop);
 
 	for (; c->at < c->count && c->tries < OUT_CONN_TARGETS; c->at++) {
-		if (!reachable(c, target(c)))
+		if (!reachable(c, target(c)) || forbidden(c))
 			continue;
 		c->tries++;
 		c->tls_try = target(c)->memory.tls_until > now
@@ -184,7 +220,7 @@ static void connect_next(struct out_conn *c)
 			return;
 		target(c)->memory.bad_until = now + OUT_CONN_BAD;
 	}
-	if (!c->tries)
+	if (!c->tries && !c->verdict.outcome)
 		note_ours(c, QUEUE_CONNECT, "4.4.1", "source has no address to reach this host from");
 	c->closed = 1;
 	out_conn_news(c, OUT_SESSION_CLOSE);
@@ -217,6 +253,13 @@ int out_conn_make_put_off(struct out_conn *c)
 	return 1;
 }
 
+/* Where its TLS session is kept: with what it was verified by. */
+static void session_key(const struct out_conn *c, char key[OUT_TLS_KEY])
+{
+	out_tls_key(key, c->peer.host, c->peer.port, c->must.trial ? -1 : c->must.level, c->tls_try,
+		    c->must.tlsa ? c->must.tlsa->digest : "");
+}
+
 /* Another hello to the same target, if the handshake is to blame and policy allows. */
 static int try_other_hello(struct out_conn *c, int not_verified, const struct queue_result *v)
 {
@@ -226,11 +269,11 @@ static int try_other_hello(struct out_conn *c, int not_verified, const struct qu
 	if (!c->session.tls_broken)
 		return 0;
 	if (c->resumes) { /* perhaps only the old session is not liked */
-		out_tls_key(key, c->peer.host, c->peer.port, c->setup.route->tls, c->tls_try);
+		session_key(c, key);
 		out_tls_forget(c->setup.tls, key);
 		return connect_target(c) == 0;
 	}
-	next = out_tls_next(c->setup.route->tls, c->tls_try, not_verified);
+	next = out_tls_next(c->must.level, c->tls_try, not_verified);
 	if (next < 0)
 		return 0;
 	log_event(next == OUT_TLS_CLEAR ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, NULL, "tls-fallback",
@@ -252,6 +295,24 @@ static void login_failed(struct out_conn *c, const struct queue_result *v)
 	out_conn_news(c, OUT_SESSION_CLOSE);
 }
 
+/* What failed, as reports call it. */
+static void note_failure(struct out_conn *c, const struct evt_conn_tls *tls, const struct queue_result *v)
+{
+	struct out_conn_peer *p = &c->peer;
+
+	if (!p->tls.version || v->reason == QUEUE_TLS)
+		p->clear = NULL; /* nothing was sent in it */
+	if (v->reason != QUEUE_TLS)
+		return;
+	p->tls = (struct evt_conn_tls){0};
+	p->verified_by = "none";
+	p->failure = c->session.no_starttls
+			 ? TLSRPT_STARTTLS_NOT_SUPPORTED
+			 : out_tls_result(c->session.tls_broken ? tls->verify_code : X509_V_OK);
+	snprintf(p->why, sizeof(p->why), "%s", v->code ? "STARTTLS was refused" : out_verdict_text(v));
+	tell_session(c);
+}
+
 void out_conn_make_failed(struct out_conn *c)
 {
 	struct queue_result v = c->session.failure;
@@ -267,12 +328,27 @@ void out_conn_make_failed(struct out_conn *c)
 		login_failed(c, &v);
 		return;
 	}
+	if (!c->resumes) /* else it is tried once more, without the old session */
+		note_failure(c, &tls, &v);
 	if (try_other_hello(c, tls.verify_code != X509_V_OK, &v))
 		return;
 	out_conn_make_note(c, &v);
 	target(c)->memory.bad_until = evt_loop_now(c->setup.loop) + OUT_CONN_BAD;
 	c->at++;
 	connect_next(c);
+}
+
+/* It goes on without TLS, as policy allows. */
+static void note_clear(struct out_conn *c)
+{
+	if (c->session.tls_refused)
+		c->peer.clear = "refused";
+	if (c->must.level == RELAY_TLS_NONE)
+		return;
+	c->peer.failure = c->tls_try == OUT_TLS_CLEAR ? TLSRPT_VALIDATION_FAILURE
+						      : TLSRPT_STARTTLS_NOT_SUPPORTED;
+	if (c->tls_try != OUT_TLS_CLEAR) /* a broken handshake was told when it broke */
+		tell_session(c);
 }
 
 void out_conn_make_ready(struct out_conn *c)
@@ -286,42 +362,97 @@ void out_conn_make_ready(struct out_conn *c)
 		t->memory.tls_try = c->tls_try;
 		t->memory.tls_until = evt_loop_now(c->setup.loop) + OUT_TLS_MEMORY;
 	}
-	if (c->session.tls_refused)
-		c->peer.clear = "refused";
-	if (!c->session.secured)
+	if (!c->session.secured) {
+		note_clear(c);
+		c->must.tlsa = NULL;
 		return;
-	out_tls_key(key, c->peer.host, c->peer.port, c->setup.route->tls, c->tls_try);
-	out_tls_keep(c->setup.tls, key, evt_conn_ssl(c->evt));
+	}
+	session_key(c, key);
+	if (!c->only_domain[0]) /* whose names a resumed session would not show again */
+		out_tls_keep(c->setup.tls, key, evt_conn_ssl(c->evt), c->peer.verified_by);
+	c->must.tlsa = NULL; /* hosts may go from now on */
 }
 
 /* --- TLS */
 
+static int begin_dane(struct out_conn *c, SSL_CTX *ctx, SSL_SESSION *old)
+{
+	const struct out_tlsa *t = c->must.tlsa;
+	const struct out_hosts *h = c->setup.hosts;
+	struct evt_conn_dane d = {.base = t->base, .records = t->records, .count = t->usable};
+
+	if (c->setup.route->mx) { /* RFC 7672 3.2.2 */
+		d.names[0] = c->setup.route->host;
+		d.names[1] = h->alias_of[0] ? h->alias_of : NULL;
+	}
+	return evt_conn_tls_connect_dane(c->evt, ctx, &d, old);
+}
+
 void out_conn_make_tls(struct out_conn *c)
 {
-	int level = c->setup.route->tls, err = ERR_TLS;
-	SSL_CTX *ctx = out_tls_context(c->setup.tls, level, c->tls_try);
+	int level = c->must.level, err = ERR_TLS;
+	enum out_tls_trust trust = c->must.trial		? OUT_TLS_NOTED
+				   : level == RELAY_TLS_VERIFY ? OUT_TLS_TRUSTED
+							       : OUT_TLS_ANY;
+	SSL_CTX *ctx = out_tls_context(c->setup.tls, trust, c->tls_try);
 	int named = !c->setup.route->literal || level == RELAY_TLS_VERIFY;
 	char key[OUT_TLS_KEY];
 	SSL_SESSION *old;
 
 	if (ctx) {
-		out_tls_key(key, c->peer.host, c->peer.port, level, c->tls_try);
-		old = out_tls_session(c->setup.tls, key);
+		session_key(c, key);
+		old = out_tls_session(c->setup.tls, key, &c->resumes_by);
 		c->resumes = old != NULL;
-		err = evt_conn_tls_connect(c->evt, ctx, named ? c->peer.host : NULL, old);
+		err = level == RELAY_TLS_DANE
+			  ? begin_dane(c, ctx, old)
+			  : evt_conn_tls_connect(c->evt, ctx, named ? c->peer.host : NULL, old);
 	}
 	if (err < 0)
 		out_session_broken(&c->session, err, "TLS cannot be begun");
 }
 
+/* Who the peer was proven to be, and by what. */
+static const char *proof(const struct out_conn *c, const struct evt_conn_tls *tls)
+{
+	if (!tls->verified)
+		return "none";
+	if (c->must.level == RELAY_TLS_DANE)
+		return tls->resumed ? c->resumes_by : tls->dane_usage == 2 ? "dane-ta" : "dane-ee";
+	return c->must.by == OUT_POLICY_STS ? "sts" : "pkix";
+}
+
 void out_conn_make_tls_done(struct out_conn *c)
 {
-	evt_conn_tls_info(c->evt, &c->peer.tls);
+	struct out_conn_peer *p = &c->peer;
+
+	evt_conn_tls_info(c->evt, &p->tls);
 	/* The context refuses such peers by itself; this line is the one that policy rests on. */
-	if (c->setup.route->tls == RELAY_TLS_VERIFY && !c->peer.tls.verified)
+	if (c->must.level >= RELAY_TLS_VERIFY && !p->tls.verified) {
 		out_session_broken(&c->session, ERR_TLS, "certificate does not verify");
-	else
-		out_session_secured(&c->session);
+		return;
+	}
+	p->verified_by = proof(c, &p->tls);
+	if (c->must.trial && !p->tls.verified) {
+		p->failure = out_tls_result(p->tls.verify_code);
+		snprintf(p->why, sizeof(p->why), "%s",
+			 out_tls_why(p->tls.verify_code, "certificate does not verify"));
+	}
+	if (!p->tls.by_base)
+		memcpy(c->only_domain, c->setup.route->host, sizeof(c->only_domain));
+	c->vouched = c->must.vouched && p->tls.verified;
+	c->session.vouched = c->vouched;
+	tell_session(c);
+	out_session_secured(&c->session);
+}
+
+const char *out_conn_make_tls_text(const struct out_conn *c, const char *text)
+{
+	struct evt_conn_tls tls;
+
+	if (c->session.state != OUT_STATE_HANDSHAKE)
+		return text;
+	evt_conn_tls_info(c->evt, &tls);
+	return out_tls_why(tls.verify_code, text);
 }
 
 /* --- login */
@@ -380,7 +511,7 @@ void out_conn_make_login(struct out_conn *c)
 	if (!c->peer.tls.verified && !target(c)->memory.login_warned) {
 		target(c)->memory.login_warned = 1;
 		log_event(LOG_LEVEL_WARN, NULL, "upstream-unverified",
-			  "credential=%s host=%s why=\"tls of the route is not verify\"",
+			  "credential=%s host=%s why=\"its certificate is not verified\"",
 			  c->setup.route->credential, c->peer.host);
 	}
 	c->asking = keys_cred_get(c->setup.creds, c->setup.route->credential, on_login, c);

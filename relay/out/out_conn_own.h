@@ -25,6 +25,8 @@ void out_conn_make_ready(struct out_conn *c);
 void out_conn_make_note(struct out_conn *c, const struct queue_result *v);
 void out_conn_make_tls(struct out_conn *c);
 void out_conn_make_tls_done(struct out_conn *c);
+/* What to say of a handshake that failed, in plain words if the certificate is to blame; else text. */
+const char *out_conn_make_tls_text(const struct out_conn *c, const char *text);
 void out_conn_make_login(struct out_conn *c);
 /* The password is needed no longer. */
 void out_conn_make_wipe(struct out_conn *c);

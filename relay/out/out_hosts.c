@@ -12,7 +12,7 @@
 #include "relay/out/out_site.h"
 #include "relay/out/out_verdict.h"
 
-#define PATIENCE (30 * CLOCK_SEC)
+#define PATIENCE (30 * CLOCK_SEC) /* for names and addresses; then once more for TLSA records */
 #define TTL_MIN	 (30 * CLOCK_SEC)
 #define TTL_MAX	 (3600 * CLOCK_SEC)
 
@@ -25,6 +25,16 @@ struct host_query {
 	uint8_t host, v6;
 };
 
+/* What DANE needs to know of a host, step by step. */
+struct dane_query {
+	struct out_hosts_lookup *lookup;
+	struct out_dns_query *query;
+	uint8_t host;
+	uint8_t secure, insecure; /* addresses came that are */
+	uint8_t own; /* the host's own name is being asked, not the end of its aliases */
+	char canonical[OUT_MX_NAME];
+};
+
 struct out_hosts_lookup {
 	struct out_dns *dns;
 	const struct relay_conf *conf;
@@ -35,8 +45,10 @@ struct out_hosts_lookup {
 	struct out_dns_query *mx;
 	struct out_mx_host mx_hosts[OUT_MX_HOSTS];
 	struct host_query queries[2 * OUT_MX_HOSTS];
+	struct dane_query dane_queries[OUT_MX_HOSTS];
 	unsigned query_count, open; /* open counts one for the starter while it asks */
-	unsigned unsure, refused;
+	unsigned unsure, bogus, refused;
+	int dane, asking_dane;
 	int done; /* told; freed when the starter lets go */
 	int within;
 	int only_site;
@@ -50,6 +62,9 @@ static void lookup_free(struct out_hosts_lookup *k)
 	out_dns_cancel(k->mx);
 	for (unsigned i = 0; i < k->query_count; i++)
 		out_dns_cancel(k->queries[i].query);
+	for (unsigned i = 0; i < k->hosts.name_count; i++)
+		out_dns_cancel(k->dane_queries[i].query);
+	out_hosts_clear(&k->hosts);
 	free(k);
 }
 
@@ -57,6 +72,9 @@ static void tell(struct out_hosts_lookup *k, const struct queue_result *failure)
 {
 	int64_t ttl = k->ttl * CLOCK_SEC;
 
+	for (unsigned i = 0; i < k->hosts.name_count; i++)
+		if (k->hosts.tlsa[i].state >= OUT_TLSA_FAILED)
+			ttl = 0; /* may be better soon */
 	k->done = 1;
 	k->hosts.ttl = ttl < TTL_MIN ? TTL_MIN : ttl > TTL_MAX ? TTL_MAX : ttl;
 	k->fn(k->arg, &k->hosts, failure);
@@ -78,25 +96,56 @@ static void tell_failure(struct out_hosts_lookup *k, int outcome, int reason, co
 	tell(k, &v);
 }
 
+static void end_dane(struct dane_query *q, enum out_tlsa_state state);
+
 static void on_timer(void *arg)
 {
-	tell_failure(arg, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3", "name lookup took too long");
+	struct out_hosts_lookup *k = arg;
+
+	if (!k->asking_dane) {
+		tell_failure(k, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3", "name lookup took too long");
+		return;
+	}
+	k->open++; /* so that it is not told before the last */
+	for (unsigned i = 0; i < k->hosts.name_count; i++)
+		if (k->dane_queries[i].query) {
+			out_dns_cancel(k->dane_queries[i].query);
+			end_dane(&k->dane_queries[i], OUT_TLSA_FAILED);
+		}
+	k->open = 0;
+	tell(k, NULL);
 }
 
-/* All hosts have been heard of. */
-static void conclude(struct out_hosts_lookup *k)
+static void ask_dane(struct out_hosts_lookup *k);
+
+/* No host has an address that could be used. */
+static void conclude_none(struct out_hosts_lookup *k)
 {
-	if (k->hosts.count)
-		tell(k, NULL);
-	else if (k->unsure)
-		tell_failure(k, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3", "name lookup failed for now");
-	else if (k->refused)
+	if (k->bogus) {
+		k->hosts.failure = TLSRPT_DNSSEC_INVALID;
+		tell_failure(k, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3",
+			     "addresses of the mail host failed DNSSEC validation (bogus)");
+	} else if (k->unsure) {
+		tell_failure(k, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3",
+			     "addresses of the mail host could not be looked up for now");
+	} else if (k->refused) {
 		tell_failure(k, SPOOL_BOUNCED, QUEUE_POLICY, "5.4.4",
 			     "mail host has only addresses that are not allowed");
-	else if (k->route.mx)
-		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4", "mail host has no address");
+	} else {
+		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4",
+			     k->route.mx ? "mail host has no address" : "next hop has no address");
+	}
+}
+
+/* All that was asked has been heard of. */
+static void conclude(struct out_hosts_lookup *k)
+{
+	if (!k->hosts.count)
+		conclude_none(k);
+	else if (k->dane && k->hosts.mx_secure && !k->asking_dane)
+		ask_dane(k);
 	else
-		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4", "next hop has no address");
+		tell(k, NULL);
 }
 
 static void add_target(struct out_hosts_lookup *k, const uint8_t *bytes, int v6, uint8_t host)
@@ -127,21 +176,153 @@ static void let_go(struct out_hosts_lookup *k)
 		conclude(k);
 }
 
+static void note_security(struct dane_query *d, const struct out_dnsmsg *msg, int secure)
+{
+	if (secure)
+		d->secure = 1;
+	else
+		d->insecure = 1;
+	memcpy(d->canonical, msg->canonical, sizeof(d->canonical));
+}
+
 static void on_addresses(void *arg, int result, const struct out_dnsmsg *msg, int secure)
 {
 	struct host_query *q = arg;
 	struct out_hosts_lookup *k = q->lookup;
 
-	(void)secure;
 	q->query = NULL;
 	if (result < 0 && result != ERR_NOTFOUND)
 		k->unsure++;
+	if (result == ERR_AUTH)
+		k->bogus++;
+	if (result == 0 && msg->count)
+		note_security(&k->dane_queries[q->host], msg, secure);
 	if (result == 0 && msg->count && msg->ttl < k->ttl)
 		k->ttl = msg->ttl;
 	for (unsigned i = 0; result == 0 && i < msg->count; i++)
 		add_target(k, msg->addresses[i], q->v6, q->host);
 	let_go(k);
 }
+
+/* --- DANE */
+
+static void note_unusable(const struct out_tlsa *t, const char *host)
+{
+	if (!t->unusable && !t->malformed)
+		return;
+	log_event(t->malformed ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, NULL, "tlsa-unusable",
+		  "host=%s usable=%u unusable=%u malformed=%u", host, t->usable, t->unusable,
+		  t->malformed);
+}
+
+static void end_dane(struct dane_query *q, enum out_tlsa_state state)
+{
+	struct out_hosts_lookup *k = q->lookup;
+
+	q->query = NULL;
+	k->hosts.tlsa[q->host].state = (uint8_t)state;
+	let_go(k);
+}
+
+static void ask_tlsa(struct dane_query *q, const char *base);
+
+static void take_tlsa(struct dane_query *q, const struct out_dnsmsg *msg)
+{
+	struct out_hosts_lookup *k = q->lookup;
+	const char *host = k->hosts.names[q->host];
+	struct out_tlsa *t = out_tlsa_make(q->own ? host : q->canonical, msg);
+
+	if (msg->ttl < k->ttl)
+		k->ttl = msg->ttl;
+	if (!t) { /* without them it must not go on */
+		end_dane(q, OUT_TLSA_FAILED);
+		return;
+	}
+	note_unusable(t, host);
+	k->hosts.tlsa[q->host].records = t;
+	end_dane(q, t->usable ? OUT_TLSA_USABLE : OUT_TLSA_UNUSABLE);
+}
+
+static void on_tlsa(void *arg, int result, const struct out_dnsmsg *msg, int secure)
+{
+	struct dane_query *q = arg;
+
+	q->query = NULL;
+	if (result == 0 && secure && msg->count + msg->void_records > 0)
+		take_tlsa(q, msg);
+	else if (result == ERR_AUTH)
+		end_dane(q, OUT_TLSA_BOGUS);
+	else if (result < 0 && result != ERR_NOTFOUND)
+		end_dane(q, OUT_TLSA_FAILED);
+	else if (!q->own) /* none there: the name itself */
+		ask_tlsa(q, NULL);
+	else
+		end_dane(q, OUT_TLSA_NONE);
+}
+
+/* base NULL: the host's own name. */
+static void ask_tlsa(struct dane_query *q, const char *base)
+{
+	struct out_hosts_lookup *k = q->lookup;
+	struct out_dns_query *asked;
+	char name[OUT_TLSA_NAME];
+
+	q->own = base == NULL;
+	if (out_tlsa_name(name, k->route.port, base ? base : k->hosts.names[q->host]) < 0) {
+		end_dane(q, OUT_TLSA_NONE); /* no such name can be published */
+		return;
+	}
+	asked = out_dns_ask(k->dns, name, OUT_DNSMSG_TLSA, on_tlsa, q);
+	if (asked) /* else it was answered within */
+		q->query = asked;
+}
+
+/* Whether the alias itself is secure, though what it stands for is not. */
+static void on_alias(void *arg, int result, const struct out_dnsmsg *msg, int secure)
+{
+	struct dane_query *q = arg;
+
+	(void)msg;
+	q->query = NULL;
+	if (result == ERR_AUTH)
+		end_dane(q, OUT_TLSA_BOGUS);
+	else if (result < 0 && result != ERR_NOTFOUND)
+		end_dane(q, OUT_TLSA_FAILED);
+	else if (secure)
+		ask_tlsa(q, NULL);
+	else
+		end_dane(q, OUT_TLSA_INSECURE);
+}
+
+static void ask_host(struct out_hosts_lookup *k, unsigned host)
+{
+	struct dane_query *q = &k->dane_queries[host];
+	struct out_dns_query *asked;
+
+	k->open++;
+	if (q->secure) {
+		ask_tlsa(q, q->canonical[0] ? q->canonical : NULL);
+	} else if (q->canonical[0]) {
+		asked = out_dns_ask(k->dns, k->hosts.names[host], OUT_DNSMSG_CNAME, on_alias, q);
+		if (asked)
+			q->query = asked;
+	} else {
+		end_dane(q, OUT_TLSA_INSECURE);
+	}
+}
+
+static void ask_dane(struct out_hosts_lookup *k)
+{
+	k->asking_dane = 1;
+	k->open = 1;
+	evt_timer_set(&k->timer, PATIENCE);
+	for (unsigned i = 0; i < k->hosts.name_count; i++)
+		if (k->dane_queries[i].secure || k->dane_queries[i].insecure)
+			ask_host(k, i);
+	let_go(k);
+}
+
+/* --- addresses */
 
 static void ask_hosts(struct out_hosts_lookup *k, unsigned count)
 {
@@ -151,8 +332,10 @@ static void ask_hosts(struct out_hosts_lookup *k, unsigned count)
 	}
 	k->open = 1;
 	k->hosts.name_count = count;
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		memcpy(k->hosts.names[i], k->mx_hosts[i].name, OUT_MX_NAME);
+		k->dane_queries[i] = (struct dane_query){.lookup = k, .host = (uint8_t)i};
+	}
 	for (unsigned i = 0; i < 2 * count; i++) {
 		struct host_query *q = &k->queries[k->query_count];
 		if ((i & 1) && k->conf->outbound.ipv6 == RELAY_IPV6_NO)
@@ -206,14 +389,19 @@ static void on_mx(void *arg, int result, const struct out_dnsmsg *msg, int secur
 {
 	struct out_hosts_lookup *k = arg;
 
-	(void)secure;
 	k->mx = NULL;
+	k->hosts.mx_secure = secure;
+	if (result == 0 && secure)
+		memcpy(k->hosts.alias_of, msg->canonical, sizeof(k->hosts.alias_of));
 	if (result == ERR_NOTFOUND) {
 		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2", "domain does not exist");
+	} else if (result == ERR_AUTH) {
+		k->hosts.failure = TLSRPT_DNSSEC_INVALID;
+		tell_failure(k, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3",
+			     "MX records of the domain failed DNSSEC validation (bogus)");
 	} else if (result < 0) {
 		tell_failure(k, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3",
-			     result == ERR_AUTH ? "name lookup failed DNSSEC validation"
-						: "name lookup failed for now");
+			     "MX records of the domain could not be looked up for now");
 	} else if (msg->count == 0 && msg->void_records) {
 		tell_failure(k, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4", "MX records name no host");
 	} else {
@@ -247,7 +435,7 @@ static void take_literal(struct out_hosts_lookup *k)
 
 static struct out_hosts_lookup *find(struct evt_loop *l, struct out_dns *dns,
 				     const struct relay_conf *conf, const struct out_route *route,
-				     int only_site, out_hosts_fn fn, void *arg)
+				     int only_site, int dane, out_hosts_fn fn, void *arg)
 {
 	struct out_hosts_lookup *k = calloc(1, sizeof(*k));
 
@@ -263,6 +451,8 @@ static struct out_hosts_lookup *find(struct evt_loop *l, struct out_dns *dns,
 	k->ttl = UINT32_MAX;
 	k->within = 1;
 	k->only_site = only_site;
+	k->dane = dane;
+	k->hosts.mx_secure = !route->mx; /* there is nothing to prove about what is named */
 	evt_timer_init(&k->timer, l, on_timer, k);
 	evt_timer_set(&k->timer, PATIENCE);
 	if (route->literal) {
@@ -281,9 +471,10 @@ static struct out_hosts_lookup *find(struct evt_loop *l, struct out_dns *dns,
 
 struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
 					const struct relay_conf *conf,
-					const struct out_route *route, out_hosts_fn fn, void *arg)
+					const struct out_route *route, int dane, out_hosts_fn fn,
+					void *arg)
 {
-	return find(l, dns, conf, route, 0, fn, arg);
+	return find(l, dns, conf, route, 0, dane, fn, arg);
 }
 
 struct out_hosts_lookup *out_hosts_find_site(struct evt_loop *l, struct out_dns *dns,
@@ -291,16 +482,40 @@ struct out_hosts_lookup *out_hosts_find_site(struct evt_loop *l, struct out_dns 
 					     const struct out_route *route, out_hosts_fn fn,
 					     void *arg)
 {
-	return find(l, dns, conf, route, 1, fn, arg);
+	return find(l, dns, conf, route, 1, 0, fn, arg);
 }
 
-void out_hosts_inherit(struct out_hosts *fresh, const struct out_hosts *old)
+static void inherit(struct out_hosts *fresh, const struct out_hosts *old)
 {
 	for (unsigned i = 0; i < fresh->count; i++)
 		for (unsigned j = 0; j < old->count; j++)
 			if (!memcmp(&fresh->targets[i].address, &old->targets[j].address,
 				    sizeof(fresh->targets[i].address)))
 				fresh->targets[i].memory = old->targets[j].memory;
+}
+
+void out_hosts_take(struct out_hosts *to, const struct out_hosts *h)
+{
+	struct out_hosts *old = malloc(sizeof(*old));
+
+	for (unsigned i = 0; i < h->name_count; i++)
+		if (h->tlsa[i].records)
+			out_tlsa_ref(h->tlsa[i].records);
+	if (old)
+		*old = *to;
+	out_hosts_clear(to);
+	*to = *h;
+	if (old) /* without memory: only what was learned of the addresses is lost */
+		inherit(to, old);
+	free(old);
+}
+
+void out_hosts_clear(struct out_hosts *h)
+{
+	for (unsigned i = 0; i < h->name_count; i++) {
+		out_tlsa_unref(h->tlsa[i].records);
+		h->tlsa[i].records = NULL;
+	}
 }
 
 void out_hosts_cancel(struct out_hosts_lookup *k)

@@ -14,16 +14,24 @@
  *              no answer, bogus, 30 s       deferred 4.4.3
  *
  *            A name that the administrator wrote into a route never bounces mail: deferred 4.4.4.
- * Ownership: the answer is valid during the callback.
+ *
+ *            With DANE, a host whose addresses are secure is asked for its TLSA records too, under the name
+ *            at the end of a chain of secure aliases, and if there are none there, under its own; one whose
+ *            address is insecure, but whose own alias is secure, under its own only (RFC 7672 2.2.2). An
+ *            insecure zone is never asked (2.2.1). What came of it stands with the host: a failure is the
+ *            host's alone. Records that cannot be used are logged (event=tlsa-unusable) and counted.
+ * Ownership: the answer is valid during the callback; take it over with out_hosts_take.
  * Thread:    the worker's.
- * Source:    RFC 5321 5.1, RFC 7505; outbound.private_ok, outbound.ipv6. */
+ * Source:    RFC 5321 5.1, RFC 7505, RFC 7672; outbound.private_ok, outbound.ipv6. */
 #ifndef RELAY_OUT_OUT_HOSTS_H
 #define RELAY_OUT_OUT_HOSTS_H
 
 #include "relay/out/out_dns.h"
 #include "relay/out/out_mx.h"
 #include "relay/out/out_route.h"
+#include "relay/out/out_tlsa.h"
 #include "relay/queue/queue.h"
+#include "relay/tlsrpt/tlsrpt_result.h"
 
 #define OUT_HOSTS_TARGETS 32
 
@@ -42,27 +50,38 @@ struct out_hosts {
 	struct out_hosts_target targets[OUT_HOSTS_TARGETS];
 	unsigned name_count;
 	char names[OUT_MX_HOSTS][OUT_MX_NAME];
+	struct out_hosts_tlsa {
+		uint8_t state;		  /* enum out_tlsa_state */
+		struct out_tlsa *records; /* counted; NULL unless USABLE or UNUSABLE */
+	} tlsa[OUT_MX_HOSTS];		  /* as names */
+	int mx_secure; /* the MX records, or that there are none, are proven by DNSSEC */
+	char alias_of[OUT_MX_NAME]; /* the domain is an alias, proven, of this; "": it is none */
 	char site[QUEUE_SITE]; /* out_site */
 	int64_t ttl;	       /* usec the answer may be used for */
+	enum tlsrpt_result failure; /* with a failure: what a TLS report calls it, if it is for there */
 };
 
 struct out_hosts_lookup;
-/* failure is NULL if there are targets. */
+/* failure is NULL if there are targets. h is NULL when memory is short. */
 typedef void (*out_hosts_fn)(void *arg, const struct out_hosts *h,
 			     const struct queue_result *failure);
 
 /* fn once, perhaps within the call; then, and when memory is short, NULL is returned. conf must
- * stay. */
+ * stay. dane: ask for TLSA records. */
 struct out_hosts_lookup *out_hosts_find(struct evt_loop *l, struct out_dns *dns,
 					const struct relay_conf *conf,
-					const struct out_route *route, out_hosts_fn fn, void *arg);
+					const struct out_route *route, int dane, out_hosts_fn fn,
+					void *arg);
 /* As find, but only as far as the site: no addresses are asked for, and there are no targets. */
 struct out_hosts_lookup *out_hosts_find_site(struct evt_loop *l, struct out_dns *dns,
 					     const struct relay_conf *conf,
 					     const struct out_route *route, out_hosts_fn fn,
 					     void *arg);
 void out_hosts_cancel(struct out_hosts_lookup *k);
-/* Hands the memory of addresses on to the answer that replaces an old one. */
-void out_hosts_inherit(struct out_hosts *fresh, const struct out_hosts *old);
+/* to becomes a copy of h with its own counts; what connections learned of addresses that were in to
+ * already stays. to: cleared, or an earlier answer. */
+void out_hosts_take(struct out_hosts *to, const struct out_hosts *h);
+/* Gives its counts back. */
+void out_hosts_clear(struct out_hosts *h);
 
 #endif

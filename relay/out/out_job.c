@@ -12,7 +12,7 @@
 
 #define SPARE_MAX 256
 
-/* events: dsn-queued dsn-failed delivery-doubt message-damaged */
+/* events: dsn-queued dsn-failed delivery-doubt message-damaged tls-required-no */
 /* events: outcome-unwritten expired-unreadable customer-destroyed */
 void out_job_log(const struct out_job *job, enum log_level level, const char *event,
 		 const char *what)
@@ -37,6 +37,7 @@ void out_job_finish(struct out_job *job)
 
 	out_verp_drop(job);
 	out_job_release_conn(job);
+	out_job_drop_policy(job);
 	spool_reader_close(job->reader);
 	job->reader = NULL;
 	list_remove(&job->link);
@@ -269,7 +270,8 @@ void out_job_start(struct out_jobs *jobs, struct queue_job *j)
 	job->j = j;
 	job->opening = job->moved = job->reached = 0;
 	job->base = job->n = job->stale = job->writes = 0;
-	job->permit = job->verify = 0;
+	job->permit = job->requiretls = job->relaxed = 0;
+	job->finding = NULL;
 	job->most = OUT_SESSION_RECIPIENTS;
 	job->dsn = 0;
 	job->lookup = NULL;
@@ -300,6 +302,8 @@ void out_jobs_abort(struct out_jobs *jobs)
 		next = k->next;
 		if (job->lookup) {
 			out_job_stop_resolve(job);
+		} else if (job->finding) {
+			out_job_unfound(job);
 		} else if (job->opening) {
 			out_verp_drop(job);
 			spool_reader_close(job->reader);
@@ -314,6 +318,7 @@ static void free_job(struct out_job *job)
 {
 	evt_timer_clear(&job->rewrite);
 	out_hosts_cancel(job->lookup);
+	out_job_drop_policy(job);
 	out_verp_drop(job);
 	spool_reader_close(job->reader);
 	free(job);

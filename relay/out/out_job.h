@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* out_job - one job of the queue on its way through this worker, from start to queue_job_done.
  *
- * Story:  DELIVER: route, wait for a connection, open the message, send to at most
+ * Story:  DELIVER: route, policy, wait for a connection, open the message, send to at most
  *         OUT_SESSION_RECIPIENTS recipients, settle; again until all have had their turn. EXPIRE:
  *         open, settle. OPEN: open, copy the envelope. RESOLVE: route, ask for the site (out_site);
  *         what keeps a domain from having one is the result: outcome BOUNCED (to be made true by a
@@ -14,7 +14,7 @@
  *         the same, and a restart may repeat the delivery (event=outcome-unwritten).
  * Thread: the worker's.
  * Events: delivered, deferred, bounced, expired (out_report), dsn-queued, dsn-failed,
- *         delivery-doubt, message-damaged, outcome-unwritten, expired-unreadable. */
+ *         delivery-doubt, tls-required-no, message-damaged, outcome-unwritten, expired-unreadable. */
 #ifndef RELAY_OUT_OUT_JOB_H
 #define RELAY_OUT_OUT_JOB_H
 

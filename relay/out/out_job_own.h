@@ -24,13 +24,17 @@ struct out_job {
 	unsigned base, n; /* recipients of this turn */
 	unsigned most;	  /* in one turn */
 	int permit;	  /* of shape, to send the message of this turn */
-	int verify;	  /* REQUIRETLS: no less */
+	int requiretls;	  /* the message wants it */
+	int relaxed;	  /* TLS-Required: no, and a policy of the receiver's would not let it go */
+	struct out_policy_query *finding;
+	int first;	  /* to wait before the others, once the policy is found */
 	unsigned stale, writes;
 	uint64_t dsn;
 	int64_t began;
 	struct out_hosts_lookup *lookup; /* RESOLVE */
-	int reached; /* peer is set */
+	int reached; /* peer is set: of the host that decided, or tls policy alone (host "") */
 	struct out_conn_peer peer;
+	struct queue_result refusal; /* what no connection could be had for */
 	struct evt_timer rewrite;
 	struct out_verp *verp; /* tokens of its senders; NULL: not asked for */
 };
@@ -68,6 +72,10 @@ void out_job_unreadable(struct out_job *job, int err);
 extern const struct out_task_fns out_job_task_fns;
 /* Asks the pool; first: before the others. */
 void out_job_wait_for_connection(struct out_job *job, int first);
+/* Forgets the policy, or the question for it. */
+void out_job_drop_policy(struct out_job *job);
+/* While the policy is asked for: gives up. */
+void out_job_unfound(struct out_job *job);
 /* Gives the job back to the queue. */
 void out_job_finish(struct out_job *job);
 

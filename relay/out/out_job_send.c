@@ -15,7 +15,7 @@ static struct out_job *of_task(struct out_task *t)
 	return (struct out_job *)((char *)t - offsetof(struct out_job, task));
 }
 
-static void refused(struct out_task *t, const struct queue_result *v);
+static void refused(struct out_task *t, const struct queue_result *v, const struct out_conn_peer *peer);
 
 static int untried(const struct queue_result *v)
 {
@@ -25,28 +25,81 @@ static int untried(const struct queue_result *v)
 		v->reason == QUEUE_BACKOFF || v->reason == QUEUE_SUSPENDED);
 }
 
-void out_job_wait_for_connection(struct out_job *job, int first)
+/* The highest of what route, shaping rule and credential demand. */
+static void raise_tls(struct out_job *job)
 {
-	const struct relay_conf *conf = atomic_load(&job->jobs->worker->relay->conf);
-	struct out_task *t = &job->task;
+	struct out_route *r = &job->task.route;
+	struct shape_limits limits = {.tls = RELAY_TLS_NONE};
+
+	if (job->task.lane)
+		shape_lane_limits(out_job_shape(job), job->task.lane, &limits);
+	if (r->tls < limits.tls)
+		r->tls = limits.tls;
+	if (r->credential[0] && r->tls < RELAY_TLS_ENCRYPT)
+		r->tls = RELAY_TLS_ENCRYPT;
+}
+
+void out_job_drop_policy(struct out_job *job)
+{
+	out_policy_cancel(job->finding);
+	job->finding = NULL;
+	out_policy_unref(job->task.policy);
+	job->task.policy = NULL;
+}
+
+static void on_policy(void *arg, struct out_policy *p, const struct queue_result *failure,
+		      enum tlsrpt_result result)
+{
+	struct out_job *job = arg;
+	struct out_conn_peer peer;
 	struct queue_result v = {0};
 
+	job->finding = NULL;
+	job->task.policy = p;
+	if (failure) {
+		v = *failure;
+		out_conn_peer_none(&peer, NULL, result);
+		refused(&job->task, &v, &peer);
+	} else if (out_pool_submit(job->jobs->pool, &job->task, job->first) < 0) {
+		out_verdict_local(&v, ERR_NOMEM);
+		refused(&job->task, &v, NULL);
+	}
+}
+
+void out_job_unfound(struct out_job *job)
+{
+	struct queue_result v = {0};
+
+	out_job_drop_policy(job);
+	out_verdict_local(&v, ERR_AWAY);
+	v.reason = QUEUE_LOCAL;
+	refused(&job->task, &v, NULL);
+}
+
+void out_job_wait_for_connection(struct out_job *job, int first)
+{
+	struct relay_worker *w = job->jobs->worker;
+	const struct relay_conf *conf = atomic_load(&w->relay->conf);
+	struct out_task *t = &job->task;
+	struct out_policy_query *q;
+	struct queue_result v = {0};
+
+	out_job_drop_policy(job);
 	if (out_route_find(conf, job->j->customer, job->j->destination, job->j->via, &t->route) <
 	    0) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2", "no such kind of domain");
-		refused(t, &v);
+		refused(t, &v, NULL);
 		return;
 	}
-	if (job->verify) {
-		t->route.tls = RELAY_TLS_VERIFY;
-		t->route.requiretls = 1;
-	}
+	raise_tls(job);
+	t->route.requiretls = job->requiretls;
+	t->route.relaxed = job->relaxed;
+	job->first = first;
 	log_debug("out", NULL, "out-route", "destination=%s key=%s", job->j->destination,
 		  t->route.key);
-	if (out_pool_submit(job->jobs->pool, t, first) < 0) {
-		out_verdict_local(&v, ERR_NOMEM);
-		refused(t, &v);
-	}
+	q = out_policy_find(w->policies, conf, &t->route, on_policy, job);
+	if (q) /* else on_policy was called within, and the job may be gone */
+		job->finding = q;
 }
 
 /* Asks shaping. 0: it is not to go now, and the job is given back. */
@@ -83,11 +136,10 @@ static void give_permit_back(struct out_job *job)
  * one. */
 static int wants_verified(struct out_job *job)
 {
-	if (job->verify || !(spool_reader_envelope(job->reader)->flags & SPOOL_REQUIRETLS))
+	if (job->requiretls || !(spool_reader_envelope(job->reader)->flags & SPOOL_REQUIRETLS))
 		return 0;
-	job->verify = 1;
-	return job->task.route.tls != RELAY_TLS_VERIFY ||
-	       !(job->conn->session.caps & OUT_CAP_REQUIRETLS);
+	job->requiretls = 1;
+	return !job->conn->vouched || !(job->conn->session.caps & OUT_CAP_REQUIRETLS);
 }
 
 static void send_turn(struct out_job *job)
@@ -138,26 +190,61 @@ static void granted(struct out_task *t, struct out_conn *c)
 	out_job_with_reader(job, send_turn);
 }
 
-static void refused(struct out_task *t, const struct queue_result *v)
+/* The receiver's policy, or the lookup of it, stands in the way. */
+static int policy_forbids(const struct out_job *job, const struct queue_result *v)
+{
+	const struct out_policy *p = job->task.policy;
+
+	return v->outcome == SPOOL_DEFERRED && !v->code && p && (p->dane || p->sts) &&
+	       (v->reason == QUEUE_TLS || v->reason == QUEUE_DNS);
+}
+
+static void end_refused(struct out_job *job)
+{
+	struct queue_result v = job->refusal;
+
+	if (v.outcome == SPOOL_DEFERRED) {
+		out_job_defer_rest(job, &v);
+		return;
+	}
+	out_job_fill_rest(job, &v);
+	out_job_with_reader(job, out_job_settle);
+}
+
+/* The envelope says whether the sender would rather have it go than be safe (RFC 8689 5). */
+static void try_relaxed(struct out_job *job)
+{
+	int flags = spool_reader_envelope(job->reader)->flags;
+
+	if ((flags & SPOOL_TLS_OPTIONAL) && !(flags & SPOOL_REQUIRETLS)) {
+		job->relaxed = 1;
+		out_job_log(job, LOG_LEVEL_INFO, "tls-required-no",
+			    "the sender asked to pass over the receiver's TLS policy");
+		out_job_wait_for_connection(job, 1);
+		return;
+	}
+	end_refused(job);
+}
+
+static void refused(struct out_task *t, const struct queue_result *v, const struct out_conn_peer *peer)
 {
 	struct out_job *job = of_task(t);
 
-	struct queue_result why = *v;
-
-	job->reached = 0;
+	job->refusal = *v;
+	job->reached = peer != NULL;
+	if (peer)
+		job->peer = *peer;
 	if (untried(v)) {
 		out_job_give_back(job, v);
 		return;
 	}
-	if (job->verify && v->reason == QUEUE_TLS && v->code / 100 != 4) /* RFC 8689 4.2.1 */
-		out_verdict_ours(&why, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30",
+	if (job->requiretls && v->reason == QUEUE_TLS && v->code / 100 != 4) /* RFC 8689 4.2.1 */
+		out_verdict_ours(&job->refusal, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30",
 				 "message needs REQUIRETLS, and no server could be verified");
-	if (why.outcome == SPOOL_DEFERRED) {
-		out_job_defer_rest(job, &why);
-		return;
-	}
-	out_job_fill_rest(job, &why);
-	out_job_with_reader(job, out_job_settle);
+	if (!job->relaxed && !job->requiretls && policy_forbids(job, v))
+		out_job_with_reader(job, try_relaxed);
+	else
+		end_refused(job);
 }
 
 /* What shaping is told of the transaction; of refusals it has heard as they came. */

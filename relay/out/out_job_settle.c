@@ -119,7 +119,7 @@ void out_job_settle(struct out_job *job)
 				    .reader = job->reader,
 				    .results = out_job_turn(job),
 				    .count = job->n,
-				    .remote = job->reached ? job->peer.host : NULL,
+				    .remote = job->reached && job->peer.host[0] ? job->peer.host : NULL,
 				    .delay = job->j->kind == QUEUE_DELAY};
 	if (!out_bounce_due(&of)) {
 		out_job_write_outcome(job);

@@ -32,6 +32,21 @@ static struct out_task *take_waiting(struct out_dest *d)
 	return list_entry(k, struct out_task, link);
 }
 
+/* The first who may use c. */
+static struct out_task *take_waiting_for(struct out_dest *d, const struct out_conn *c)
+{
+	if (!c->only_domain[0])
+		return take_waiting(d);
+	list_each(t, &d->waiting, struct out_task, link) {
+		if (strcmp(t->route.host, c->only_domain))
+			continue;
+		list_remove(&t->link);
+		d->waiting_count--;
+		return t;
+	}
+	return NULL;
+}
+
 static void put_waiting(struct out_dest *d, struct out_task *t, int first)
 {
 	if (first)
@@ -41,21 +56,23 @@ static void put_waiting(struct out_dest *d, struct out_task *t, int first)
 	d->waiting_count++;
 }
 
-void out_pool_refuse(struct out_dest *d, const struct queue_result *v)
+void out_pool_refuse(struct out_dest *d, const struct queue_result *v,
+		     const struct out_conn_peer *peer)
 {
 	struct queue_result why = *v;
 	struct out_task *t;
 	unsigned n = d->waiting_count; /* those who come back at once wait for the next kick */
 
 	while (n-- && (t = take_waiting(d)))
-		t->fns->refused(t, &why);
+		t->fns->refused(t, &why, peer);
 }
 
 /* --- addresses */
 
 /* The tasks of the domain that was asked for hear v (and of its new site); the next lookup is by the
  * domain of another one who waits. */
-static void refuse_domain(struct out_dest *d, const struct queue_result *v, const char *new_site)
+static void refuse_domain(struct out_dest *d, const struct queue_result *v,
+			  const struct out_conn_peer *peer, const char *new_site)
 {
 	char host[sizeof(d->route.host)];
 	unsigned n = d->waiting_count;
@@ -69,7 +86,7 @@ static void refuse_domain(struct out_dest *d, const struct queue_result *v, cons
 		}
 		if (new_site)
 			snprintf(t->site, QUEUE_SITE, "%s", new_site);
-		t->fns->refused(t, v);
+		t->fns->refused(t, v, peer);
 	}
 	if (!list_empty(&d->waiting)) {
 		d->route = list_entry(list_first(&d->waiting), struct out_task, link)->route;
@@ -79,14 +96,7 @@ static void refuse_domain(struct out_dest *d, const struct queue_result *v, cons
 
 static void take_hosts(struct out_dest *d, const struct out_hosts *h)
 {
-	struct out_hosts *fresh = malloc(sizeof(*fresh));
-
-	if (fresh) { /* without memory: only what was learned of the addresses is lost */
-		*fresh = *h;
-		out_hosts_inherit(fresh, &d->hosts);
-	}
-	d->hosts = fresh ? *fresh : *h;
-	free(fresh);
+	out_hosts_take(&d->hosts, h);
 	d->resolved = 1;
 	d->resolved_until = out_pool_now(d) + d->hosts.ttl;
 	out_pool_kick_later(d);
@@ -98,7 +108,7 @@ static void keep_other(struct out_dest *d, const struct out_hosts *h)
 {
 	struct out_pool *p = d->pool;
 
-	p->other.hosts = *h;
+	out_hosts_take(&p->other.hosts, h);
 	p->other.until = out_pool_now(d) + h->ttl;
 	memcpy(p->other.host, d->route.host, sizeof(p->other.host));
 }
@@ -115,11 +125,27 @@ static int take_other(struct out_dest *d)
 	return 1;
 }
 
+/* The domain was proven a moment ago, and is not now: mail of others, which is, must not follow it. */
+static int unproven(struct out_dest *d, const struct out_hosts *h)
+{
+	static const struct queue_result why = {
+	    .outcome = SPOOL_DEFERRED,
+	    .reason = QUEUE_DNS,
+	    .reply = "4.4.3 MX records of the domain are not proven by DNSSEC any more"};
+
+	if (!d->policy->mx_secure || h->mx_secure)
+		return 0;
+	out_policy_forget(d->pool->worker->policies, d->route.host);
+	refuse_domain(d, &why, NULL, NULL);
+	return 1;
+}
+
 static void on_hosts(void *arg, const struct out_hosts *h, const struct queue_result *failure)
 {
 	static const struct queue_result moved = {
 	    .outcome = SPOOL_DEFERRED, .reason = QUEUE_RETRY, .reply = "4.4.0 the mail hosts have changed"};
 	struct out_dest *d = arg;
+	struct out_conn_peer peer;
 	struct queue_result why;
 	char site[QUEUE_SITE];
 
@@ -127,14 +153,16 @@ static void on_hosts(void *arg, const struct out_hosts *h, const struct queue_re
 	if (!failure && d->site[0] && strcmp(d->site, h->site)) {
 		memcpy(site, h->site, sizeof(site));
 		keep_other(d, h);
-		refuse_domain(d, &moved, site);
+		refuse_domain(d, &moved, NULL, site);
 	} else if (!failure) {
-		take_hosts(d, h);
+		if (!unproven(d, h))
+			take_hosts(d, h);
 	} else if (d->conns) {
 		d->no_growth_until = out_pool_now(d) + OUT_POOL_NO_GROWTH;
 	} else {
 		why = *failure;
-		refuse_domain(d, &why, NULL);
+		out_conn_peer_none(&peer, d->policy, h ? h->failure : TLSRPT_OK);
+		refuse_domain(d, &why, &peer, NULL);
 	}
 }
 
@@ -154,7 +182,7 @@ static int resolved(struct out_dest *d)
 	if (d->site[0] && take_other(d))
 		return 1;
 	k = out_hosts_find(d->pool->worker->loop, d->pool->dns, out_pool_conf(d->pool), &d->route,
-			   on_hosts, d);
+			   d->policy->dane && d->policy->mx_secure, on_hosts, d);
 	if (k) /* else on_hosts was called within */
 		d->lookup = k;
 	return d->resolved;
@@ -168,12 +196,18 @@ static void kick(void *arg)
 
 	d->used = out_pool_now(d);
 	if (d->pool->stopping) {
-		out_pool_refuse(d, &shutting_down);
+		out_pool_refuse(d, &shutting_down, NULL);
 		return;
 	}
-	while (!list_empty(&d->idle) && (t = take_waiting(d))) {
+	while (!list_empty(&d->idle) && !list_empty(&d->waiting)) {
 		struct out_conn *c = list_entry(list_first(&d->idle), struct out_conn, link);
 		list_remove(&c->link);
+		t = take_waiting_for(d, c);
+		if (!t) { /* proven to be another domain's alone */
+			list_push_back(&d->rest, &c->link);
+			out_conn_idle(c, 0);
+			continue;
+		}
 		list_push_back(&d->rest, &c->link);
 		if (out_conn_usable(c))
 			out_conn_grant(c, t);
@@ -210,11 +244,10 @@ static void make_key(char dst[OUT_POOL_KEY], const struct out_task *t)
 	const struct out_route *r = &t->route;
 
 	if (by_site(t))
-		snprintf(dst, OUT_POOL_KEY, "site:%s:%u:%d:%d:%s", t->site, r->port, r->tls,
-			 r->requiretls, r->credential);
-	else
-		snprintf(dst, OUT_POOL_KEY, "%s:%d:%d:%s", r->key, r->tls, r->requiretls,
+		snprintf(dst, OUT_POOL_KEY, "site:%s:%u:%s:%s", t->site, r->port, t->policy->digest,
 			 r->credential);
+	else
+		snprintf(dst, OUT_POOL_KEY, "%s:%s:%s", r->key, t->policy->digest, r->credential);
 }
 
 static struct out_dest *add_dest(struct out_pool *p, const char *key, const struct out_task *t)
@@ -225,6 +258,7 @@ static struct out_dest *add_dest(struct out_pool *p, const char *key, const stru
 		return NULL;
 	d->pool = p;
 	d->route = t->route;
+	d->policy = out_policy_ref(t->policy);
 	d->lane = t->lane ? shape_lane_ref(t->lane) : NULL;
 	snprintf(d->key, sizeof(d->key), "%s", key);
 	if (by_site(t))
@@ -249,6 +283,8 @@ static void free_dest(struct out_pool *p, struct out_dest *d)
 	out_hosts_cancel(d->lookup);
 	if (d->lane)
 		shape_lane_unref(p->worker->relay->shape, d->lane);
+	out_hosts_clear(&d->hosts);
+	out_policy_unref(d->policy);
 	free(d);
 }
 
@@ -267,24 +303,11 @@ static void sweep(void *arg)
 	evt_timer_set(&p->sweep, SWEEP);
 }
 
-static void raise_tls(struct out_pool *p, struct out_task *t)
-{
-	struct shape_limits limits = {.tls = RELAY_TLS_NONE};
-
-	if (t->lane)
-		shape_lane_limits(p->worker->relay->shape, t->lane, &limits);
-	if (t->route.tls < limits.tls)
-		t->route.tls = limits.tls;
-	if (t->route.credential[0] && t->route.tls < RELAY_TLS_ENCRYPT)
-		t->route.tls = RELAY_TLS_ENCRYPT;
-}
-
 int out_pool_submit(struct out_pool *p, struct out_task *t, int first)
 {
 	char key[OUT_POOL_KEY];
 	struct out_dest *d;
 
-	raise_tls(p, t);
 	make_key(key, t);
 	d = *slot(p, key, t->lane);
 	if (!d)
@@ -318,7 +341,7 @@ void out_pool_stop(struct out_pool *p)
 {
 	p->stopping = 1;
 	list_each(d, &p->all, struct out_dest, all) {
-		out_pool_refuse(d, &shutting_down);
+		out_pool_refuse(d, &shutting_down, NULL);
 		list_each(c, &d->idle, struct out_conn, link)
 			out_conn_idle(c, 0);
 		list_each(c, &d->rest, struct out_conn, link)
@@ -347,5 +370,6 @@ void out_pool_free(struct out_pool *p)
 		free_dest(p, d);
 	}
 	evt_timer_clear(&p->sweep);
+	out_hosts_clear(&p->other.hosts);
 	free(p);
 }

@@ -3,8 +3,8 @@
  * made.
  *
  * Story:  a task is submitted with its route, its lane, and the site that its domain is believed to
- *         have. Tasks for the same site (or, without one, next hop), port, level of TLS, lane and
- *         credential wait in one line, whatever their domains: idle connections are used first (the
+ *         have. Tasks for the same site (or, without one, next hop), port, policy (out_policy's digest),
+ *         lane and credential wait in one line, whatever their domains: idle connections are used first (the
  *         one used last before all others), and new ones are made up to the limit. Where a
  *         connection has just failed, only one is tried at a time; while others stand, their failing
  *         to grow in number is nobody's failure. When no connection is left and none can be made,
@@ -18,7 +18,9 @@
  *         connection of ours stands sends those who wait back to the queue: CONNECTIONS, or BACKOFF
  *         if it will take a while. Without a lane: this worker's share of outbound.connections, and
  *         outbound.messages, outbound.idle.
- * TLS:    the highest of what route and lane demand; with a credential at least encrypt.
+ * TLS:    as the task's policy says. Two domains of one site whose policies differ, or of which only one
+ *         is proven by DNSSEC, never share a connection; nor is one lent to another domain whose peer was
+ *         only proven to be this domain's (usage 2, RFC 7672 3.2.2).
  * Thread: the worker's. Callbacks of tasks come at the end of a turn, never within a call. */
 #ifndef RELAY_OUT_OUT_POOL_H
 #define RELAY_OUT_OUT_POOL_H
@@ -31,7 +33,7 @@ struct out_pool *out_pool_new(struct relay_worker *w, struct out_dns *dns, struc
 /* Closes everything without a word; tasks hear nothing more. */
 void out_pool_free(struct out_pool *p);
 
-/* The task waits until granted or refused; its route, lane and site are set. first: before the others
+/* The task waits until granted or refused; its route, policy, lane and site are set. first: before the others
  * (after stale, or for the rest of a message). ERR_NOMEM. */
 int out_pool_submit(struct out_pool *p, struct out_task *t, int first);
 

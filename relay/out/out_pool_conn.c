@@ -66,6 +66,7 @@ static void on_free(struct out_conn *c)
 		d->troubled = 0;
 	}
 	if (d->pool->stopping || c->session.leave || c->messages >= limits.messages ||
+	    (c->only_domain[0] && c->messages) ||
 	    (d->lane && d->conns > limits.connections)) {
 		out_conn_idle(c, 0);
 		return;
@@ -100,6 +101,7 @@ static int without_a_word(const struct queue_result *v)
 static void on_failed(struct out_conn *c, const struct queue_result *v)
 {
 	struct out_dest *d = c->setup.owner;
+	struct out_conn_peer peer = c->verdict_peer;
 	struct queue_result why = *v;
 
 	if (d->lane && without_a_word(&why))
@@ -111,7 +113,7 @@ static void on_failed(struct out_conn *c, const struct queue_result *v)
 		return;
 	}
 	d->troubled = 1;
-	out_pool_refuse(d, &why);
+	out_pool_refuse(d, &why, &peer);
 }
 
 /* No permit now. Those who wait have our own connections to wait for, or go back. */
@@ -131,7 +133,7 @@ static void held_back(struct out_dest *d, int64_t until)
 	else
 		out_verdict_ours(&v, SPOOL_DEFERRED, QUEUE_CONNECTIONS, "4.3.2",
 				 "no connection is free");
-	out_pool_refuse(d, &v);
+	out_pool_refuse(d, &v, NULL);
 }
 
 static int open_one(struct out_dest *d)
@@ -145,6 +147,7 @@ static int open_one(struct out_dest *d)
 				   .lane = d->lane,
 				   .source = d->lane ? shape_lane_source(d->lane) : NULL,
 				   .route = &d->route,
+				   .policy = d->policy,
 				   .hosts = &d->hosts,
 				   .seed = &p->seed,
 				   .no_chunks = out_pool_now(d) < d->no_chunks_until,
@@ -171,7 +174,7 @@ static int open_one(struct out_dest *d)
 		shape_connection_give(shape_of(d), d->lane, 0, out_pool_now(d));
 	if (!d->conns) {
 		out_verdict_local(&v, ERR_NOMEM);
-		out_pool_refuse(d, &v);
+		out_pool_refuse(d, &v, NULL);
 	}
 	return 0;
 }

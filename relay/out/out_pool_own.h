@@ -13,7 +13,7 @@
 #define OUT_POOL_BUCKETS   1024
 #define OUT_POOL_NO_GROWTH (10 * CLOCK_SEC) /* after a connection beside others failed */
 #define OUT_POOL_NO_CHUNKS (6 * 3600 * CLOCK_SEC)
-#define OUT_POOL_KEY	   832
+#define OUT_POOL_KEY	   848
 
 /* One line of tasks, and the connections that serve it. */
 struct out_dest {
@@ -24,6 +24,7 @@ struct out_dest {
 	char site[QUEUE_SITE];	 /* that the tasks believe in; "": one domain, or a named next hop */
 	struct shape_lane *lane; /* a count of it; NULL: none */
 	struct out_route route;	 /* of the domain that addresses are asked by */
+	struct out_policy *policy; /* a count of it; the same in all that matters for all who wait */
 	struct evt_defer kick;
 	struct list waiting; /* struct out_task */
 	unsigned waiting_count;
@@ -66,8 +67,9 @@ static inline const struct relay_conf *out_pool_conf(const struct out_pool *p)
 }
 
 void out_pool_kick_later(struct out_dest *d);
-/* All who wait get v. */
-void out_pool_refuse(struct out_dest *d, const struct queue_result *v);
+/* All who wait get v; peer: the host it was heard from, or NULL. */
+void out_pool_refuse(struct out_dest *d, const struct queue_result *v,
+		     const struct out_conn_peer *peer);
 
 /* --- out_pool_conn.c */
 /* Limits of now. */

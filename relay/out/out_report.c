@@ -51,13 +51,27 @@ static const char *yes(int on)
 	return on ? "yes" : "no";
 }
 
+static void put_policy(struct text *t, const struct out_conn_peer *p)
+{
+	put(t, "policy=%s\nby=%s\n", p->policy, p->verified_by);
+	if (p->failure)
+		put(t, "failure=%s\n", tlsrpt_result_name(p->failure));
+	if (p->why[0])
+		put(t, "why=%s\n", p->why);
+}
+
 static void put_peer(struct text *t, const struct out_conn_peer *p)
 {
+	put_policy(t, p);
+	if (!p->host[0])
+		return;
 	put(t, "host=%s\naddress=%s\nport=%u\n", p->host, p->address, p->port);
 	if (p->source[0])
 		put(t, "source=%s\n", p->source);
 	if (!p->tls.version) {
-		put(t, "tls=none\nclear=%s\n", p->clear);
+		put(t, "tls=none\n");
+		if (p->clear)
+			put(t, "clear=%s\n", p->clear);
 		return;
 	}
 	put(t, "tls=%s\ncipher=%s\n", p->tls.version, p->tls.cipher);
@@ -108,7 +122,7 @@ static void log_outcome(const struct out_report *r, const char *id, int outcome,
 			const struct queue_result *first)
 {
 	const struct out_conn_peer *p = r->peer;
-	char status[OUT_VERDICT_STATUS], reason[64] = "", extra[64 + SHAPE_NAME] = "", dsn[ID_TEXT_SIZE];
+	char status[OUT_VERDICT_STATUS], reason[64] = "", extra[128 + SHAPE_NAME] = "", dsn[ID_TEXT_SIZE];
 	size_t at = 0;
 
 	out_verdict_status(first, status);
@@ -121,8 +135,10 @@ static void log_outcome(const struct out_report *r, const char *id, int outcome,
 							   out_verdict_text(first))));
 	}
 	at = 0;
-	if (p && !p->tls.version)
-		at = (size_t)snprintf(extra, sizeof(extra), " clear=%s", p->clear);
+	if (p && p->failure)
+		at = (size_t)snprintf(extra, sizeof(extra), " failure=%s", tlsrpt_result_name(p->failure));
+	if (p && !p->tls.version && p->clear)
+		at += (size_t)snprintf(extra + at, sizeof(extra) - at, " clear=%s", p->clear);
 	if (outcome == SPOOL_BOUNCED || outcome == SPOOL_EXPIRED) {
 		if (r->dsn)
 			id_format(dsn, r->dsn);
@@ -131,10 +147,11 @@ static void log_outcome(const struct out_report *r, const char *id, int outcome,
 	if (p && p->source[0])
 		snprintf(extra + at, sizeof(extra) - at, " source=%s", p->source);
 	log_event(LOG_LEVEL_INFO, id, outcomes[outcome],
-		  "n=%u host=%s tls=%s cipher=%s verified=%s%s code=%u status=%s ms=%lld%s", n,
-		  p ? p->host : "-", p && p->tls.version ? p->tls.version : "none",
+		  "n=%u host=%s tls=%s cipher=%s verified=%s policy=%s by=%s%s code=%u status=%s ms=%lld%s",
+		  n, p && p->host[0] ? p->host : "-", p && p->tls.version ? p->tls.version : "none",
 		  p && p->tls.cipher ? p->tls.cipher : "-",
-		  yes(p && p->tls.version && p->tls.verified), reason, first->code, status,
+		  yes(p && p->tls.version && p->tls.verified), p ? p->policy : "none",
+		  p ? p->verified_by : "none", reason, first->code, status,
 		  (long long)(r->usec / 1000), extra);
 }
 

@@ -4,9 +4,11 @@
  *
  * Story:  the log gets one line per attempt and kind of outcome:
  *           event=delivered|deferred|bounced|expired n=RECIPIENTS host=MX tls=TLSv1.3 cipher=...
- *           verified=yes|no reason=... class=... code=250 status=2.0.0 ms=12 [clear=WHY] [dsn=ID|none]
- *           [source=NAME]
- *         host is the MX host or what the route names, "-" if none was reached; code and status are
+ *           verified=yes|no policy=... by=... reason=... class=... code=250 status=2.0.0 ms=12
+ *           [failure=NAME] [clear=WHY] [dsn=ID|none] [source=NAME]
+ *         host is the MX host or what the route names, "-" if none was found; of several that failed the
+ *         one whose failure says most. policy, by (verified_by) and failure are those of struct
+ *         out_conn_peer. code and status are
  *         of the first recipient of that kind; reason (not of delivered ones) is a QUEUE_* name,
  *         class one of bounce_class.h.
  *         Texts of servers and addresses are never in it. If a domain has no MX record, its host is
@@ -14,11 +16,15 @@
  *
  *         The detail has "key=value" lines:
  *           at=2026-11-22T06:16:18Z
- *           host=  address=  port=            one line each; none if no host was reached
+ *           policy=  by=                      one line each; none if it did not come to that
+ *           failure=NAME                      of tlsrpt_result.h, if there is one
+ *           why=                              what made the policy so, or what failed
+ *           host=  address=  port=            one line each; none if no host was found
  *           tls=TLSv1.3 or none
  *           source=NAME                       of relay.yaml, if it was not the host's own
  *           cipher=  group=  verified=yes|no  resumed=yes|no
- *           clear=WHY                         for tls=none: route, not-offered, refused, broken
+ *           clear=WHY                         if the message was sent in clear: route, not-offered, refused,
+ *                                             broken
  *           ms=
  *           dsn=ID                            the report to the sender
  *           result=INDEX OUTCOME CODE REPLY   one per recipient; INDEX in the envelope. With the

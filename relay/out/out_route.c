@@ -100,7 +100,7 @@ int out_route_find(const struct relay_conf *c, const char *customer, const char 
 
 	if (!destination[0])
 		return ERR_FORMAT;
-	out->named = out->requiretls = 0;
+	out->named = out->requiretls = out->relaxed = 0;
 	out->port = (uint16_t)c->outbound.port;
 	out->tls = r ? r->tls : RELAY_TLS_OPPORTUNISTIC;
 	out->pool = r && r->pool ? r->pool : "";

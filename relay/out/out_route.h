@@ -27,7 +27,8 @@ struct out_route {
 	char host[256]; /* without brackets */
 	uint16_t port;
 	int tls;       /* enum relay_tls */
-	int requiretls; /* only hosts that offer REQUIRETLS will do; out_route_find leaves it 0 */
+	int requiretls; /* only verified hosts that offer REQUIRETLS will do; out_route_find leaves it 0 */
+	int relaxed;	/* TLS-Required: no, of the message; likewise */
 	int named;     /* the administrator named the host: any address it has is allowed */
 	char key[272]; /* "mx:example.org:25:1" */
 };

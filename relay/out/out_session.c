@@ -161,7 +161,7 @@ static void read_caps(struct out_session *s)
 
 static int tls_required(const struct out_session *s)
 {
-	return s->setup.tls == RELAY_TLS_ENCRYPT || s->setup.tls == RELAY_TLS_VERIFY;
+	return s->setup.tls >= RELAY_TLS_ENCRYPT;
 }
 
 /* EHLO or HELO was answered well: TLS, or ready. */
@@ -174,8 +174,11 @@ static void greeted(struct out_session *s)
 		out_session_enter(s, OUT_STATE_STARTTLS);
 	} else if (tls_required(s)) {
 		struct queue_result v = {0};
-		out_verdict_ours(&v, SPOOL_DEFERRED, QUEUE_TLS, "4.7.4",
-				 "server does not offer STARTTLS, which the route requires");
+		char text[128];
+		snprintf(text, sizeof(text), "server does not offer STARTTLS, which %s requires",
+			 s->setup.demand ? s->setup.demand : "the route");
+		s->no_starttls = 1;
+		out_verdict_ours(&v, SPOOL_DEFERRED, QUEUE_TLS, "4.7.4", text);
 		out_session_fail(s, &v, 1);
 	} else {
 		out_session_greeted(s);
@@ -221,6 +224,7 @@ static void on_starttls(struct out_session *s)
 			out_session_greeted(s);
 		} else {
 			struct queue_result v = {0};
+			s->no_starttls = 1;
 			out_session_judge(s, QUEUE_TLS, &v);
 			v.outcome = SPOOL_DEFERRED;
 			out_session_fail(s, &v, 1);

@@ -36,7 +36,7 @@
  *         if setup says so. SMTPUTF8 cannot be left out so: 5.6.7, unless sender, recipients and
  *         body are ASCII throughout, so that it is an ordinary message (RFC 6531 3.6). What a
  *         client asked of DSNs is passed on if the server offers DSN; results say so. REQUIRETLS
- *         goes only to a verified server that offers it, else 5.7.30 (RFC 8689).
+ *         goes only to a server that is vouched for and offers it, else 5.7.30 (RFC 8689).
  *         A login (AUTH PLAIN, else LOGIN) is only ever made under TLS; any refusal defers. Anything that arrives between the answer to STARTTLS and the
  *         handshake ends the session (CVE-2021-38371); what the server said before TLS is
  *         forgotten.
@@ -73,6 +73,7 @@ enum out_session_want {
 struct out_session_setup {
 	const char *hostname; /* for EHLO; stays the owner's */
 	int tls; /* enum relay_tls; NONE also for a last attempt in clear that policy allows */
+	const char *demand; /* who demands it, for texts; NULL: "the route" */
 	int login;	     /* before the first message */
 	int refuse_eightbit; /* no 8-bit mail to servers without 8BITMIME */
 	int requiretls;	     /* a server that does not offer it is left: 5.7.30 */
@@ -116,6 +117,8 @@ struct out_session {
 	int established; /* was READY once */
 	int secured;
 	int tls_refused; /* offered STARTTLS, then said no to it (opportunistic went on in clear) */
+	int no_starttls; /* failure is that it does not offer STARTTLS, or said no to it */
+	int vouched;	 /* the owner's word, before secured: it is verified, and its name proven */
 	int tls_broken;	 /* failure lies in the handshake: another hello may do */
 	int injected;	 /* bytes before the handshake: an attack, or a broken server */
 	int polite;	 /* CLOSE: QUIT is in out, let it leave */

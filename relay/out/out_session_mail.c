@@ -173,9 +173,11 @@ static int refuse_locally(struct out_session *s)
 	struct queue_result v = {0};
 
 	if ((e->flags & SPOOL_REQUIRETLS) &&
-	    (!s->secured || s->setup.tls != RELAY_TLS_VERIFY || !(s->caps & OUT_CAP_REQUIRETLS))) {
+	    (!s->secured || !s->vouched || !(s->caps & OUT_CAP_REQUIRETLS))) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30",
-				 "message needs REQUIRETLS, which the server does not offer");
+				 s->vouched
+				     ? "message needs REQUIRETLS, which the server does not offer"
+				     : "message needs REQUIRETLS, and no server could be verified");
 	} else if (s->setup.refuse_eightbit && (e->flags & SPOOL_8BIT) &&
 		   !(s->caps & OUT_CAP_8BITMIME)) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DATA, "5.6.3",

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/x509_vfy.h>
+
 #include "core/list.h"
 #include "evt/evt_tls.h"
 
@@ -14,15 +16,16 @@ struct kept {
 	struct list_link age; /* most recently used first */
 	struct kept *next;    /* in its bucket */
 	SSL_SESSION *session;
+	const char *by;
 	char key[OUT_TLS_KEY];
 };
 
 struct out_tls {
 	struct relay *relay;
-	struct {	     /* [1]: verifying */
-		SSL_CTX *of; /* what only12 was made from: a reference, lest another get its address */
-		SSL_CTX *only12;
-	} ctx[2];
+	struct out_tls_made {	/* enum out_tls_trust, enum out_tls_try */
+		SSL_CTX *model; /* what ctx was made from: a reference, lest another get its address */
+		SSL_CTX *ctx;
+	} made[3][2];
 	struct kept *buckets[BUCKETS];
 	struct list ages;
 	unsigned count;
@@ -32,7 +35,7 @@ int out_tls_next(int level, enum out_tls_try tried, int not_verified)
 {
 	if (level == RELAY_TLS_NONE || tried == OUT_TLS_CLEAR)
 		return -1;
-	if (level == RELAY_TLS_VERIFY && not_verified)
+	if (level >= RELAY_TLS_VERIFY && not_verified)
 		return -1;
 	if (tried == OUT_TLS_FULL)
 		return OUT_TLS_12;
@@ -46,50 +49,95 @@ const char *out_tls_try_name(enum out_tls_try t)
 	return names[t];
 }
 
+/* --- words */
+
+static const struct {
+	long code;
+	enum tlsrpt_result result;
+	const char *why;
+} failures[] = {
+    {X509_V_OK, TLSRPT_VALIDATION_FAILURE, NULL},
+    {X509_V_ERR_DANE_NO_MATCH, TLSRPT_VALIDATION_FAILURE,
+     "certificate does not match the host's TLSA records"},
+    {X509_V_ERR_CERT_HAS_EXPIRED, TLSRPT_CERTIFICATE_EXPIRED, "certificate has expired"},
+    {X509_V_ERR_CERT_NOT_YET_VALID, TLSRPT_VALIDATION_FAILURE, "certificate is not valid yet"},
+    {X509_V_ERR_HOSTNAME_MISMATCH, TLSRPT_CERTIFICATE_HOST_MISMATCH, "certificate is for another name"},
+    {X509_V_ERR_IP_ADDRESS_MISMATCH, TLSRPT_CERTIFICATE_HOST_MISMATCH,
+     "certificate is for another address"},
+    {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, TLSRPT_CERTIFICATE_NOT_TRUSTED, "certificate is self-signed"},
+    {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, TLSRPT_CERTIFICATE_NOT_TRUSTED,
+     "certificate is by an authority that is not trusted"},
+    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, TLSRPT_CERTIFICATE_NOT_TRUSTED,
+     "certificate is by an authority that is not trusted"},
+    {X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, TLSRPT_CERTIFICATE_NOT_TRUSTED,
+     "certificate is by an authority that is not trusted"},
+};
+
+enum tlsrpt_result out_tls_result(long verify_code)
+{
+	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+		if (failures[i].code == verify_code)
+			return failures[i].result;
+	return TLSRPT_CERTIFICATE_NOT_TRUSTED;
+}
+
+const char *out_tls_why(long verify_code, const char *text)
+{
+	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+		if (failures[i].code == verify_code && failures[i].why)
+			return failures[i].why;
+	return text;
+}
+
 /* --- contexts */
 
-/* A context that says TLS 1.2 only, with the trust of its model. Made on first need: few hosts ask
- * for it. */
-static SSL_CTX *make_12(struct relay *r, SSL_CTX *model, int verify)
+/* A context like model, with its trust, for another hello or use. */
+static SSL_CTX *make(struct relay *r, SSL_CTX *model, enum out_tls_trust trust, enum out_tls_try how)
 {
 	const char *why = NULL;
-	SSL_CTX *ctx = evt_tls_client(atomic_load(&r->conf)->outbound.ca, verify, &why);
+	SSL_CTX *ctx = evt_tls_client(atomic_load(&r->conf)->outbound.ca, trust == OUT_TLS_TRUSTED, &why);
 
 	if (!ctx)
 		return NULL;
 	SSL_CTX_set1_cert_store(ctx, SSL_CTX_get_cert_store(model));
-	if (!SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION)) {
+	if (how == OUT_TLS_12 && !SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION)) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
 	return ctx;
 }
 
-SSL_CTX *out_tls_context(struct out_tls *t, int level, enum out_tls_try how)
+static void drop(struct out_tls_made *m)
 {
-	int verify = level == RELAY_TLS_VERIFY;
-	SSL_CTX *full =
-	    verify ? atomic_load(&t->relay->tls_out_verify) : atomic_load(&t->relay->tls_out);
+	SSL_CTX_free(m->ctx);
+	SSL_CTX_free(m->model);
+	m->ctx = m->model = NULL;
+}
 
-	if (how == OUT_TLS_FULL || !full)
-		return full;
-	if (t->ctx[verify].of != full) {
-		SSL_CTX_free(t->ctx[verify].only12);
-		SSL_CTX_free(t->ctx[verify].of);
-		t->ctx[verify].of = NULL;
-		t->ctx[verify].only12 = make_12(t->relay, full, verify);
-		if (t->ctx[verify].only12 && SSL_CTX_up_ref(full))
-			t->ctx[verify].of = full;
+/* Most connections use the models themselves; what else is asked for is made on first need. */
+SSL_CTX *out_tls_context(struct out_tls *t, enum out_tls_trust trust, enum out_tls_try how)
+{
+	SSL_CTX *model = trust == OUT_TLS_ANY ? atomic_load(&t->relay->tls_out)
+					      : atomic_load(&t->relay->tls_out_verify);
+	struct out_tls_made *m = &t->made[trust][how == OUT_TLS_12];
+
+	if (!model || (how == OUT_TLS_FULL && trust != OUT_TLS_NOTED))
+		return model;
+	if (m->model != model) {
+		drop(m);
+		m->ctx = make(t->relay, model, trust, how);
+		if (m->ctx && SSL_CTX_up_ref(model))
+			m->model = model;
 	}
-	return t->ctx[verify].only12;
+	return m->ctx;
 }
 
 /* --- sessions */
 
 void out_tls_key(char dst[OUT_TLS_KEY], const char *host, unsigned port, int level,
-		 enum out_tls_try how)
+		 enum out_tls_try how, const char *tlsa)
 {
-	snprintf(dst, OUT_TLS_KEY, "%s:%u:%d:%d", host, port, level, how);
+	snprintf(dst, OUT_TLS_KEY, "%s:%u:%d:%d:%s", host, port, level, how, tlsa);
 }
 
 static struct kept **slot(struct out_tls *t, const char *key)
@@ -105,7 +153,7 @@ static struct kept **slot(struct out_tls *t, const char *key)
 	return k;
 }
 
-SSL_SESSION *out_tls_session(struct out_tls *t, const char *key)
+SSL_SESSION *out_tls_session(struct out_tls *t, const char *key, const char **by)
 {
 	struct kept *k = *slot(t, key);
 
@@ -113,6 +161,7 @@ SSL_SESSION *out_tls_session(struct out_tls *t, const char *key)
 		return NULL;
 	list_remove(&k->age);
 	list_push_front(&t->ages, &k->age);
+	*by = k->by;
 	return k->session;
 }
 
@@ -146,7 +195,7 @@ static struct kept *add(struct out_tls *t, const char *key)
 	return k;
 }
 
-void out_tls_keep(struct out_tls *t, const char *key, SSL *ssl)
+void out_tls_keep(struct out_tls *t, const char *key, SSL *ssl, const char *by)
 {
 	SSL_SESSION *session = ssl ? SSL_get1_session(ssl) : NULL;
 	struct kept *k;
@@ -162,6 +211,7 @@ void out_tls_keep(struct out_tls *t, const char *key, SSL *ssl)
 	}
 	SSL_SESSION_free(k->session);
 	k->session = session;
+	k->by = by;
 }
 
 /* --- life */
@@ -183,9 +233,8 @@ void out_tls_free(struct out_tls *t)
 		return;
 	while (!list_empty(&t->ages))
 		out_tls_forget(t, list_entry(list_first(&t->ages), struct kept, age)->key);
-	for (int i = 0; i < 2; i++) {
-		SSL_CTX_free(t->ctx[i].only12);
-		SSL_CTX_free(t->ctx[i].of);
-	}
+	for (int i = 0; i < 3; i++)
+		for (int how = 0; how < 2; how++)
+			drop(&t->made[i][how]);
 	free(t);
 }

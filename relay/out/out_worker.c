@@ -86,7 +86,8 @@ struct out_worker *out_worker_new(struct relay_worker *w)
 	out_jobs_init(&o->jobs, w, NULL, jobs_empty);
 	o->dns = out_dns_new(w->loop, conf, &why);
 	o->tls = o->dns ? out_tls_new(w->relay) : NULL;
-	o->pool = o->tls ? out_pool_new(w, o->dns, o->tls) : NULL;
+	w->policies = o->tls ? out_policies_new(w, o->dns) : NULL;
+	o->pool = w->policies ? out_pool_new(w, o->dns, o->tls) : NULL;
 	if (!o->pool) {
 		log_event(LOG_LEVEL_ERROR, NULL, "out-unusable", "why=\"%s\"", why);
 		out_worker_free(o);
@@ -103,6 +104,8 @@ void out_worker_free(struct out_worker *o)
 		return;
 	out_pool_free(o->pool); /* before the jobs whose bodies its connections read */
 	out_jobs_clear(&o->jobs);
+	out_policies_free(o->worker->policies);
+	o->worker->policies = NULL;
 	out_tls_free(o->tls);
 	out_dns_free(o->dns);
 	evt_timer_clear(&o->grace);

@@ -29,7 +29,8 @@ enum {
 	SPOOL_HOLD = 8,	      /* a filter asked for quarantine: held in the queue until released */
 	SPOOL_RET_FULL = 16,  /* RFC 3461 4.3; neither: not said */
 	SPOOL_RET_HDRS = 32,
-	SPOOL_REPORT = 64 /* made here (a DSN): what it reports on is not reported on again */
+	SPOOL_REPORT = 64, /* made here (a DSN): what it reports on is not reported on again */
+	SPOOL_TLS_OPTIONAL = 128 /* header TLS-Required: no (RFC 8689 5): receivers' TLS policies are passed over */
 };
 enum { /* RFC 3461 4.1; 0: not said */
 	SPOOL_NOTIFY_NEVER = 1,

@@ -139,6 +139,7 @@ static void secure(struct play *p)
 		return;
 	p->s.want &= ~(unsigned)OUT_SESSION_TLS;
 	p->secured = 1;
+	p->s.vouched = p->s.setup.tls >= RELAY_TLS_VERIFY;
 	out_session_secured(&p->s);
 	gather(p);
 }

@@ -43,12 +43,17 @@ struct out_fake_name { /* what the DNS says */
 	const char *name;
 	int type;
 	int result;
-	const char *data; /* "10 a.test" or addresses, separated by commas */
+	const char *data; /* "10 a.test", addresses, or "3 1 1 HEX" of TLSA, separated by commas */
+	int secure;
+	const char *canonical; /* the name is an alias of this; NULL: it is none */
 };
 
 struct out_fake {
 	struct out_fake_message messages[OUT_FAKE_MESSAGES];
 	const struct out_fake_name *names; /* ended by a NULL name */
+	int secure_none; /* names that are not there do not exist, proven */
+	unsigned questions; /* to the DNS */
+	const char *hold_dns; /* a question for it is never answered */
 	int begin_err, commit_err;	   /* of reports */
 	int state_errs;			   /* so many writes of outcomes fail */
 	int hold_states;		   /* outcomes are written by out_fake_release */

@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "test/unit/pki.h"
+#include "test/unit/policy_fake.h"
 
 struct relay relay;
 struct relay_worker worker;
@@ -87,6 +88,8 @@ int out_world_setup(void **state)
 	conf.outbound.idle = 10 * CLOCK_SEC;
 	conf.outbound.private_nets = nets;
 	conf.outbound.private_count = 1;
+	conf.outbound.dane = 1;
+	policy_fake_reset();
 	out_fake_reset(worker.loop);
 	worker.out = out_worker_new(&worker);
 	return worker.out ? 0 : -1;

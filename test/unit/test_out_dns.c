@@ -461,7 +461,7 @@ static struct heard look_up(struct out_route route, const struct line *lines)
 	struct heard e = {.calls = 0};
 
 	route.port = 25;
-	assert_null(out_hosts_find(l, &dns, &conf, &route, hear, &e));
+	assert_null(out_hosts_find(l, &dns, &conf, &route, 0, hear, &e));
 	assert_int_equal(e.calls, 1);
 	evt_loop_free(l);
 	return e;
@@ -472,8 +472,8 @@ static struct heard look_up(struct out_route route, const struct line *lines)
 
 static void the_order_of_families_is_the_administrators(void **state)
 {
-	static const struct line lines[] = {{"there.test", MX, 0, "10 a.test"},
-					    {"a.test", A, 0, "192.0.2.1"},
+	static const struct line lines[] = {{"there.test", MX, 0, .data = "10 a.test"},
+					    {"a.test", A, 0, .data = "192.0.2.1"},
 					    {"a.test", AAAA, 0, "2001:db8::1"},
 					    {0}};
 	struct heard e;
@@ -493,10 +493,10 @@ static void the_order_of_families_is_the_administrators(void **state)
 
 static void mx_hosts_become_targets_with_their_addresses(void **state)
 {
-	static const struct line lines[] = {{"there.test", MX, 0, "20 b.test,10 a.test"},
-					    {"a.test", A, 0, "192.0.2.1,192.0.2.2"},
+	static const struct line lines[] = {{"there.test", MX, 0, .data = "20 b.test,10 a.test"},
+					    {"a.test", A, 0, .data = "192.0.2.1,192.0.2.2"},
 					    {"a.test", AAAA, 0, "2001:db8::1"},
-					    {"b.test", A, 0, "192.0.2.3"},
+					    {"b.test", A, 0, .data = "192.0.2.3"},
 					    {0}};
 	struct heard e = look_up(TO_MX, lines);
 
@@ -514,7 +514,7 @@ static void mx_hosts_become_targets_with_their_addresses(void **state)
 
 static void without_mx_the_domain_is_its_own_host(void **state)
 {
-	static const struct line lines[] = {{"there.test", A, 0, "192.0.2.9"}, {0}};
+	static const struct line lines[] = {{"there.test", A, 0, .data = "192.0.2.9"}, {0}};
 	struct heard e = look_up(TO_MX, lines);
 
 	(void)state;
@@ -524,9 +524,9 @@ static void without_mx_the_domain_is_its_own_host(void **state)
 
 static void one_host_that_cannot_be_looked_up_does_not_stop_the_others(void **state)
 {
-	static const struct line lines[] = {{"there.test", MX, 0, "10 a.test,20 b.test"},
-					    {"a.test", A, ERR_AWAY, NULL},
-					    {"b.test", A, 0, "192.0.2.3"},
+	static const struct line lines[] = {{"there.test", MX, 0, .data = "10 a.test,20 b.test"},
+					    {"a.test", A, ERR_AWAY, .data = NULL},
+					    {"b.test", A, 0, .data = "192.0.2.3"},
 					    {0}};
 
 	(void)state;
@@ -541,25 +541,25 @@ static void verdicts_follow_the_kind_of_failure(void **state)
 		int outcome, reason;
 		const char *status;
 	} rows[] = {
-	    {TO_MX, {{"there.test", MX, ERR_NOTFOUND, NULL}}, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2"},
-	    {TO_MX, {{"there.test", MX, ERR_AWAY, NULL}}, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3"},
-	    {TO_MX, {{"there.test", MX, ERR_AUTH, NULL}}, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3"},
-	    {TO_MX, {{"there.test", MX, 0, "0 ."}}, SPOOL_BOUNCED, QUEUE_DNS, "5.1.10"},
-	    {TO_MX, {{"there.test", MX, 0, "10 relay.test"}}, SPOOL_BOUNCED, QUEUE_DNS, "5.4.6"},
-	    {TO_MX, {{"there.test", MX, 0, "10 a.test"}}, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4"},
+	    {TO_MX, {{"there.test", MX, ERR_NOTFOUND, .data = NULL}}, SPOOL_BOUNCED, QUEUE_DNS, "5.1.2"},
+	    {TO_MX, {{"there.test", MX, ERR_AWAY, .data = NULL}}, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3"},
+	    {TO_MX, {{"there.test", MX, ERR_AUTH, .data = NULL}}, SPOOL_DEFERRED, QUEUE_DNS, "4.4.3"},
+	    {TO_MX, {{"there.test", MX, 0, .data = "0 ."}}, SPOOL_BOUNCED, QUEUE_DNS, "5.1.10"},
+	    {TO_MX, {{"there.test", MX, 0, .data = "10 relay.test"}}, SPOOL_BOUNCED, QUEUE_DNS, "5.4.6"},
+	    {TO_MX, {{"there.test", MX, 0, .data = "10 a.test"}}, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4"},
 	    {TO_MX,
-	     {{"there.test", MX, 0, "10 a.test"}, {"a.test", AAAA, ERR_AWAY, NULL}},
+	     {{"there.test", MX, 0, .data = "10 a.test"}, {"a.test", AAAA, ERR_AWAY, NULL}},
 	     SPOOL_DEFERRED,
 	     QUEUE_DNS,
 	     "4.4.3"},
 	    {TO_MX,
-	     {{"there.test", MX, 0, "10 a.test"}, {"a.test", A, 0, "10.0.0.1,169.254.1.1"}},
+	     {{"there.test", MX, 0, .data = "10 a.test"}, {"a.test", A, 0, .data = "10.0.0.1,169.254.1.1"}},
 	     SPOOL_BOUNCED,
 	     QUEUE_POLICY,
 	     "5.4.4"},
 	    {TO_MX, {{0}}, SPOOL_BOUNCED, QUEUE_DNS, "5.4.4"},
 	    {TO_NAME,
-	     {{"mail.there.test", A, ERR_NOTFOUND, NULL},
+	     {{"mail.there.test", A, ERR_NOTFOUND, .data = NULL},
 	      {"mail.there.test", AAAA, ERR_NOTFOUND, NULL}},
 	     SPOOL_DEFERRED,
 	     QUEUE_DNS,
@@ -581,8 +581,8 @@ static void verdicts_follow_the_kind_of_failure(void **state)
 
 static void refused_addresses_are_left_out_and_allowed_ones_stay(void **state)
 {
-	static const struct line lines[] = {{"there.test", MX, 0, "10 a.test"},
-					    {"a.test", A, 0, "10.0.0.1,127.0.0.1,192.0.2.1"},
+	static const struct line lines[] = {{"there.test", MX, 0, .data = "10 a.test"},
+					    {"a.test", A, 0, .data = "10.0.0.1,127.0.0.1,192.0.2.1"},
 					    {"a.test", AAAA, 0, "::1,2001:db8::1"},
 					    {0}};
 
@@ -597,7 +597,7 @@ static void refused_addresses_are_left_out_and_allowed_ones_stay(void **state)
 
 static void a_host_the_administrator_named_may_have_any_address(void **state)
 {
-	static const struct line lines[] = {{"mail.there.test", A, 0, "10.0.0.1"}, {0}};
+	static const struct line lines[] = {{"mail.there.test", A, 0, .data = "10.0.0.1"}, {0}};
 
 	(void)state;
 	assert_int_equal(look_up(TO_NAME, lines).hosts.count, 1);
@@ -617,7 +617,7 @@ static void a_resolver_that_says_nothing_is_given_up(void **state)
 	(void)state;
 	clock_set(1000 * CLOCK_SEC, 1000 * CLOCK_SEC);
 	evt_loop_turn(l, 0);
-	assert_non_null(out_hosts_find(l, &dns, &conf, &route, hear, &e));
+	assert_non_null(out_hosts_find(l, &dns, &conf, &route, 0, hear, &e));
 	clock_advance(29 * CLOCK_SEC);
 	evt_loop_turn(l, 0);
 	assert_int_equal(e.calls, 0);
@@ -641,9 +641,10 @@ static void what_was_learned_of_an_address_outlives_its_answer(void **state)
 		fresh->targets[i].address.ss_family = (sa_family_t)(11 + i);
 		old->targets[i].memory.bad_until = 100 + i;
 	}
-	out_hosts_inherit(fresh, old);
-	assert_int_equal(fresh->targets[0].memory.bad_until, 101);
-	assert_int_equal(fresh->targets[1].memory.bad_until, 0);
+	out_hosts_take(old, fresh);
+	assert_int_equal(old->targets[0].address.ss_family, 11);
+	assert_int_equal(old->targets[0].memory.bad_until, 101);
+	assert_int_equal(old->targets[1].memory.bad_until, 0);
 	free(old);
 	free(fresh);
 }

@@ -355,7 +355,10 @@ static const struct out_conn_peer peer = {.host = "mx.there.test",
 					  .tls = {.version = "TLSv1.3",
 						  .cipher = "TLS_AES_256_GCM_SHA384",
 						  .group = "x25519",
-						  .verified = 1}};
+						  .verified = 1},
+					  .policy = "dane",
+					  .verified_by = "dane-ee",
+					  .why = "the host has TLSA records"};
 
 static void the_detail_tells_peer_tls_and_every_recipient(void **state)
 {
@@ -374,7 +377,8 @@ static void the_detail_tells_peer_tls_and_every_recipient(void **state)
 
 	(void)state;
 	assert_string_equal(
-	    detail, "at=2026-09-21T14:13:20Z\nhost=mx.there.test\naddress=192.0.2.1\nport=25\n"
+	    detail, "at=2026-09-21T14:13:20Z\npolicy=dane\nby=dane-ee\nwhy=the host has TLSA records\n"
+		    "host=mx.there.test\naddress=192.0.2.1\nport=25\n"
 		    "tls=TLSv1.3\ncipher=TLS_AES_256_GCM_SHA384\ngroup=x25519\nverified=yes\n"
 		    "resumed=no\nms=12\nresult=4 delivered 250 2.0.0 queued\n"
 		    "result=5 delivered ditto\nresult=7 bounced 550 5.1.1 unknown\n");
@@ -431,11 +435,12 @@ static void the_log_has_one_line_per_outcome_and_no_text_of_servers(void **state
 	assert_string_equal(
 	    strstr(logged[0], "event="),
 	    "event=delivered n=2 host=mx.there.test tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 "
-	    "verified=yes code=250 status=2.0.0 ms=12");
+	    "verified=yes policy=dane by=dane-ee code=250 status=2.0.0 ms=12");
 	assert_string_equal(
 	    strstr(logged[1], "event="),
 	    "event=bounced n=1 host=mx.there.test tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 "
-	    "verified=yes reason=recipient class=bad-mailbox code=550 status=5.1.1 ms=12 dsn=none");
+	    "verified=yes policy=dane by=dane-ee reason=recipient class=bad-mailbox code=550 status=5.1.1 "
+	    "ms=12 dsn=none");
 	assert_int_equal(atomic_load(&relay.count.deliveries), 2);
 	assert_int_equal(atomic_load(&relay.count.bounces), 1);
 	assert_int_equal(atomic_load(&relay.count.tls_out), 1);
@@ -446,7 +451,11 @@ static void the_log_says_why_a_delivery_went_in_clear(void **state)
 	static const struct queue_result results[] = {
 	    {.outcome = SPOOL_DELIVERED, .code = 250, .reply = "ok"}};
 	static struct relay relay;
-	static const struct out_conn_peer clear = {.host = "mx.there.test", .clear = "not-offered"};
+	static const struct out_conn_peer clear = {.host = "mx.there.test",
+						   .clear = "not-offered",
+						   .policy = "none",
+						   .verified_by = "none",
+						   .failure = TLSRPT_STARTTLS_NOT_SUPPORTED};
 	struct out_report r = {.id = 1, .results = results, .count = 1, .peer = &clear};
 
 	(void)state;
@@ -456,8 +465,8 @@ static void the_log_says_why_a_delivery_went_in_clear(void **state)
 	log_capture(NULL, NULL);
 	assert_string_equal(
 	    strstr(logged[0], "event="),
-	    "event=delivered n=1 host=mx.there.test tls=none cipher=- verified=no code=250 "
-	    "status=2.0.0 ms=0 clear=not-offered");
+	    "event=delivered n=1 host=mx.there.test tls=none cipher=- verified=no policy=none "
+	    "by=none code=250 status=2.0.0 ms=0 failure=starttls-not-supported clear=not-offered");
 	assert_int_equal(atomic_load(&relay.count.clear_out), 1);
 }
 

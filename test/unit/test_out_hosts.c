@@ -3,16 +3,16 @@
 #include "test/unit/out_world.h"
 
 static const struct out_fake_name two_hosts[] = {
-    {"there.test", MX, 0, "10 first.test,20 second.test"},
-    {"first.test", A, 0, "127.0.0.2"},
-    {"second.test", A, 0, "127.0.0.1"},
-    {NULL, 0, 0, NULL}};
+    {"there.test", MX, 0, .data = "10 first.test,20 second.test"},
+    {"first.test", A, 0, .data = "127.0.0.2"},
+    {"second.test", A, 0, .data = "127.0.0.1"},
+    {.name = NULL}};
 
 static const struct out_fake_name two_hosts_turned[] = {
-    {"there.test", MX, 0, "20 first.test,10 second.test"},
-    {"first.test", A, 0, "127.0.0.2"},
-    {"second.test", A, 0, "127.0.0.1"},
-    {NULL, 0, 0, NULL}};
+    {"there.test", MX, 0, .data = "20 first.test,10 second.test"},
+    {"first.test", A, 0, .data = "127.0.0.2"},
+    {"second.test", A, 0, .data = "127.0.0.1"},
+    {.name = NULL}};
 
 static void the_next_host_takes_what_the_first_cannot(void **state)
 {
@@ -51,7 +51,7 @@ static void nobody_listening_defers(void **state)
 	run_until_done(1);
 	assert_result(0, 1, SPOOL_DEFERRED, QUEUE_CONNECT, 0);
 	assert_string_equal(fake.trail, "J"); /* the message was not even opened */
-	assert_non_null(strstr(log_text, "event=deferred n=2 host=- tls=none"));
+	assert_non_null(strstr(log_text, "event=deferred n=2 host=127.0.0.2 tls=none"));
 	assert_non_null(strstr(log_text, "reason=connect"));
 }
 
@@ -115,8 +115,8 @@ static void a_5xx_greeting_beside_a_dead_host_only_defers(void **state)
 
 static void a_domain_that_does_not_exist_bounces_without_a_connection(void **state)
 {
-	static const struct out_fake_name names[] = {{"there.test", MX, ERR_NOTFOUND, NULL},
-						     {NULL, 0, 0, NULL}};
+	static const struct out_fake_name names[] = {{"there.test", MX, ERR_NOTFOUND, .data = NULL},
+						     {.name = NULL}};
 
 	(void)state;
 	use_mx(names);
@@ -131,8 +131,8 @@ static void a_domain_that_does_not_exist_bounces_without_a_connection(void **sta
 
 static void a_lookup_that_fails_defers(void **state)
 {
-	static const struct out_fake_name names[] = {{"there.test", MX, ERR_AWAY, NULL},
-						     {NULL, 0, 0, NULL}};
+	static const struct out_fake_name names[] = {{"there.test", MX, ERR_AWAY, .data = NULL},
+						     {.name = NULL}};
 
 	(void)state;
 	use_mx(names);

@@ -213,10 +213,10 @@ static void a_source_that_is_not_of_this_host_is_said(void **state)
 static void a_source_without_an_address_of_the_family_leaves_the_host_out(void **state)
 {
 	static const struct out_fake_name names[] = {
-	    {"there.test", MX, 0, "10 six.test,20 four.test"},
-	    {"six.test", OUT_DNSMSG_AAAA, 0, "2001:db8::1"},
-	    {"four.test", A, 0, "127.0.0.1"},
-	    {NULL, 0, 0, NULL}};
+	    {"there.test", MX, 0, .data = "10 six.test,20 four.test"},
+	    {"six.test", OUT_DNSMSG_AAAA, 0, .data = "2001:db8::1"},
+	    {"four.test", A, 0, .data = "127.0.0.1"},
+	    {.name = NULL}};
 
 	(void)state;
 	use_mx(names);
@@ -232,10 +232,10 @@ static void an_ipv6_that_is_silent_costs_half_a_second(void **state)
 {
 	static struct relay_net nets[2] = {{{[10] = 0xff, [11] = 0xff, [12] = 127}, 104},
 					   {{[15] = 1}, 128}};
-	static const struct out_fake_name names[] = {{"there.test", MX, 0, "10 mx.test"},
-						     {"mx.test", OUT_DNSMSG_AAAA, 0, "::1"},
-						     {"mx.test", A, 0, "127.0.0.1"},
-						     {NULL, 0, 0, NULL}};
+	static const struct out_fake_name names[] = {{"there.test", MX, 0, .data = "10 mx.test"},
+						     {"mx.test", OUT_DNSMSG_AAAA, 0, .data = "::1"},
+						     {"mx.test", A, 0, .data = "127.0.0.1"},
+						     {.name = NULL}};
 	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	int deaf = socket(AF_INET6, SOCK_STREAM, 0), fill[3];
 
@@ -274,11 +274,11 @@ static void an_ipv6_that_is_silent_costs_half_a_second(void **state)
 
 /* --- sites */
 
-static const struct out_fake_name shared[] = {{"there.test", MX, 0, "10 mx.test"},
-					      {"other.test", MX, 0, "10 mx.test"},
-					      {"gone.test", MX, ERR_NOTFOUND, NULL},
-					      {"mx.test", A, 0, "127.0.0.1"},
-					      {NULL, 0, 0, NULL}};
+static const struct out_fake_name shared[] = {{"there.test", MX, 0, .data = "10 mx.test"},
+					      {"other.test", MX, 0, .data = "10 mx.test"},
+					      {"gone.test", MX, ERR_NOTFOUND, .data = NULL},
+					      {"mx.test", A, 0, .data = "127.0.0.1"},
+					      {.name = NULL}};
 
 static void domains_of_one_site_share_a_connection(void **state)
 {
@@ -309,9 +309,9 @@ static void a_domain_that_has_moved_goes_back_with_its_new_site(void **state)
 
 static void an_answer_that_changes_with_every_question_does_not_keep_mail_moving(void **state)
 {
-	static const struct out_fake_name turned[] = {{"there.test", MX, 0, "10 else.test"},
-						      {"else.test", A, 0, "127.0.0.1"},
-						      {NULL, 0, 0, NULL}};
+	static const struct out_fake_name turned[] = {{"there.test", MX, 0, .data = "10 else.test"},
+						      {"else.test", A, 0, .data = "127.0.0.1"},
+						      {.name = NULL}};
 
 	(void)state;
 	use_mx(shared);

@@ -4,12 +4,12 @@
 
 static char mine[] = "mine";
 
-static const struct out_fake_name names[] = {{"there.test", MX, 0, "10 mx.there.test"},
-					     {"mx.there.test", A, 0, "127.0.0.1"},
-					     {NULL, 0, 0, NULL}};
-static const struct out_fake_name two_addresses[] = {{"there.test", MX, 0, "10 mx.there.test"},
-						     {"mx.there.test", A, 0, "127.0.0.1,127.0.0.1"},
-						     {NULL, 0, 0, NULL}};
+static const struct out_fake_name names[] = {{"there.test", MX, 0, "10 mx.there.test", .secure = 1},
+					     {"mx.there.test", A, 0, .data = "127.0.0.1"},
+					     {.name = NULL}};
+static const struct out_fake_name two_addresses[] = {{"there.test", MX, 0, "10 mx.there.test", .secure = 1},
+						     {"mx.there.test", A, 0, .data = "127.0.0.1,127.0.0.1"},
+						     {.name = NULL}};
 
 static int setup(void **state)
 {
@@ -175,9 +175,9 @@ static void requiretls_takes_a_verified_connection_of_its_own(void **state)
 
 static void requiretls_bounces_where_no_server_can_be_verified(void **state)
 {
-	static const struct out_fake_name strangers[] = {{"there.test", MX, 0, "10 stranger.test"},
-							 {"stranger.test", A, 0, "127.0.0.1"},
-							 {NULL, 0, 0, NULL}};
+	static const struct out_fake_name strangers[] = {{"there.test", MX, 0, "10 stranger.test", .secure = 1},
+							 {"stranger.test", A, 0, .data = "127.0.0.1"},
+							 {.name = NULL}};
 
 	(void)state;
 	use_mx(strangers);

@@ -367,6 +367,7 @@ static void on_connected(struct stage *g, const char *text)
 static void on_secured(struct stage *g, const char *text)
 {
 	(void)text;
+	g->s.vouched = g->s.setup.tls >= RELAY_TLS_VERIFY;
 	out_session_secured(&g->s);
 }
 

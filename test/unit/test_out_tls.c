@@ -113,12 +113,12 @@ static void encrypt_takes_any_certificate(void **state)
 	assert_int_equal(server.messages[0].tls, 1);
 }
 
-static const struct out_fake_name right_name[] = {{"there.test", MX, 0, "10 mx.there.test"},
-						  {"mx.there.test", A, 0, "127.0.0.1"},
-						  {NULL, 0, 0, NULL}};
-static const struct out_fake_name wrong_name[] = {{"there.test", MX, 0, "10 other.there.test"},
-						  {"other.there.test", A, 0, "127.0.0.1"},
-						  {NULL, 0, 0, NULL}};
+static const struct out_fake_name right_name[] = {{"there.test", MX, 0, .data = "10 mx.there.test"},
+						  {"mx.there.test", A, 0, .data = "127.0.0.1"},
+						  {.name = NULL}};
+static const struct out_fake_name wrong_name[] = {{"there.test", MX, 0, .data = "10 other.there.test"},
+						  {"other.there.test", A, 0, .data = "127.0.0.1"},
+						  {.name = NULL}};
 
 static void verify_delivers_to_the_name_in_the_certificate(void **state)
 {

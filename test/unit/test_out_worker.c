@@ -76,14 +76,14 @@ static const char *site_of(const char *domain)
 static void the_queue_learns_which_site_a_domain_belongs_to(void **state)
 {
 	static const struct out_fake_name names[] = {
-	    {"one.test", MX, 0, "10 mx.test"},
-	    {"many.test", MX, 0, "20 b.test,10 a.test,20 c.test"},
-	    {"same.test", MX, 0, "7 c.test,5 a.test,7 b.test"},
-	    {"turned.test", MX, 0, "10 a.test,20 b.test,30 c.test"},
-	    {"other.test", MX, 0, "10 a.test,20 b.test,20 d.test"},
-	    {"gone.test", MX, ERR_NOTFOUND, NULL},
-	    {"away.test", MX, ERR_AWAY, NULL},
-	    {NULL, 0, 0, NULL}};
+	    {"one.test", MX, 0, .data = "10 mx.test"},
+	    {"many.test", MX, 0, .data = "20 b.test,10 a.test,20 c.test"},
+	    {"same.test", MX, 0, .data = "7 c.test,5 a.test,7 b.test"},
+	    {"turned.test", MX, 0, .data = "10 a.test,20 b.test,30 c.test"},
+	    {"other.test", MX, 0, .data = "10 a.test,20 b.test,20 d.test"},
+	    {"gone.test", MX, ERR_NOTFOUND, .data = NULL},
+	    {"away.test", MX, ERR_AWAY, .data = NULL},
+	    {.name = NULL}};
 	char many[QUEUE_SITE];
 
 	(void)state;
@@ -103,9 +103,9 @@ static void the_queue_learns_which_site_a_domain_belongs_to(void **state)
 
 static void a_domain_without_a_site_says_why(void **state)
 {
-	static const struct out_fake_name names[] = {{"gone.test", MX, ERR_NOTFOUND, NULL},
-						     {"away.test", MX, ERR_AWAY, NULL},
-						     {NULL, 0, 0, NULL}};
+	static const struct out_fake_name names[] = {{"gone.test", MX, ERR_NOTFOUND, .data = NULL},
+						     {"away.test", MX, ERR_AWAY, .data = NULL},
+						     {.name = NULL}};
 
 	(void)state;
 	use_mx(names);
