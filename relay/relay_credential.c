@@ -332,42 +332,25 @@ int relay_credential_add(struct relay *r, const struct store_credential *given, 
 	return seal(c, row.kind, row.customer, login, password);
 }
 
-struct search {
-	int kind;
-	const char *name;
-	char customer[65];
-};
-
-static int find_customer(void *arg, const struct store_credential *c)
-{
-	struct search *s = arg;
-
-	if (c->kind != s->kind || strcmp(c->name, s->name))
-		return 0;
-	snprintf(s->customer, sizeof(s->customer), "%s", c->customer);
-	return 1;
-}
-
 int relay_credential_change(struct relay *r, int kind, const char *name, struct span login,
 			    struct span password, relay_credential_fn done, void *arg)
 {
-	int64_t id = store_credential_find(r->store, kind, name);
-	struct search s = {.kind = kind, .name = name};
+	char customer[STORE_CREDENTIAL_CUSTOMER];
+	int64_t id = store_credential_find(r->store, kind, name, customer);
 	struct change *c;
 
 	if (id < 0)
 		return (int)id;
-	store_credential_each(r->store, find_customer, &s);
 	c = new_change(r, done, arg);
 	if (!c)
 		return ERR_NOMEM;
 	c->id = id;
-	return seal(c, kind, s.customer, login, password);
+	return seal(c, kind, customer, login, password);
 }
 
 int relay_credential_disable(struct relay *r, int kind, const char *name, int disabled)
 {
-	int64_t id = store_credential_find(r->store, kind, name);
+	int64_t id = store_credential_find(r->store, kind, name, NULL);
 	int err = id < 0 ? (int)id : store_credential_disable(r->store, id, disabled, clock_wall());
 
 	if (err == 0)
@@ -377,7 +360,7 @@ int relay_credential_disable(struct relay *r, int kind, const char *name, int di
 
 int relay_credential_remove(struct relay *r, int kind, const char *name)
 {
-	int64_t id = store_credential_find(r->store, kind, name);
+	int64_t id = store_credential_find(r->store, kind, name, NULL);
 	int err = id < 0 ? (int)id : store_credential_remove(r->store, id);
 
 	if (err == 0)

@@ -26,7 +26,7 @@ static void release(struct in_conn *c)
 	struct relay *r = c->w->relay;
 
 	if (c->counted) {
-		in_clients_leave(&c->peer);
+		in_clients_leave(in_limit_client(&c->peer));
 		atomic_fetch_sub_explicit(&r->count.sessions_open, 1, memory_order_relaxed);
 	}
 	if (list_linked(&c->link))
@@ -259,7 +259,8 @@ static enum in_reply count_in(struct in_conn *c)
 	relay_count(r, sessions_in, 1);
 	if (open >= (uint64_t)c->conf->limits.sessions)
 		return IN_REPLY_FULL;
-	if (!in_clients_enter(&c->peer, (unsigned)c->conf->limits.sessions_per_client))
+	if (!in_clients_enter(in_limit_client(&c->peer),
+			      (unsigned)c->conf->limits.sessions_per_client))
 		return IN_REPLY_FULL_CLIENT;
 	relay_count(r, sessions_open, 1);
 	c->counted = 1;

@@ -229,10 +229,11 @@ static enum in_reply claim(void *arg, const struct in_claim *who)
 	struct sockaddr_storage before = c->peer;
 
 	if (who->address.ss_family) {
-		if (!in_clients_enter(&who->address, (unsigned)c->conf->limits.sessions_per_client))
+		if (!in_clients_enter(in_limit_client(&who->address),
+				      (unsigned)c->conf->limits.sessions_per_client))
 			return IN_REPLY_FULL_CLIENT;
 		in_conn_meet(c, &who->address);
-		in_clients_leave(&before);
+		in_clients_leave(in_limit_client(&before));
 		if (in_conn_make_filter(c) < 0)
 			return IN_REPLY_STORE_FAILED;
 	}

@@ -64,6 +64,7 @@ struct in_limit_key in_limit_credential(int64_t id)
 	struct in_limit_key k = {{0}};
 
 	num_put_u64(k.bytes, (uint64_t)id);
+	k.bytes[8] = 1; /* as in no address's */
 	return k;
 }
 

@@ -33,6 +33,7 @@ struct in_limit;
 struct in_limit *in_limit_new(void);
 void in_limit_free(struct in_limit *l);
 
+/* No two of these are equal, across both kinds. */
 struct in_limit_key in_limit_client(const struct sockaddr_storage *a);
 struct in_limit_key in_limit_credential(int64_t id);
 

@@ -32,7 +32,7 @@ static int accept_him(struct in_login *l, const struct in_auth_credential *who)
 
 	if (!keep)
 		return ERR_NOMEM;
-	if (!in_clients_enter_credential(who->id, limit)) {
+	if (!in_clients_enter(in_limit_credential(who->id), limit)) {
 		free(keep);
 		return ERR_EXISTS;
 	}
@@ -192,7 +192,7 @@ void in_login_clear(struct in_login *l)
 	if (l->check)
 		l->check->arg = NULL;
 	if (l->who)
-		in_clients_leave_credential(l->who->id);
+		in_clients_leave(in_limit_credential(l->who->id));
 	free(l->who);
 	l->check = NULL;
 	l->who = NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/store/store_credential.h"
 
+#include <stdio.h>
+
 #include "core/err.h"
 
 int64_t store_credential_add(struct store *s, const struct store_credential *c)
@@ -45,18 +47,22 @@ int store_credential_remove(struct store *s, int64_t id)
 	return one(store_run(s, STORE_SQL("DELETE FROM credential WHERE id=?"), STORE_ARGS(store_int(id))));
 }
 
-int64_t store_credential_find(struct store *s, int kind, const char *name)
+int64_t store_credential_find(struct store *s, int kind, const char *name,
+			      char customer[STORE_CREDENTIAL_CUSTOMER])
 {
 	struct store_rows r;
 	int64_t id = ERR_NOTFOUND;
-	int rc = store_rows_open(s, &r, STORE_SQL("SELECT id FROM credential WHERE kind=? AND name=?"),
+	int rc = store_rows_open(s, &r, STORE_SQL("SELECT id, customer FROM credential WHERE kind=? AND name=?"),
 				 STORE_ARGS(store_int(kind), store_text(name)));
 
 	if (rc < 0)
 		return rc;
 	rc = store_rows_next(&r);
-	if (rc == 1)
+	if (rc == 1) {
 		id = store_rows_int(&r, 0);
+		if (customer)
+			snprintf(customer, STORE_CREDENTIAL_CUSTOMER, "%s", store_rows_text(&r, 1));
+	}
 	store_rows_close(&r);
 	return rc < 0 ? rc : id;
 }

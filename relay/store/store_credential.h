@@ -36,8 +36,10 @@ int64_t store_credential_add(struct store *s, const struct store_credential *c);
 int store_credential_seal(struct store *s, int64_t id, struct span login, struct span secret, int64_t now);
 int store_credential_disable(struct store *s, int64_t id, int disabled, int64_t now);
 int store_credential_remove(struct store *s, int64_t id);
-/* Id by kind and name, or ERR_NOTFOUND. */
-int64_t store_credential_find(struct store *s, int kind, const char *name);
+#define STORE_CREDENTIAL_CUSTOMER 65
+/* Id by kind and name, or ERR_NOTFOUND; and whose it is, unless customer is NULL. */
+int64_t store_credential_find(struct store *s, int kind, const char *name,
+			      char customer[STORE_CREDENTIAL_CUSTOMER]);
 /* All, by kind and name: fn until it says no (not 0), which is returned. */
 typedef int (*store_credential_fn)(void *arg, const struct store_credential *c);
 int store_credential_each(struct store *s, store_credential_fn fn, void *arg);

@@ -244,7 +244,7 @@ static void the_book_comes_from_the_store(void **state)
 	assert_string_equal(heard, "0 carol/pw");
 	buf_init(&aad, 4096);
 	assert_int_equal(store_aad(r.store, &aad, "acme", "credential", "secret",
-				   store_credential_find(r.store, STORE_CREDENTIAL_UPSTREAM, "hop")), 0);
+				   store_credential_find(r.store, STORE_CREDENTIAL_UPSTREAM, "hop", NULL)), 0);
 	assert_true(span_equal(keyd.asked.items[1].aad, buf_span(&aad)));
 	buf_clear(&aad);
 	ask("in");
