@@ -16,7 +16,9 @@ class Row:
     ends: str = DELIVERED
     clear: bool = False  # it ends delivered in clear; nothing may come in clear otherwise
     by: str = "none"  # what verified the host that took it: dane-ee, dane-ta, pkix
-    policy: str = ""  # whose rule decided; "": as by and ends say
+    policy: str = ""  # whose rule decided; "": as the rest says
+    failure: str = ""  # what RFC 8460 calls it
+    why: str = ""  # words of the trace
     postfix: str = ""  # how it ends with Postfix; "": as with us; "none": not asked
     differs: str = ""  # then why
     route: str = ""  # tls: of a route of its own
@@ -25,6 +27,14 @@ class Row:
     @property
     def domain(self):
         return f"{self.name}.{self.zone}"
+
+    @property
+    def decided(self):
+        if self.policy:
+            return self.policy
+        if self.by.startswith("dane") or self.ends == WAITS:
+            return "dane"
+        return "route" if self.route else "none"
 
 
 def row(what, ends=DELIVERED, name=None, **more):
@@ -60,12 +70,12 @@ def ee_early(d):
     d.host(chain=tls_chain.own(f"mx.{d.name}", days=(10, 40)), tlsa=[(3, 1, 1)])
 
 
-@row("3 1 1, certificate of another name", by="dane-ee")
+@row("3 1 1, certificate of another name", by="dane-ee", why="has TLSA records")
 def ee_name(d):
     d.host(chain=tls_chain.own("else.where.example"), tlsa=[(3, 1, 1)])
 
 
-@row("3 1 1 of another key", WAITS)
+@row("3 1 1 of another key", WAITS, failure="validation-failure")
 def ee_wrong(d):
     d.host(tlsa=[wrong(3)])
 
@@ -95,7 +105,7 @@ def agility(d):
     d.host(tlsa=[wrong(3), (3, 1, 2)])
 
 
-@row("SHA-256 fits, SHA-512 does not: the weaker digest does not count", WAITS)
+@row("SHA-256 fits, SHA-512 does not: the weaker digest does not count", WAITS, failure="validation-failure")
 def agility_wrong(d):
     d.host(tlsa=[(3, 1, 1), wrong(3, 1, 2)])
 
@@ -136,22 +146,22 @@ def ta_full_key(d):
     ta_host(d, tls_chain.tlsa(2, 1, 0, d.world.stranger.root), root=False)
 
 
-@row("2 1 1 of a root that the server does not show", WAITS)
+@row("2 1 1 of a root that the server does not show", WAITS, failure="validation-failure")
 def ta_missing(d):
     ta_host(d, tls_chain.tlsa(2, 1, 1, d.world.stranger.root), root=False)
 
 
-@row("2 1 1 of another authority", WAITS)
+@row("2 1 1 of another authority", WAITS, failure="validation-failure")
 def ta_wrong(d):
     ta_host(d, wrong(2))
 
 
-@row("2 1 1, certificate expired", WAITS)
+@row("2 1 1, certificate expired", WAITS, failure="certificate-expired")
 def ta_expired(d):
     ta_host(d, tls_chain.tlsa(2, 1, 1, d.world.stranger.root), expired=True)
 
 
-@row("2 1 1, certificate of another name", WAITS)
+@row("2 1 1, certificate of another name", WAITS, failure="certificate-host-mismatch")
 def ta_name(d):
     ta_host(d, tls_chain.tlsa(2, 1, 1, d.world.stranger.root), names=["else.where.example"])
 
@@ -173,32 +183,32 @@ def ta_or_ee(d):
 
 # --- unusable records (RFC 7672 2.2, 3.1.3): TLS is a must, nobody is authenticated
 
-@row("0 1 1 only")
+@row("0 1 1 only", policy="dane", failure="tlsa-invalid", why="no TLSA record")
 def unusable_0(d):
     d.host(tlsa=[wrong(0)])
 
 
-@row("1 1 1 only")
+@row("1 1 1 only", policy="dane", failure="tlsa-invalid", why="no TLSA record")
 def unusable_1(d):
     d.host(tlsa=[wrong(1)])
 
 
-@row("3 1 1 with 31 octets")
+@row("3 1 1 with 31 octets", policy="dane", failure="tlsa-invalid", why="no TLSA record")
 def unusable_short(d):
     d.host(tlsa=["3 1 1 " + "ab" * 31])
 
 
-@row("3 1 9, 3 9 1 and 7 1 1: unknown numbers")
+@row("3 1 9, 3 9 1 and 7 1 1: unknown numbers", policy="dane", failure="tlsa-invalid", why="no TLSA record")
 def unusable_unknown(d):
     d.host(tlsa=["3 1 9 " + "ab" * 32, "3 9 1 " + "ab" * 32, "7 1 1 " + "ab" * 32])
 
 
-@row("3 0 0 with what is no certificate")
+@row("3 0 0 with what is no certificate", policy="dane", failure="tlsa-invalid", why="no TLSA record")
 def unusable_garbage(d):
     d.host(tlsa=["3 0 0 " + "ab" * 100])
 
 
-@row("1 1 1, and the server does not offer STARTTLS", WAITS)
+@row("1 1 1, and the server does not offer STARTTLS", WAITS, failure="starttls-not-supported")
 def unusable_no_tls(d):
     d.host(tlsa=[wrong(1)], starttls="hidden")
 
@@ -213,7 +223,8 @@ def unusable_beside_wrong(d):
     d.host(tlsa=[(1, 1, 1), wrong(3)])
 
 
-# --- lookups that fail (RFC 7672 2.1.2, 2.2): not the same as "there is none"
+# --- lookups that fail (RFC 7672 2.1.2, 2.2): not the same as "there is none". The records exist: a resolver may prove from what
+# it knows that others do not, without asking
 
 @row("TLSA is bogus", WAITS)
 def bogus_tlsa(d):
@@ -247,7 +258,7 @@ def signatures(d):
 
 @row("SERVFAIL for TLSA", WAITS)
 def servfail_tlsa(d):
-    d.host()
+    d.host(tlsa=[(3, 1, 1)])
     d.world.dns.fail(f"_25._tcp.mx.{d.name}", "TLSA", "servfail")
 
 
@@ -265,11 +276,11 @@ def servfail_address(d):
 
 @row("no answer for TLSA", WAITS)
 def silent_tlsa(d):
-    d.host()
+    d.host(tlsa=[(3, 1, 1)])
     d.world.dns.fail(f"_25._tcp.mx.{d.name}", "TLSA", "silent")
 
 
-@row("SERVFAIL for TLSA below an unsigned zone: nobody asks", zone="insecure.example")
+@row("SERVFAIL for TLSA below an unsigned zone: nobody asks", zone="insecure.example", why="not proven by DNSSEC")
 def servfail_unsigned(d):
     d.host()
     d.world.dns.fail(f"_25._tcp.mx.{d.name}", "TLSA", "servfail")
@@ -277,17 +288,17 @@ def servfail_unsigned(d):
 
 # --- what is not secure has no DANE (RFC 7672 2.1.1, 2.2.1)
 
-@row("signed, without TLSA")
+@row("signed, without TLSA", why="no TLSA records")
 def no_tlsa(d):
     d.host()
 
 
-@row("unsigned, with TLSA of another key", zone="insecure.example")
+@row("unsigned, with TLSA of another key", zone="insecure.example", why="mail hosts are not proven by DNSSEC")
 def unsigned(d):
     d.host(tlsa=[wrong(3)])
 
 
-@row("unsigned MX, host signed with TLSA of another key", zone="insecure.example")
+@row("unsigned MX, host signed with TLSA of another key", zone="insecure.example", why="mail hosts are not proven by DNSSEC")
 def unsigned_mx(d):
     d.host(name="mx.for-unsigned.example", tlsa=[wrong(3)])
 
@@ -297,7 +308,7 @@ def unsigned_mx_good(d):
     d.host(name="mx.for-unsigned-good.example", tlsa=[(3, 1, 1)])
 
 
-@row("signed MX, host in an unsigned zone with TLSA of another key")
+@row("signed MX, host in an unsigned zone with TLSA of another key", why="address is not proven by DNSSEC")
 def unsigned_host(d):
     d.host(name=f"mx.{d.name.replace('.', '-')}.insecure.example", tlsa=[wrong(3)])
 
@@ -315,7 +326,7 @@ def no_mx(d):
     d.host("", mx=False, tlsa=[(3, 1, 1)])
 
 
-@row("no MX, TLSA of another key", WAITS)
+@row("no MX, TLSA of another key", WAITS, failure="validation-failure")
 def no_mx_wrong(d):
     d.host("", mx=False, tlsa=[wrong(3)])
 
@@ -347,7 +358,7 @@ def alias_both(d):
     aliased(d, at_real=[(3, 1, 1)], at_alias=[wrong(3)])
 
 
-@row("alias: TLSA at the name it leads to does not fit, the alias's would", WAITS)
+@row("alias: TLSA at the name it leads to does not fit, the alias's would", WAITS, failure="validation-failure")
 def alias_both_wrong(d):
     aliased(d, at_real=[wrong(3)], at_alias=[(3, 1, 1)])
 
@@ -413,7 +424,7 @@ def hosts_first(d):
 
 @row("first host: SERVFAIL for TLSA; second: TLSA fits", by="dane-ee")
 def hosts_servfail(d):
-    d.host("mx1")
+    d.host("mx1", tlsa=[(3, 1, 1)])
     d.host("mx2", preference=20, tlsa=[(3, 1, 1)])
     d.world.dns.fail(f"_25._tcp.mx1.{d.name}", "TLSA", "servfail")
 
@@ -437,22 +448,22 @@ def must(d):
     d.host(tlsa=[(3, 1, 1)])
 
 
-@row("tls: dane, there is no TLSA", WAITS, route="dane")
+@row("tls: dane, there is no TLSA", WAITS, route="dane", policy="route", failure="dane-required")
 def must_none(d):
     d.host(chain="ca")
 
 
-@row("tls: dane, only unusable records", WAITS, route="dane")
+@row("tls: dane, only unusable records", WAITS, route="dane", policy="route", failure="tlsa-invalid")
 def must_unusable(d):
     d.host(chain="ca", tlsa=[(1, 1, 1)])
 
 
-@row("tls: dane, unsigned", WAITS, route="dane", zone="insecure.example")
+@row("tls: dane, unsigned", WAITS, route="dane", zone="insecure.example", policy="route", failure="dane-required")
 def must_unsigned(d):
     d.host(tlsa=[(3, 1, 1)])
 
 
-@row("tls: verify is a rule: PKIX counts, TLSA does not", WAITS, route="verify")
+@row("tls: verify is a rule: PKIX counts, TLSA does not", WAITS, route="verify", policy="route", failure="certificate-not-trusted")
 def rule_verify(d):
     d.host(tlsa=[(3, 1, 1)])
 
@@ -462,7 +473,7 @@ def rule_verify_good(d):
     d.host(chain="ca", tlsa=[wrong(3)])
 
 
-@row("tls: none is a rule: in clear", route="none", clear=True)
+@row("tls: none is a rule: in clear", route="none", clear=True, why="the route says so")
 def rule_none(d):
     d.host(tlsa=[(3, 1, 1)])
 

@@ -3,6 +3,8 @@
 
 Each row (dane_rows.py) is a domain of a signed zone with one peculiarity. All rows are sent at once, by relay and by Postfix;
 then each is judged. "pytest -s" shows the whole table. Where the two differ by design, the row says which paragraph allows it."""
+import json
+
 import pytest
 import tls_world
 from dane_rows import DELIVERED, ROWS, WAITS
@@ -24,16 +26,65 @@ def world(request):
 
 
 @pytest.fixture(scope="module")
-def by_postfix(world):
-    rows = [r for r in ROWS.values() if r.postfix != "none"]
-    p = world.postfix([f"{r.domain} {POSTFIX_LEVEL[r.route]}" for r in rows if r.route])
-    return world.postfix_outcomes(p, [f"a@{r.domain}" for r in rows], again=[f"a@{r.domain}" for r in rows if r.clear])
+def relay(world):
+    return world.relay([f'{{domain: "{r.domain}", to: mx, tls: {r.route}}}' for r in ROWS.values() if r.route])
+
+
+@pytest.fixture(scope="module")
+def by_both(world, relay):
+    """{row's name: (what relay said, what Postfix said)}. relay: (event, facts, message id)."""
+    rows = {f"a@{r.domain}": r for r in ROWS.values()}
+    ids = world.send(relay, rows)
+    p = world.postfix([f"{r.domain} {POSTFIX_LEVEL[r.route]}" for r in rows.values() if r.route])
+    theirs = world.postfix_outcomes(p, rows, again=[a for a, r in rows.items() if r.clear])
+    ours = world.outcomes(relay, ids)
+    both = {r.name: ((*ours[a], ids[a]), theirs[a]) for a, r in rows.items()}
+    print_table(both)
+    return both
+
+
+def print_table(both):
+    print(f"\n{'row':24} {'relay':10} {'policy':8} {'by':8} {'Postfix':9} {'TLS':10} what")
+    for name, ((event, facts, _), (status, _, level)) in both.items():
+        r = ROWS[name]
+        print(f"{name:24} {event:10} {facts.get('policy', '?'):8} {facts.get('by', '?'):8} {status:9} {level or '-':10} {r.what}")
+    for r in ROWS.values():
+        if r.differs:
+            print(f"{r.name}: differs by design. {r.differs}")
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_postfix_agrees(world, by_postfix, name):
+def test_relay(world, relay, by_both, name):
     r = ROWS[name]
-    status, text, level = by_postfix[f"a@{r.domain}"]
+    (event, facts, id), _ = by_both[name]
+    print(f"{r.what}: {event} {facts}")
+    assert event == {DELIVERED: "delivered", WAITS: "deferred"}[r.ends]
+    assert len(world.came(r.domain)) == (r.ends == DELIVERED)
+    assert bool(world.in_clear(r.domain)) == r.clear
+    assert facts.get("by", "none") == r.by
+    if facts.get("reason") != "dns":
+        assert facts["policy"] == r.decided
+        if r.failure or r.ends == WAITS:
+            assert r.failure in facts["failure"]
+    if r.why:
+        assert r.why in traced(relay, id)["why"]
+
+
+def traced(relay, id):
+    """What sealpost trace says of the last attempt."""
+    return json.loads(relay.cli("trace", "--json", id, check=True).stdout)["events"][-1]["facts"]
+
+
+def test_relay_does_not_ask_for_tlsa_where_it_proves_nothing(world, by_both):
+    for name in ("servfail-unsigned", "unsigned", "unsigned-mx"):
+        host = world.domains[ROWS[name].domain].hosts[0]
+        assert not world.dns.asked(tls_world.RELAY_ASKS, f"_25._tcp.{host.name}", "TLSA")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_postfix_agrees(world, by_both, name):
+    r = ROWS[name]
+    _, (status, text, level) = by_both[name]
     sender = f"postfix@{tls_world.SENDER}"
     ends = r.postfix or r.ends
     print(f"{r.what}: {status} ({text}) {level}")

@@ -72,7 +72,8 @@ class Mx(receiver.Receiver):
         if starttls == "refused":
             rules.setdefault("star", lambda s, line: b"454 4.7.0 TLS is not available now")
         if handshake:
-            rules.setdefault("handshake", lambda s: receiver.CUT if handshake == "cut" else b"500 5.5.1 what do you mean?")
+            rules.setdefault("handshake", self._spoil)
+        self.handshake = handshake
         theirs = rules.get("mail")
 
         def mail(session, line):
@@ -91,6 +92,10 @@ class Mx(receiver.Receiver):
                 self.contexts[None] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 self.contexts[None].load_cert_chain(*other.write(directory, name + "-other"))
             self.context.sni_callback = self._choose
+
+    def _spoil(self, session):
+        session.sock.recv(5)  # the beginning of the client's hello, so that nothing comes before it
+        return receiver.CUT if self.handshake == "cut" else b"500 5.5.1 what do you mean?"
 
     def _choose(self, sock, name, context):
         self.server_names.append(name)
@@ -365,6 +370,8 @@ class World:
             for _, id, name, facts in s.relay.events():
                 if id in recipients and name in ("delivered", "deferred", "bounced", "expired"):
                     found.setdefault(recipients[id], (name, facts))
+                elif id in recipients and name == "rescheduled" and facts["reason"] == "dns":  # it did not get as far as a host
+                    found.setdefault(recipients[id], ("deferred", facts))
             return len(found) == len(ids)
         try:
             harness.wait_for("an end of each first attempt", all_there, seconds, 0.1)
