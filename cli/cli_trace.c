@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* sealpost trace: the way of one message. See sealpost-trace(8). */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,16 +7,162 @@
 #include "core/err.h"
 #include "core/id.h"
 
-static void print_event(const json_t *e)
+#define LEFT 21 /* where facts begin: behind the time */
+
+static void line(const char *name, const char *value)
 {
-	char when[32];
+	if (*value)
+		printf("%*s%-9s %s\n", LEFT, "", name, value);
+}
+
+static void append(char dst[512], const char *between, const char *text)
+{
+	size_t n = strlen(dst);
+
+	if (*text)
+		snprintf(dst + n, 512 - n, "%s%s", n ? between : "", text);
+}
+
+/* What is told in lines of their own below; the rest is shown as it is called. */
+static const char *const told[] = {"at",    "to",     "host",	"address",  "port",  "source", "tls", "cipher", "group",
+				   "clear", "policy", "by",	"why",	    "verified", "resumed",   "ms",  "code",
+				   "reason", "next in", "from",	"size",	    "client", "recipients"};
+
+static int is_told(const char *key)
+{
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+		if (!strcmp(told[i], key))
+			return 1;
+	return !strncmp(key, "to ", 3);
+}
+
+static void print_rest(const json_t *facts)
+{
 	const char *key;
 	json_t *value;
 
+	json_object_foreach((json_t *)facts, key, value) if (!is_told(key)) line(key, json_string_value(value));
+}
+
+/* --- accepted */
+
+static void print_accepted(const json_t *f)
+{
+	const char *key, *name = "to";
+	char text[512] = "";
+	json_t *value;
+
+	line("from", cli_text(f, "from"));
+	json_object_foreach((json_t *)f, key, value)
+	{
+		if (strncmp(key, "to", 2))
+			continue;
+		line(name, json_string_value(value));
+		name = "";
+	}
+	if (*cli_text(f, "recipients")) {
+		snprintf(text, sizeof(text), "... and others: %s in all", cli_text(f, "recipients"));
+		line("", text);
+		text[0] = '\0';
+	}
+	line("size", cli_text(f, "size"));
+	append(text, "", cli_text(f, "client"));
+	append(text, ", ", strcmp(cli_text(f, "tls"), "none") ? cli_text(f, "tls") : "without TLS");
+	line("client", text);
+	print_rest(f);
+}
+
+/* --- an attempt */
+
+static void print_peer(const json_t *f)
+{
+	char text[512] = "";
+
+	if (!*cli_text(f, "host"))
+		return;
+	snprintf(text, sizeof(text), "%s [%s]:%s", cli_text(f, "host"), cli_text(f, "address"), cli_text(f, "port"));
+	append(text, " from source ", cli_text(f, "source"));
+	line("host", text);
+	text[0] = '\0';
+	if (!strcmp(cli_text(f, "tls"), "none")) {
+		append(text, "", "none: ");
+		append(text, "", cli_text(f, "clear"));
+	} else {
+		append(text, "", cli_text(f, "tls"));
+		append(text, ", ", cli_text(f, "cipher"));
+		append(text, ", ", cli_text(f, "group"));
+		append(text, ", ", strcmp(cli_text(f, "resumed"), "yes") ? "" : "resumed");
+	}
+	line("tls", text);
+}
+
+/* "verified  by dane-ee", "verified  no". */
+static void print_trust(const json_t *f)
+{
+	const char *by = cli_text(f, "by");
+	char text[512] = "";
+
+	append(text, "", cli_text(f, "policy"));
+	append(text, *text ? ": " : "", cli_text(f, "why"));
+	line("policy", text);
+	if (*by && strcmp(by, "none")) {
+		snprintf(text, sizeof(text), "by %s", by);
+		line("verified", text);
+	} else if (*cli_text(f, "verified") && strcmp(cli_text(f, "tls"), "none")) {
+		line("verified", cli_text(f, "verified"));
+	}
+}
+
+static void print_results(const json_t *e)
+{
+	const json_t *f = json_object_get(e, "facts"), *results = json_object_get(e, "results");
+	size_t i, n = json_array_size(results);
+	char text[1200], code[16];
+	json_t *r;
+
+	for (i = 0; i < n; i++) {
+		r = json_array_get(results, i);
+		snprintf(code, sizeof(code), "%lld ", (long long)cli_number(r, "code"));
+		snprintf(text, sizeof(text), "%s%s", cli_number(r, "code") ? code : "", cli_text(r, "reply"));
+		if (n == 1)
+			line("reply", text);
+		else
+			printf("%*s%-9s %s: %s, %s\n", LEFT, "", i ? "" : "reply", cli_text(r, "to"),
+			       cli_text(r, "outcome"), text);
+	}
+	if (!n)
+		line("code", cli_text(f, "code"));
+}
+
+static void print_attempt(const json_t *e)
+{
+	const json_t *f = json_object_get(e, "facts");
+	char text[512] = "";
+
+	line("to", cli_text(f, "to"));
+	line("reason", cli_text(f, "reason"));
+	print_peer(f);
+	print_trust(f);
+	print_results(e);
+	append(text, "", cli_text(f, "ms"));
+	append(text, " ", *text ? "ms" : "");
+	line("took", text);
+	line("next in", cli_text(f, "next in"));
+	print_rest(f);
+}
+
+static void print_event(const json_t *e)
+{
+	const json_t *f = json_object_get(e, "facts");
+	const char *what = cli_text(e, "what");
+	char when[32];
+
 	cli_time(when, cli_number(e, "time"));
-	printf("%-19s  %s\n", when, cli_text(e, "what"));
-	json_object_foreach(json_object_get(e, "facts"), key, value)
-		printf("%21s%-10s %s\n", "", key, json_string_value(value));
+	printf("\n%-19s  %s\n", when, what);
+	if (!strcmp(what, "accepted"))
+		print_accepted(f);
+	else
+		print_attempt(e);
 }
 
 int cli_trace(struct cli *c, int argc, char **argv)
@@ -39,7 +186,7 @@ int cli_trace(struct cli *c, int argc, char **argv)
 		json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 		puts("");
 	} else {
-		printf("Message %s of customer %s: %s\n\n", cli_text(j, "id"), cli_text(j, "customer"),
+		printf("Message %s of customer %s: %s\n", cli_text(j, "id"), cli_text(j, "customer"),
 		       cli_text(j, "summary"));
 		json_array_foreach(json_object_get(j, "events"), i, e) print_event(e);
 	}

@@ -92,17 +92,43 @@ static void fact(json_t *facts, const char *name, const char *value)
 		json_object_set_new(facts, name, json_string(value));
 }
 
+/* "NUMBER OUTCOME CODE REPLY", or "NUMBER OUTCOME ditto": as the one before. */
+static void add_result(json_t *results, char *text, const struct spool_envelope *e)
+{
+	json_t *before = json_array_get(results, json_array_size(results) - 1), *o;
+	unsigned long number = strtoul(text, &text, 10);
+	char *outcome = *text ? text + 1 : text, *code = strchr(outcome, ' '), *reply;
+
+	if (!code)
+		return;
+	*code++ = '\0';
+	if (before && !strcmp(code, "ditto")) {
+		o = json_copy(before);
+	} else {
+		reply = strchr(code, ' ');
+		o = json_pack("{s:i, s:s}", "code", atoi(code), "reply", reply ? reply + 1 : "");
+	}
+	if (!o) /* a reply that is not UTF-8 */
+		o = json_pack("{s:i, s:s}", "code", atoi(code), "reply", "?");
+	json_object_set_new(o, "outcome", json_string(outcome));
+	json_object_set_new(o, "to", json_string(number < e->count ? e->recipients[number].address : "?"));
+	json_array_append_new(results, o);
+}
+
 /* "key=value" lines become facts of their own. */
-static void add_detail(json_t *facts, char *detail)
+static void add_detail(json_t *facts, json_t *results, char *detail, const struct spool_envelope *e)
 {
 	char *save = NULL;
 
 	for (char *line = detail ? strtok_r(detail, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
 		char *eq = strchr(line, '=');
-		if (eq) {
-			*eq = '\0';
+		if (!eq)
+			continue;
+		*eq = '\0';
+		if (!strcmp(line, "result"))
+			add_result(results, eq + 1, e);
+		else
 			fact(facts, line, eq + 1);
-		}
 	}
 }
 
@@ -129,7 +155,7 @@ static json_t *accepted_event(const struct spool_envelope *e)
 
 static json_t *news_event(struct news *n, const struct spool_envelope *e)
 {
-	json_t *facts = json_object();
+	json_t *facts = json_object(), *results = json_array();
 	const struct spool_state *s = n->states;
 	char text[64];
 
@@ -140,14 +166,14 @@ static json_t *news_event(struct news *n, const struct spool_envelope *e)
 	if (s->code)
 		json_object_set_new(facts, "code", json_sprintf("%u", s->code));
 	if (s->outcome != SPOOL_DELIVERED && s->outcome != SPOOL_DELETED)
-		fact(facts, "why", queue_reason_text(s->reason));
+		fact(facts, "reason", queue_reason_text(s->reason));
 	if (s->outcome == SPOOL_DEFERRED && s->next > n->time) {
 		num_format_duration(text, s->next - n->time);
 		fact(facts, "next in", text);
 	}
-	add_detail(facts, n->detail);
-	return json_pack("{s:I, s:s, s:o}", "time", (json_int_t)n->time, "what", outcome_text(s->outcome), "facts",
-			 facts);
+	add_detail(facts, results, n->detail, e);
+	return json_pack("{s:I, s:s, s:o, s:o}", "time", (json_int_t)n->time, "what", outcome_text(s->outcome),
+			 "facts", facts, "results", results);
 }
 
 /* How many recipients are where: the last word on each counts. */
