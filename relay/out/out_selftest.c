@@ -14,7 +14,8 @@
 
 #define EVERY_BAD  (60 * CLOCK_SEC)
 #define EVERY_GOOD (300 * CLOCK_SEC)
-#define PATIENCE   (20 * CLOCK_SEC) /* for one question */
+#define PATIENCE   (8 * CLOCK_SEC) /* for a question that is validated */
+#define DIAGNOSIS  (5 * CLOCK_SEC) /* for one that is to show why */
 #define SAY_AGAIN  (3600 * CLOCK_SEC)
 
 /* Which question is open. */
@@ -107,7 +108,7 @@ static void ask(struct out_selftest *t, enum step step)
 	const char *why;
 
 	t->step = step;
-	evt_timer_set(&t->timer, PATIENCE);
+	evt_timer_set(&t->timer, step == VALIDATED ? PATIENCE : DIAGNOSIS);
 	out_dns_free(t->dns); /* nothing cached */
 	t->dns = step == VALIDATED ? out_dns_new(t->loop, t->conf, &why)
 				   : out_dns_new_unvalidated(t->loop, t->conf);

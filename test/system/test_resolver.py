@@ -74,7 +74,7 @@ def relay(world):
         shutil.rmtree(s.dir)
 
 
-def tested(s):
+def first_result(s):
     """The first result of the self-test: (facts of its log line, the status)."""
     facts = harness.wait_for("the self-test", lambda: s.relay.events("dns-selftest"), 70)[0][3]
     return facts, s.status()["relay"]["dns"]
@@ -86,7 +86,7 @@ def waiting(s):
 
 def test_a_resolver_that_passes_signatures_on_validates(world, relay):
     s = relay()
-    facts, dns = tested(s)
+    facts, dns = first_result(s)
     assert facts["result"] == dns["selftest"] == "validates"
     assert dns["anchor"] == world.zones.anchor
     assert f"answers are validated from {world.zones.anchor}" in s.cli("status").stdout
@@ -95,7 +95,7 @@ def test_a_resolver_that_passes_signatures_on_validates(world, relay):
 
 def test_a_resolver_that_strips_signatures_is_named_and_mail_waits(world, relay):
     s = relay("127.0.0.9")
-    facts, dns = tested(s)
+    facts, dns = first_result(s)
     assert facts["result"] == dns["selftest"] == "stripped" and "strips" in facts["what"]
     r = s.cli("status")
     assert r.returncode == 1
@@ -109,7 +109,7 @@ def test_a_resolver_that_strips_signatures_is_named_and_mail_waits(world, relay)
 
 def test_a_resolver_that_is_away_is_told_from_one_that_strips(relay):
     s = relay("127.0.0.10")
-    facts, dns = tested(s)
+    facts, dns = first_result(s)
     assert facts["result"] == dns["selftest"] == "unreachable"
     assert "warning: DNS: no resolver answers: mail waits" in s.cli("status").stdout
 
@@ -125,7 +125,7 @@ def test_a_wrong_anchor_is_told_and_a_right_one_is_taken_up_without_a_restart(wo
     os.chmod(place, 0o755)
     write(DS)
     s = relay(anchor=anchor, retry="{first: 1s, max: 1s, expire: 5d}")
-    facts, dns = tested(s)
+    facts, dns = first_result(s)
     assert facts["result"] == dns["selftest"] == "bogus"
     sender = "anchor@" + tls_world.SENDER
     world.send(s, ["a@shop.example"], sender)
