@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/out/out_policy_hook.h"
 
+#include "relay/tls/tls_exception.h"
+
 int out_policy_hook_exception(struct relay *r, const char *domain, int64_t now)
 {
-	(void)r;
-	(void)domain;
-	(void)now;
-	return -1;
+	return tls_exception_find(r, domain, now, NULL);
 }
 
 struct sts_lookup *out_policy_hook_sts(struct relay_worker *w, struct out_dns *dns,

@@ -13,12 +13,13 @@
 #include "evt/evt_timer.h"
 #include "relay/store/store_exception.h"
 
+#define SAY_EVERY  (60 * CLOCK_SEC) /* that one is in use */
 #define LOOK_EVERY (60 * CLOCK_SEC) /* for those that have run out */
 
 struct entry {
 	struct tls_exception e;
 	atomic_uint_fast64_t uses;
-	atomic_int_fast64_t used;
+	atomic_int_fast64_t used, said;
 };
 
 struct tls_exceptions {
@@ -89,6 +90,7 @@ int tls_exception_find(struct relay *r, const char *domain, int64_t now, int64_t
 	struct tls_exceptions *x = r->exceptions;
 	struct tls_exception seen = {.level = -1};
 	struct entry *e;
+	int64_t said = 0;
 
 	if (!x || !atomic_load_explicit(&x->any, memory_order_acquire))
 		return -1;
@@ -98,14 +100,18 @@ int tls_exception_find(struct relay *r, const char *domain, int64_t now, int64_t
 		seen = e->e;
 		atomic_fetch_add(&e->uses, 1);
 		atomic_store(&e->used, now);
+		said = atomic_load(&e->said);
+		if (now - said < SAY_EVERY || !atomic_compare_exchange_strong(&e->said, &said, now))
+			said = -1; /* not again, or another thread says it */
 	}
 	pthread_rwlock_unlock(&x->lock);
 	if (seen.level < 0)
 		return -1;
 	if (until)
 		*until = seen.until;
-	log_event(LOG_LEVEL_INFO, NULL, "tls-exception", "domain=%s level=%s", seen.domain,
-		  levels[seen.level]);
+	if (said >= 0)
+		log_event(LOG_LEVEL_INFO, NULL, "tls-exception", "domain=%s level=%s", seen.domain,
+			  levels[seen.level]);
 	return seen.level;
 }
 

@@ -8,7 +8,8 @@
  *            row goes soon after (event=tls-exception-expired). There is none without an end.
  * Domains:   in lower case and ASCII form, without a dot at the end; ".example.org" means all names
  *            below example.org. The longest that fits counts.
- * Events:    tls-exception when one is found for use; tls-exception-added, -removed, -expired.
+ * Events:    tls-exception when one is found for use, for each at most once a minute (what goes under it
+ *            says policy=exception in its own line); tls-exception-added, -removed, -expired.
  * Errors:    ERR_FORMAT (domain, level, end), ERR_LIMIT (too many), ERR_NOTFOUND, of the store.
  * Thread:    find, generation, list: any. The rest: control's.
  * Source:    sealpost-tls(8). */
