@@ -54,7 +54,8 @@ static struct bounce *bounce_new(struct relay_worker *w, const struct spool_enve
 					      .campaign = none,
 					      .credential = none,
 					      .envid = none,
-					      .flags = SPOOL_REPORT,
+					      .flags = SPOOL_REPORT | (original->flags &
+								       SPOOL_REQUIRETLS),
 					      .recipients = &b->recipient,
 					      .count = 1};
 	if (b->recipient.address && b->envelope.customer)
@@ -85,13 +86,15 @@ static int failed_any(const struct out_bounce_of *of)
 	return 0;
 }
 
-/* RFC 3461 6.2: only a report of a failure returns the message. */
+/* RFC 3461 6.2: only a report of a failure returns the message; RFC 8689 5: none of mail that requires
+ * TLS. */
 static int wants_full(const struct relay_conf *conf, const struct out_bounce_of *of)
 {
 	const struct spool_envelope *e = spool_reader_envelope(of->reader);
 	int asked = e->flags & (SPOOL_RET_FULL | SPOOL_RET_HDRS);
 
-	return failed_any(of) && spool_reader_size(of->reader) <= OUT_BOUNCE_FULL &&
+	return failed_any(of) && !(e->flags & SPOOL_REQUIRETLS) &&
+	       spool_reader_size(of->reader) <= OUT_BOUNCE_FULL &&
 	       (asked ? (e->flags & SPOOL_RET_FULL) != 0 : conf->bounce.full);
 }
 

@@ -159,7 +159,8 @@ static int connect_target(struct out_conn *c)
 				      .login = c->setup.route->credential[0] != '\0',
 				      .refuse_eightbit =
 					  c->setup.conf->outbound.eightbit == RELAY_EIGHTBIT_REFUSE,
-				      .requiretls = c->setup.route->requiretls,
+				      .requiretls = c->setup.route->requiretls ==
+						    OUT_ROUTE_OFFERED,
 				      .no_chunks = c->setup.no_chunks,
 				      .heard = c->setup.lane ? on_heard : NULL,
 				      .arg = c};

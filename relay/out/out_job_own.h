@@ -24,7 +24,7 @@ struct out_job {
 	unsigned base, n; /* recipients of this turn */
 	unsigned most;	  /* in one turn */
 	int permit;	  /* of shape, to send the message of this turn */
-	int requiretls;	  /* the message wants it */
+	int requiretls;	  /* the message wants it: enum out_route_requiretls */
 	int relaxed;	  /* TLS-Required: no, and a policy of the receiver's would not let it go */
 	struct out_policy_query *finding;
 	int first;	  /* to wait before the others, once the policy is found */

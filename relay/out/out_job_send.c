@@ -132,14 +132,17 @@ static void give_permit_back(struct out_job *job)
 	job->permit = 0;
 }
 
-/* 1: the message wants a verified server that offers REQUIRETLS, and this connection is not with
- * one. */
+/* 1: the message wants a verified server, which offers REQUIRETLS unless the message is a report, and
+ * this connection is not with one. */
 static int wants_verified(struct out_job *job)
 {
-	if (job->requiretls || !(spool_reader_envelope(job->reader)->flags & SPOOL_REQUIRETLS))
+	int flags = spool_reader_envelope(job->reader)->flags;
+
+	if (job->requiretls || !(flags & SPOOL_REQUIRETLS))
 		return 0;
-	job->requiretls = 1;
-	return !job->conn->vouched || !(job->conn->session.caps & OUT_CAP_REQUIRETLS);
+	job->requiretls = flags & SPOOL_REPORT ? OUT_ROUTE_VERIFIED : OUT_ROUTE_OFFERED;
+	return !job->conn->vouched || (job->requiretls == OUT_ROUTE_OFFERED &&
+				       !(job->conn->session.caps & OUT_CAP_REQUIRETLS));
 }
 
 static void send_turn(struct out_job *job)

@@ -20,6 +20,10 @@
 
 #include "relay/relay_conf.h"
 
+/* What a message with REQUIRETLS asks of a host. Reports about such mail are content without the offer, so
+ * that they are not lost where nobody offers it (RFC 8689 5). */
+enum out_route_requiretls { OUT_ROUTE_ANY, OUT_ROUTE_OFFERED, OUT_ROUTE_VERIFIED };
+
 struct out_route {
 	const char *pool, *credential; /* names, "" if none; the configuration's */
 	int mx;		/* ask for MX records of host; else host itself */
@@ -27,7 +31,7 @@ struct out_route {
 	char host[256]; /* without brackets */
 	uint16_t port;
 	int tls;       /* enum relay_tls */
-	int requiretls; /* only verified hosts that offer REQUIRETLS will do; out_route_find leaves it 0 */
+	int requiretls; /* enum out_route_requiretls: only verified hosts will do; out_route_find leaves it 0 */
 	int relaxed;	/* TLS-Required: no, of the message; likewise */
 	int named;     /* the administrator named the host: any address it has is allowed */
 	char key[272]; /* "mx:example.org:25:1" */

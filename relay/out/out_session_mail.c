@@ -142,7 +142,7 @@ static void put_mail(struct out_session *s)
 		out_session_say(s, " BODY=8BITMIME");
 	if ((e->flags & SPOOL_UTF8) && (s->caps & OUT_CAP_SMTPUTF8))
 		out_session_say(s, " SMTPUTF8");
-	if (e->flags & SPOOL_REQUIRETLS)
+	if ((e->flags & SPOOL_REQUIRETLS) && (s->caps & OUT_CAP_REQUIRETLS))
 		out_session_say(s, " REQUIRETLS");
 	if (s->caps & OUT_CAP_DSN) {
 		if ((e->flags & SPOOL_RET_FULL) && !s->mail.sender)
@@ -173,7 +173,8 @@ static int refuse_locally(struct out_session *s)
 	struct queue_result v = {0};
 
 	if ((e->flags & SPOOL_REQUIRETLS) &&
-	    (!s->secured || !s->vouched || !(s->caps & OUT_CAP_REQUIRETLS))) {
+	    (!s->secured || !s->vouched ||
+	     !(s->caps & OUT_CAP_REQUIRETLS || e->flags & SPOOL_REPORT))) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30",
 				 s->vouched
 				     ? "message needs REQUIRETLS, which the server does not offer"

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""REQUIRETLS (RFC 8689), case by case."""
+from dataclasses import dataclass
+
+import harness
+import pytest
+import tls_world
+from tls_world import SENDER
+
+pytestmark = pytest.mark.skipif(not tls_world.available(), reason="needs root, nsd and ldnsutils")
+
+ROWS = {}
+KEPT, DELIVERED, WAITS, BOUNCED = "kept", "delivered", "waits", "bounced"
+RELAXED = "TLS-Required: No\r\n"
+
+
+@dataclass
+class Row:
+    name: str
+    what: str
+    build: object
+    ends: str
+    requiretls: bool = True
+    headers: str = ""
+    clear: bool = False
+    by: str = "none"
+    at: str = ""  # label of the host that takes it
+    zone: str = "example"
+
+    @property
+    def domain(self):
+        return f"{self.name}.{self.zone}"
+
+
+def row(what, ends, **more):
+    def take(build):
+        r = Row(build.__name__.replace("_", "-"), what, build, ends, **more)
+        ROWS[r.name] = r
+        return build
+    return take
+
+
+# --- REQUIRETLS (RFC 8689 4.2.1): a proven name, a verified host that offers it
+
+@row("DANE", KEPT, by="dane-ee")
+def dane(d):
+    d.host(tlsa=[(3, 1, 1)], requiretls=True)
+
+
+@row("MX proven by DNSSEC, certificate good for PKIX", KEPT, by="pkix")
+def pkix(d):
+    d.host(chain="ca", requiretls=True)
+
+
+@row("MX not proven, though the certificate is good for PKIX", BOUNCED, zone="insecure.example")
+def unsigned(d):
+    d.host(chain="ca", requiretls=True)
+
+
+@row("DANE, and the server does not offer it", BOUNCED)
+def not_offered(d):
+    d.host(tlsa=[(3, 1, 1)])
+
+
+@row("the first host does not offer it, the second does", KEPT, by="dane-ee", at="mx2")
+def second(d):
+    d.host("mx1", tlsa=[(3, 1, 1)])
+    d.host("mx2", preference=20, tlsa=[(3, 1, 1)], requiretls=True)
+
+
+@row("STARTTLS is not offered", BOUNCED)
+def hidden(d):
+    d.host(chain="ca", starttls="hidden", requiretls=True)
+
+
+@row("REQUIRETLS counts, TLS-Required: no beside it does not", BOUNCED, headers=RELAXED)
+def both(d):
+    d.host(chain="ca")
+
+
+@pytest.fixture(scope="module")
+def world(request):
+    with tls_world.inside(request, "requiretls") as w:
+        w.zone("insecure.example", "unsigned")
+        for r in ROWS.values():
+            r.build(w.domain(r.domain))
+        w.domain("verified.example").host(tlsa=[(3, 1, 1)])
+        w.domain("unverified.example").host()
+        w.publish()
+        yield w
+
+
+@pytest.fixture(scope="module")
+def relay(world):
+    return world.relay()
+
+
+@pytest.fixture(scope="module")
+def ends(world, relay):
+    ids = {}
+    for r in ROWS.values():
+        ids |= world.send(relay, [f"a@{r.domain}"], options=["REQUIRETLS"] if r.requiretls else [], headers=r.headers,
+                          tls=r.requiretls)
+    return world.outcomes(relay, ids)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row(world, ends, name):
+    r = ROWS[name]
+    event, facts = ends[f"a@{r.domain}"]
+    print(f"{r.what}: {event} {facts}")
+    came = world.came(r.domain)
+    assert event == {KEPT: "delivered", DELIVERED: "delivered", WAITS: "deferred", BOUNCED: "bounced"}[r.ends]
+    assert len(came) == (event == "delivered")
+    assert [a.requiretls for a in came] == [r.ends == KEPT] * len(came)
+    assert bool(world.in_clear(r.domain)) == r.clear
+    if event == "delivered":
+        assert facts["by"] == r.by
+    if event == "bounced":
+        assert facts["status"] == "5.7.30"
+    if r.at:
+        assert facts["host"] == f"{r.at}.{r.domain}"
+
+
+def reports_to(world, domain):
+    """Reports that a sender's host got, when there is one."""
+    return harness.wait_for("the report", lambda: world.came(domain, ""))
+
+
+def test_reports_of_such_mail_require_tls_and_hold_no_body(world, ends):
+    """RFC 8689 5."""
+    bounced = [r for r in ROWS.values() if r.ends == BOUNCED]
+    came = harness.wait_for("the reports", lambda: len(world.came(SENDER, "")) >= len(bounced) and world.came(SENDER, ""))
+    for a in came:
+        assert a.requiretls and b"5.7.30" in a.message
+        assert b"hello" not in a.message
+
+
+def test_a_report_has_no_body_even_if_the_sender_asks_for_it(world, relay):
+    before = len(world.came(SENDER, ""))
+    event, _, _ = world.outcome(relay, "b@not-offered.example", options=["REQUIRETLS", "RET=FULL"], tls=True)
+    assert event == "bounced"
+    report = harness.wait_for("the report", lambda: world.came(SENDER, "")[before:])[0]
+    assert b"b@not-offered.example" in report.message and b"hello" not in report.message
+
+
+def test_a_report_reaches_a_verified_host_that_does_not_offer_it(world, relay):
+    event, _, _ = world.outcome(relay, "c@not-offered.example", sender="me@verified.example", options=["REQUIRETLS"], tls=True)
+    assert event == "bounced"
+    assert not reports_to(world, "verified.example")[0].requiretls
+
+
+def test_a_report_is_lost_rather_than_sent_to_a_host_that_is_not_verified(world, relay):
+    event, facts, _ = world.outcome(relay, "d@not-offered.example", sender="me@unverified.example", options=["REQUIRETLS"],
+                                    tls=True)
+    assert event == "bounced"
+    harness.wait_for("the report's end", lambda: [e for e in relay.relay.events("bounced") if e[1] == facts["dsn"]])
+    assert not world.came("unverified.example", "") and not world.in_clear("unverified.example", "")
