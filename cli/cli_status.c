@@ -71,6 +71,22 @@ static void print_dns(const json_t *r)
 		       exceptions == 1 ? "" : "s");
 }
 
+/* Nothing, while no domain has a policy. */
+static void print_sts(const json_t *r)
+{
+	const json_t *p = json_object_get(r, "mta_sts");
+	json_int_t n = cli_number(p, "policies"), failing = cli_number(p, "failing");
+
+	if (!n)
+		return;
+	printf("sts     %lld MTA-STS %s cached: %lld enforced, %lld in testing", (long long)n,
+	       n == 1 ? "policy" : "policies", (long long)cli_number(p, "enforce"),
+	       (long long)cli_number(p, "testing"));
+	if (failing)
+		printf("; %lld could not be renewed", (long long)failing);
+	printf("\n");
+}
+
 static void print_relay(const json_t *r)
 {
 	const json_t *q = json_object_get(r, "queue"), *s = json_object_get(r, "spool"),
@@ -89,6 +105,7 @@ static void print_relay(const json_t *r)
 	printf("spool   %lld segment%s, %s used, %s free on disk\n", (long long)cli_number(s, "segments"),
 	       cli_number(s, "segments") == 1 ? "" : "s", used, free_space);
 	print_dns(r);
+	print_sts(r);
 	printf("mail    %lld accepted, %lld delivered, %lld deferrals, %lld bounced, %lld expired\n",
 	       (long long)cli_number(n, "messages_in"), (long long)cli_number(n, "deliveries"),
 	       (long long)cli_number(n, "deferrals"), (long long)cli_number(n, "bounces"),

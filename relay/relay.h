@@ -40,6 +40,8 @@ struct relay_credentials;
 struct store;
 struct bounce_list;
 struct https_fetch;
+struct sts;
+struct sts_tend;
 struct tls_exceptions;
 struct out_selftest;
 
@@ -64,6 +66,7 @@ struct relay_worker {
 	struct spool_pool *pool; /* buffers of spool_message: made on first use, spool_pool_free at the end */
 	struct in_listen *in;
 	struct out_worker *out;
+	struct sts_tend *sts; /* worker 0's */
 	struct out_selftest *selftest; /* of worker 0 */
 	struct out_policies *policies; /* out's: how much TLS domains must have */
 };
@@ -95,6 +98,7 @@ struct relay {
 	struct in_limit *limit; /* rates of clients; any thread */
 	struct relay_reseal *reseal;	/* control's: brings what is in the store under the newest DEKs */
 	struct bounce_list *suppressed; /* recipients that mail is not taken for; any thread looks */
+	struct sts *sts; /* MTA-STS policies; any thread */
 	struct https_fetch *https; /* requests to web servers; any thread */
 	struct tls_exceptions *exceptions; /* from TLS policy; any thread looks */
 	struct store *store;	/* control's database */

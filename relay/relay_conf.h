@@ -148,6 +148,7 @@ struct relay_conf {
 		int eightbit;		 /* enum relay_eightbit: 8-bit mail for a server without 8BITMIME */
 		int ipv6;		 /* enum relay_ipv6 */
 		int dane;		 /* TLSA records are asked for, and count */
+		int mta_sts;		 /* 1: policies of domains are looked up */
 	} outbound;
 	struct {
 		int64_t rate;	/* items a second */

@@ -373,6 +373,8 @@ static const struct conf_key outbound_keys[] = {
      .help = "What becomes of 8-bit mail for a server without 8BITMIME: pass sends it unchanged, refuse returns it."},
     {.name = "ipv6", .type = CONF_ENUM, .offset = IN(outbound, ipv6), .choices = ipv6s,
      .fallback = "prefer", .help = "Order of the addresses of one host: prefer, after IPv4, or no."},
+    {.name = "mta_sts", .type = CONF_BOOL, .offset = IN(outbound, mta_sts), .fallback = "yes",
+     .help = "Whether MTA-STS policies of recipient domains are looked up and followed."},
     {0}};
 
 static const struct conf_key limits_keys[] = {

@@ -11,6 +11,7 @@
 #include "relay/relay_order.h"
 #include "relay/relay_reseal.h"
 #include "relay/store/store.h"
+#include "relay/sts/sts.h"
 #include "relay/tls/tls_exception.h"
 
 static const struct relay_control_part *const parts[] = {
@@ -19,6 +20,7 @@ static const struct relay_control_part *const parts[] = {
     &keys_cred_part,
     &relay_reseal_part,
     &relay_order_part,
+    &sts_part,
     &tls_exception_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))

@@ -15,6 +15,7 @@
 #include "relay/queue/queue.h"
 #include "relay/relay_tls.h"
 #include "relay/spool/spool_message.h"
+#include "relay/sts/sts.h"
 
 #define GRACE (10 * CLOCK_SEC)
 
@@ -90,8 +91,10 @@ static int build(struct relay_worker *w, const char **why)
 	}
 	if (w->out) {
 		want_customers(w, conf);
-		if (w->index == 0)
+		if (w->index == 0) {
 			w->selftest = out_selftest_new(w->relay, w->loop, conf);
+			w->sts = sts_tend_new(w, out_worker_dns(w->out)); /* without it policies just end */
+		}
 		w->in = in_listen_new(w, conf, &err, why);
 	}
 	relay_conf_unref(conf);
@@ -102,6 +105,7 @@ static void tear_down(struct relay_worker *w)
 {
 	in_listen_free(w->in);
 	out_selftest_free(w->selftest);
+	sts_tend_free(w->sts);
 	out_worker_free(w->out);
 	spool_pool_free(w->pool);
 	keys_object_free(w->keys);

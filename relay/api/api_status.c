@@ -11,6 +11,7 @@
 #include "relay/out/out_selftest.h"
 #include "relay/queue/queue.h"
 #include "relay/spool/spool_log.h"
+#include "relay/sts/sts.h"
 #include "relay/tls/tls_exception.h"
 
 #define EXPIRY_WARNING_DAYS 14
@@ -95,6 +96,15 @@ static json_t *dns(struct relay *r, const struct relay_conf *conf, json_t *warni
 			 (json_int_t)atomic_load(&r->dns.tested), "anchor", anchor ? anchor : "");
 }
 
+static json_t *mta_sts(struct relay *r)
+{
+	struct sts_numbers n;
+
+	sts_count(r->sts, &n);
+	return json_pack("{s:I, s:I, s:I, s:I}", "policies", (json_int_t)n.policies, "enforce",
+			 (json_int_t)n.enforce, "testing", (json_int_t)n.testing, "failing", (json_int_t)n.failing);
+}
+
 static void answer(struct relay_msg *m, void *receiver)
 {
 	struct queue_ask *a = (struct queue_ask *)m;
@@ -119,6 +129,7 @@ static void answer(struct relay_msg *m, void *receiver)
 	json_object_set_new(out, "tls_exceptions", json_integer((json_int_t)tls_exception_count(r)));
 	json_object_set_new(out, "queue", queue(&a->numbers, warnings));
 	json_object_set_new(out, "spool", spool(r, warnings));
+	json_object_set_new(out, "mta_sts", mta_sts(r));
 	json_object_set_new(out, "counters", counters(r));
 	json_object_set_new(out, "warnings", warnings);
 	relay_conf_unref(conf);

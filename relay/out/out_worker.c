@@ -98,6 +98,11 @@ struct out_worker *out_worker_new(struct relay_worker *w)
 	return o;
 }
 
+struct out_dns *out_worker_dns(struct out_worker *o)
+{
+	return o->dns;
+}
+
 void out_worker_free(struct out_worker *o)
 {
 	if (!o)

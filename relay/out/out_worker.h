@@ -15,6 +15,8 @@
 #include "relay/relay.h"
 
 struct out_worker *out_worker_new(struct relay_worker *w);
+/* Its resolver, for whoever has something to ask on this worker: until out_worker_free. */
+struct out_dns *out_worker_dns(struct out_worker *o);
 /* Handler of queue jobs; receiver is the struct relay_worker. */
 void out_worker_job(struct relay_msg *m, void *receiver);
 /* Begins to stop: idle connections say QUIT, running transactions may finish within grace. */

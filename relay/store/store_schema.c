@@ -46,5 +46,8 @@ const char *const store_schema[] = {
     /* 3: exceptions from TLS policy. level: enum relay_tls */
     STORE_SQL("CREATE TABLE tls_exception(domain TEXT PRIMARY KEY, level INTEGER NOT NULL, reason TEXT NOT NULL,"
 	      " created INTEGER NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;"),
+    /* 4: MTA-STS policies, as they were fetched */
+    STORE_SQL("CREATE TABLE sts(domain TEXT PRIMARY KEY, id TEXT NOT NULL, fetched INTEGER NOT NULL,"
+	      " policy BLOB NOT NULL) STRICT;"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);
