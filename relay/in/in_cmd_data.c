@@ -89,6 +89,7 @@ void in_cmd_data_begun(struct in_session *s, int err, uint64_t id)
 			smtp_data_in_init(&tx->data);
 		in_hops_init(&tx->hops);
 		in_campaign_init(&tx->campaign);
+		in_required_init(&tx->required);
 		err = put_trace(s);
 	} else {
 		tx->begun = 0; /* nothing was begun */
@@ -152,6 +153,7 @@ static void take_body(struct in_session *s, struct span body)
 	}
 	in_hops_feed(&tx->hops, body);
 	in_campaign_feed(&tx->campaign, body);
+	in_required_feed(&tx->required, body);
 	if (tx->hops.count > IN_HOPS_MAX) {
 		give_up(s, IN_REPLY_LOOP);
 		return;
@@ -251,6 +253,8 @@ void in_cmd_data_commit(struct in_session *s)
 	e->client = keep_client(s);
 	e->tls = keep_tls(s);
 	e->campaign = keep_campaign(s);
+	if (in_required_no(&s->tx.required))
+		e->flags |= SPOOL_TLS_OPTIONAL;
 	e->flags |= tx->data.high ? SPOOL_8BIT : 0;
 	if (!e->customer || !e->client || !e->tls || !e->campaign) {
 		end(s, IN_REPLY_STORE_FAILED, NULL);

@@ -157,9 +157,11 @@ static void take_result(struct in_filter *f)
 	filter_chain_result(f->chain, &r);
 	tx->envelope.head = r.head;
 	tx->envelope.skip = r.skip;
-	if (r.head.n) { /* the campaign is what the header says that is sent */
+	if (r.head.n) { /* what counts is the header that is sent */
 		in_campaign_init(&tx->campaign);
 		in_campaign_feed(&tx->campaign, r.head);
+		in_required_init(&tx->required);
+		in_required_feed(&tx->required, r.head);
 	}
 	if (high(r.head))
 		tx->envelope.flags |= SPOOL_8BIT;

@@ -13,6 +13,7 @@
 #include "relay/in/in_campaign.h"
 #include "relay/in/in_hops.h"
 #include "relay/in/in_reply.h"
+#include "relay/in/in_required.h"
 #include "relay/spool/spool_message.h"
 #include "smtp/smtp_addr.h"
 #include "smtp/smtp_data.h"
@@ -38,6 +39,7 @@ struct in_tx {
 	struct smtp_data_in data;
 	struct in_hops hops;
 	struct in_campaign campaign;
+	struct in_required required;
 	enum in_reply refusal; /* why the message will be refused when its end has come */
 	/* memory */
 	struct in_tx_block *blocks; /* of text, the last one first */

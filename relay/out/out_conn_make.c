@@ -384,7 +384,8 @@ static int begin_dane(struct out_conn *c, SSL_CTX *ctx, SSL_SESSION *old)
 
 	if (c->setup.route->mx) { /* RFC 7672 3.2.2 */
 		d.names[0] = c->setup.route->host;
-		d.names[1] = h->alias_of[0] ? h->alias_of : NULL;
+		if (h->alias_of[0] && !strcmp(h->domain, c->setup.route->host))
+			d.names[1] = h->alias_of;
 	}
 	return evt_conn_tls_connect_dane(c->evt, ctx, &d, old);
 }

@@ -452,6 +452,7 @@ static struct out_hosts_lookup *find(struct evt_loop *l, struct out_dns *dns,
 	k->within = 1;
 	k->only_site = only_site;
 	k->dane = dane;
+	memcpy(k->hosts.domain, route->host, sizeof(k->hosts.domain));
 	k->hosts.mx_secure = !route->mx; /* there is nothing to prove about what is named */
 	evt_timer_init(&k->timer, l, on_timer, k);
 	evt_timer_set(&k->timer, PATIENCE);

@@ -55,7 +55,8 @@ struct out_hosts {
 		struct out_tlsa *records; /* counted; NULL unless USABLE or UNUSABLE */
 	} tlsa[OUT_MX_HOSTS];		  /* as names */
 	int mx_secure; /* the MX records, or that there are none, are proven by DNSSEC */
-	char alias_of[OUT_MX_NAME]; /* the domain is an alias, proven, of this; "": it is none */
+	char domain[OUT_MX_NAME];   /* that was asked for */
+	char alias_of[OUT_MX_NAME]; /* domain is an alias, proven, of this; "": it is none */
 	char site[QUEUE_SITE]; /* out_site */
 	int64_t ttl;	       /* usec the answer may be used for */
 	enum tlsrpt_result failure; /* with a failure: what a TLS report calls it, if it is for there */

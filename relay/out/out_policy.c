@@ -125,6 +125,7 @@ static void choose(struct out_policies *all, const struct out_route *r, struct o
 	int more = open_to_more(p) || p->requiretls;
 
 	p->dane = !r->literal && (p->level == RELAY_TLS_DANE || (more && all->conf->outbound.dane));
+	p->mx_secure = !r->mx; /* there is nothing to prove about what was named */
 	*ask_mx = r->mx && (p->dane || p->requiretls);
 	*ask_sts = r->mx && more && p->level != RELAY_TLS_DANE;
 }

@@ -96,6 +96,10 @@ static void refuse_domain(struct out_dest *d, const struct queue_result *v,
 
 static void take_hosts(struct out_dest *d, const struct out_hosts *h)
 {
+	for (unsigned i = 0; i < h->name_count; i++)
+		if (h->tlsa[i].records)
+			relay_count(d->pool->worker->relay, tlsa_malformed,
+				    h->tlsa[i].records->malformed);
 	out_hosts_take(&d->hosts, h);
 	d->resolved = 1;
 	d->resolved_until = out_pool_now(d) + d->hosts.ttl;
@@ -214,8 +218,11 @@ static void kick(void *arg)
 		else /* it just died; gone is on its way */
 			put_waiting(d, t, 1);
 	}
-	if (d->waiting_count && out_pool_wanted(d) && resolved(d))
-		out_pool_open(d, out_pool_wanted(d));
+	if (!d->waiting_count || !out_pool_wanted(d) || !resolved(d))
+		return;
+	if (!d->connecting) /* connections are made for a domain that waits: some prove no other */
+		d->route = list_entry(list_first(&d->waiting), struct out_task, link)->route;
+	out_pool_open(d, out_pool_wanted(d));
 }
 
 /* --- destinations */

@@ -4,8 +4,6 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "test/unit/pki.h"
-#include "test/unit/policy_fake.h"
 
 struct relay relay;
 struct relay_worker worker;
@@ -13,7 +11,7 @@ struct relay_conf conf;
 struct relay_route route;
 static struct relay_net nets[1] = {{{[10] = 0xff, [11] = 0xff, [12] = 127}, 104}};
 struct out_server server;
-static struct pki pki;
+struct pki pki;
 static char dir[40], leaf[64], ca[64], to[64];
 SSL_CTX *server_tls;
 static char addresses[300][40];

@@ -23,15 +23,18 @@
 #include "relay/relay.h"
 #include "test/unit/out_fake.h"
 #include "test/unit/out_server.h"
+#include "test/unit/pki.h"
+#include "test/unit/policy_fake.h"
 
 /* Types in out_fake_name. */
-enum { A = OUT_DNSMSG_A, MX = OUT_DNSMSG_MX };
+enum { A = OUT_DNSMSG_A, MX = OUT_DNSMSG_MX, TLSA = OUT_DNSMSG_TLSA, CNAME = OUT_DNSMSG_CNAME };
 
 extern struct relay relay;
 extern struct relay_worker worker;
 extern struct relay_conf conf;
 extern struct relay_route route; /* the only one: "*" */
 extern struct out_server server;
+extern struct pki pki; /* of the server */
 extern SSL_CTX *server_tls; /* certificate for mx.there.test; conf.outbound.ca trusts it */
 extern char log_text[65536];
 

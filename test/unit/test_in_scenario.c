@@ -477,9 +477,10 @@ static void dsn_is(struct play *p, const char *v)
 
 static void flags_are(struct play *p, const char *v)
 {
-	static const char *const names[] = {"none", "8bit", "utf8", "8bit utf8", "requiretls", "ret-hdrs", NULL};
+	static const char *const names[] = {"none", "8bit", "utf8", "8bit utf8", "requiretls", "ret-hdrs",
+					   "tls-optional", NULL};
 	static const int values[] = {0, SPOOL_8BIT, SPOOL_UTF8, SPOOL_8BIT | SPOOL_UTF8,
-				     SPOOL_REQUIRETLS, SPOOL_RET_HDRS};
+				     SPOOL_REQUIRETLS, SPOOL_RET_HDRS, SPOOL_TLS_OPTIONAL};
 
 	if (p->f.flags != choose(v, names, values))
 		wrong("flags differ from", v);
