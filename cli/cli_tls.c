@@ -8,6 +8,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct cli *c, int argc, char **argv);
 } rows[] = {
+    {"check", cli_tls_check},
     {"exception", cli_tls_exception},
 };
 

@@ -14,6 +14,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "core/list.h"
 #include "evt/evt_inbox.h"
 #include "evt/evt_loop.h"
 #include "evt/evt_tls.h"
@@ -68,6 +69,7 @@ struct relay_worker {
 	struct out_worker *out;
 	struct sts_tend *sts; /* worker 0's */
 	struct out_selftest *selftest; /* of worker 0 */
+	struct list checks; /* of worker 0: tls_check */
 	struct out_policies *policies; /* out's: how much TLS domains must have */
 };
 
@@ -101,6 +103,7 @@ struct relay {
 	struct sts *sts; /* MTA-STS policies; any thread */
 	struct https_fetch *https; /* requests to web servers; any thread */
 	struct tls_exceptions *exceptions; /* from TLS policy; any thread looks */
+	unsigned tls_checks; /* that run; control's */
 	struct store *store;	/* control's database */
 	struct keyproto_client_ev *keyd; /* control's own */
 	int64_t started; /* wall */

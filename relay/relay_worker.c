@@ -16,6 +16,7 @@
 #include "relay/relay_tls.h"
 #include "relay/spool/spool_message.h"
 #include "relay/sts/sts.h"
+#include "relay/tls/tls_check.h"
 
 #define GRACE (10 * CLOCK_SEC)
 
@@ -192,6 +193,7 @@ static void stop_mail(struct relay_msg *m, void *receiver)
 	struct relay_worker *w = receiver;
 
 	(void)m;
+	tls_check_stop(w);
 	in_listen_stop(w->in, GRACE, in_stopped, w);
 }
 

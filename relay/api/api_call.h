@@ -65,6 +65,7 @@ void api_shaping_get(struct api_call *c);
 void api_shaping_list(struct api_call *c);
 void api_shaping_suspend(struct api_call *c);
 void api_shaping_resume(struct api_call *c);
+void api_tls_check(struct api_call *c);
 void api_tls_exceptions(struct api_call *c);
 void api_tls_exception_add(struct api_call *c);
 void api_tls_exception_remove(struct api_call *c);

@@ -20,6 +20,7 @@ static const struct api_route routes[] = {
     {"POST", "/v1/shaping/list", api_shaping_list},
     {"POST", "/v1/shaping/suspend", api_shaping_suspend},
     {"POST", "/v1/shaping/resume", api_shaping_resume},
+    {"POST", "/v1/tls/check", api_tls_check},
     {"GET", "/v1/tls/exceptions", api_tls_exceptions},
     {"POST", "/v1/tls/exceptions", api_tls_exception_add},
     {"POST", "/v1/tls/exceptions/remove", api_tls_exception_remove},

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exceptions from TLS policy: to look at and to change. */
+/* TLS policy: what a delivery would do now, and exceptions. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
 #include "relay/api/api_call.h"
+#include "relay/tls/tls_check.h"
 #include "relay/tls/tls_exception.h"
 
 static json_t *item(const struct tls_exception *e)
@@ -95,4 +96,31 @@ void api_tls_exception_remove(struct api_call *c)
 		api_call_failed(c, err);
 	else
 		api_call_reply(c, 200, json_pack("{s:s}", "domain", name));
+}
+
+/* --- check */
+
+static void checked(void *arg, int err, json_t *answer)
+{
+	struct api_call *c = arg;
+
+	if (err == ERR_FORMAT)
+		api_call_problem(c, 400, "domain must be a name");
+	else if (err < 0 || !answer)
+		api_call_failed(c, err < 0 ? err : ERR_NOMEM);
+	else
+		api_call_reply(c, 200, answer);
+}
+
+void api_tls_check(struct api_call *c)
+{
+	const char *domain = json_string_value(json_object_get(c->body, "domain")),
+		   *customer = json_string_value(json_object_get(c->body, "customer"));
+	int err = domain ? tls_check_start(c->relay, domain, customer ? customer : "default", checked, c)
+			 : ERR_FORMAT;
+
+	if (err == ERR_BUSY)
+		api_call_problem(c, 503, "other domains are being checked: try again in a moment");
+	else if (err < 0)
+		checked(c, err, NULL);
 }

@@ -91,6 +91,7 @@ struct out_conn_setup {
 	struct out_hosts *hosts; /* stays, with its targets, until free_to_use or failed */
 	uint64_t *seed;
 	int no_chunks;
+	int only_probe; /* no message is to be sent: no report counts it */
 	void *owner;
 	void (*free_to_use)(struct out_conn *c); /* READY, without a task */
 	void (*failed)(struct out_conn *c, const struct queue_result *v); /* was never READY */

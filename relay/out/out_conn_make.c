@@ -65,6 +65,8 @@ static int telling(const struct queue_result *v)
 /* One TLS session was tried, or was not to be: peer says what came of it. Reports count them. */
 static void tell_session(const struct out_conn *c)
 {
+	if (c->setup.only_probe)
+		return;
 	log_debug("out", NULL, "out-tls", "host=%s policy=%s by=%s failure=%s why=\"%s\"", c->peer.host,
 		  c->peer.policy, c->peer.verified_by, tlsrpt_result_name(c->peer.failure), c->peer.why);
 }

@@ -66,7 +66,7 @@ static void note_bogus(struct out_dns *d, const char *why)
 		return;
 	d->bogus_told = now;
 	log_event(LOG_LEVEL_WARN, NULL, "dns-bogus",
-		  "what=\"an answer failed DNSSEC validation; does the resolver pass DNSSEC on?\"");
+		  "what=\"an answer failed DNSSEC validation, and its mail waits\"");
 }
 
 static int judge(struct out_dns *d, int type, int rcode, struct span packet, int sec,
