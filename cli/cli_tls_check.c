@@ -25,31 +25,26 @@ static void append(char dst[1024], const char *between, const char *text)
 
 /* --- the domain */
 
-/* "enforce: mx.example.org, *.example.org", from the policy's text. */
+/* "enforce: mx.example.org, *.example.org" */
 static void print_sts(const json_t *policy)
 {
 	const json_t *sts = json_object_get(policy, "sts");
-	const char *failure = cli_text(policy, "sts_failure"), *at = cli_text(sts, "text");
-	char text[1024] = "", host[300];
-	int n;
+	const char *failure = cli_text(policy, "sts_failure"), *between = ": ";
+	char text[1024] = "";
+	json_t *mx;
+	size_t i;
 
 	if (!json_is_true(json_object_get(policy, "sts_asked"))) {
 		line("MTA-STS", "not asked: it cannot change what was decided before");
 		return;
 	}
-	if (!json_is_object(sts)) {
-		snprintf(text, sizeof(text), "none%s%s", *failure ? ": " : "", failure);
-		line("MTA-STS", text);
-		return;
+	append(text, "", json_is_object(sts) ? cli_text(sts, "mode") : "none");
+	json_array_foreach(json_object_get(sts, "mx"), i, mx)
+	{
+		append(text, between, json_string_value(mx));
+		between = ", ";
 	}
-	append(text, "", cli_text(sts, "mode"));
-	for (const char *between = ": "; (at = strstr(at, "mx:")); between = ", ") {
-		at += 3 + strspn(at + 3, " \t");
-		n = (int)strcspn(at, " \t\r\n");
-		snprintf(host, sizeof(host), "%.*s", n > 255 ? 255 : n, at);
-		append(text, between, host);
-	}
-	append(text, "; not fresh: ", failure);
+	append(text, json_is_object(sts) ? "; not renewed: " : ": ", failure);
 	line("MTA-STS", text);
 }
 

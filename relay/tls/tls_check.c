@@ -11,6 +11,7 @@
 #include "relay/out/out_policy_hook.h"
 #include "relay/out/out_verdict.h"
 #include "relay/out/out_worker.h"
+#include "relay/sts/sts_policy.h"
 #include "relay/tls/tls_check_own.h"
 #include "relay/tls/tls_exception.h"
 
@@ -45,13 +46,15 @@ static json_t *tell_policy(const struct out_policy *p)
 	static const char *const modes[] = {[OUT_POLICY_HOOK_NONE] = "none",
 					    [OUT_POLICY_HOOK_TESTING] = "testing",
 					    [OUT_POLICY_HOOK_ENFORCE] = "enforce"};
-	json_t *sts = NULL, *text;
+	json_t *sts = NULL, *mx = json_array();
 
-	if (p->sts) {
-		text = json_string(out_policy_hook_sts_text(p->sts));
-		sts = json_pack("{s:s, s:o}", "mode", modes[out_policy_hook_sts_mode(p->sts)], "text",
-				text ? text : json_string("?"));
-	}
+	for (unsigned i = 0; p->sts && i < p->sts->count; i++)
+		json_array_append_new(mx, json_string(p->sts->patterns[i]));
+	if (p->sts)
+		sts = json_pack("{s:s, s:s, s:I, s:I, s:O}", "mode", modes[out_policy_hook_sts_mode(p->sts)], "id",
+				p->sts->id, "fetched", (json_int_t)p->sts->fetched, "expires",
+				(json_int_t)p->sts->expires, "mx", mx);
+	json_decref(mx);
 	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:o?, s:s}", "level", levels[p->level], "by",
 			 out_policy_by_name(p->by), "mx_secure", p->mx_secure, "dane", p->dane, "sts_asked", asks_sts(p), "sts", sts,
 			 "sts_failure", p->sts_failure ? tlsrpt_result_name(p->sts_failure) : "");

@@ -29,23 +29,32 @@ static json_t *name_text(const X509_NAME *name)
 
 	if (!b)
 		return json_string("?");
-	/* RFC 2253, and what is not ASCII stays readable; control characters are escaped */
-	X509_NAME_print_ex(b, name, 0, (XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB));
+	X509_NAME_print_ex(b, name, 0, XN_FLAG_RFC2253); /* all but printable ASCII is escaped */
 	return text_of(b);
+}
+
+/* A terminal is shown printable ASCII alone: whoever made the certificate chose the octets. */
+static json_t *printable(const uint8_t *p, size_t n)
+{
+	char text[256];
+
+	if (n >= sizeof(text))
+		n = sizeof(text) - 1;
+	for (size_t i = 0; i < n; i++)
+		text[i] = p[i] > ' ' && p[i] <= '~' ? (char)p[i] : '?';
+	return json_stringn(text, n);
 }
 
 static json_t *dns_names(X509 *x)
 {
 	GENERAL_NAMES *all = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
-	json_t *names = json_array(), *s;
+	json_t *names = json_array();
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(all) && i < NAMES_MAX; i++) {
 		const GENERAL_NAME *n = sk_GENERAL_NAME_value(all, i);
-		if (n->type != GEN_DNS)
-			continue;
-		s = json_stringn((const char *)ASN1_STRING_get0_data(n->d.dNSName),
-				 (size_t)ASN1_STRING_length(n->d.dNSName));
-		json_array_append_new(names, s ? s : json_string("?"));
+		if (n->type == GEN_DNS)
+			json_array_append_new(names, printable(ASN1_STRING_get0_data(n->d.dNSName),
+							       (size_t)ASN1_STRING_length(n->d.dNSName)));
 	}
 	GENERAL_NAMES_free(all);
 	return names;

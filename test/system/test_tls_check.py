@@ -135,7 +135,7 @@ def test_check_shows_the_chain_and_the_record_that_would_fit(world, relay):
 
 def test_check_shows_the_sts_policy(relay):
     j, _ = check(relay, "sts.example")
-    assert j["policy"]["sts"]["mode"] == "enforce" and "mx: *.sts.example" in j["policy"]["sts"]["text"]
+    assert j["policy"]["sts"]["mode"] == "enforce" and j["policy"]["sts"]["mx"] == ["*.sts.example"]
     assert "MTA-STS      enforce: *.sts.example\n" in relay.cli("tls", "check", "sts.example").stdout
     assert "MTA-STS      none\n" in relay.cli("tls", "check", "good.example").stdout
     assert "MTA-STS      not asked" in relay.cli("tls", "check", "strict.example").stdout
