@@ -153,6 +153,6 @@ SSL *evt_conn_ssl(struct evt_conn *c); /* for sessions and certificates; NULL in
  * shared cipher"). Static or owned by c. */
 int evt_conn_error(const struct evt_conn *c, const char **text);
 
-int evt_conn_fd(const struct evt_conn *c); /* for peer credentials only */
+int evt_conn_fd(const struct evt_conn *c); /* for peer credentials, and names of sockets */
 
 #endif

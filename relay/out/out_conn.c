@@ -161,6 +161,7 @@ void out_conn_event(void *arg, struct evt_conn *e, enum evt_conn_event ev)
 
 	switch (ev) {
 	case EVT_CONN_CONNECTED:
+		out_conn_make_connected(c);
 		out_session_connected(&c->session);
 		break;
 	case EVT_CONN_TLS:

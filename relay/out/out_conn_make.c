@@ -12,6 +12,7 @@
 #include "core/secret.h"
 #include "evt/evt_listen.h"
 #include "relay/keys/keys_cred.h"
+#include "relay/out/out_policy_hook.h"
 #include "relay/out/out_verdict.h"
 
 #define IN_MAX	   16384
@@ -69,6 +70,9 @@ static void tell_session(const struct out_conn *c)
 		return;
 	log_debug("out", NULL, "out-tls", "host=%s policy=%s by=%s failure=%s why=\"%s\"", c->peer.host,
 		  c->peer.policy, c->peer.verified_by, tlsrpt_result_name(c->peer.failure), c->peer.why);
+	if (c->setup.route->mx) /* what the administrator named is nobody else's business */
+		out_policy_hook_session(c->setup.relay, c->setup.policy, &c->must, c->setup.route->host,
+					&c->peer);
 }
 
 /* A failure of one target. Only if all of them refused for good is it refused for good. */
@@ -241,6 +245,15 @@ void out_conn_make_first(struct out_conn *c)
 	}
 	out_mx_order(ranks, c->count, c->setup.seed, c->order);
 	connect_next(c);
+}
+
+void out_conn_make_connected(struct out_conn *c)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
+
+	if (getsockname(evt_conn_fd(c->evt), (struct sockaddr *)&a, &n) == 0)
+		evt_listen_format(c->peer.local, &a);
 }
 
 int out_conn_make_put_off(struct out_conn *c)

@@ -17,6 +17,8 @@ void out_conn_drop(struct out_conn *c, int polite);
 
 /* --- out_conn_make.c */
 void out_conn_make_first(struct out_conn *c);
+/* The present target took the connection. */
+void out_conn_make_connected(struct out_conn *c);
 /* The session of the present target has failed: another hello, another target, or the end. */
 void out_conn_make_failed(struct out_conn *c);
 /* It took too long to connect: 1 if the target is put off till the others have been tried. */

@@ -48,3 +48,16 @@ void out_policy_hook_sts_unref(struct sts_policy *p)
 {
 	sts_policy_unref(p);
 }
+
+/* --- TLS reports */
+
+void out_policy_hook_session(struct relay *r, const struct out_policy *p,
+			     const struct out_policy_host *must, const char *domain,
+			     const struct out_conn_peer *peer)
+{
+	(void)r;
+	(void)p;
+	(void)must;
+	(void)domain;
+	(void)peer;
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* out_policy_hook - what out_policy asks others: the administrator's exceptions, and MTA-STS.
+/* out_policy_hook - what out_policy asks others, the administrator's exceptions and MTA-STS, and what TLS
+ * reports hear.
  *
  * Story:  one thin function for each, so that the tests of outgoing mail can play both.
  * Thread: the worker's, but for what is read of a policy: any. */
@@ -30,5 +31,14 @@ int out_policy_hook_sts_match(const struct sts_policy *p, const char *host);
 /* Text that differs if two policies do. */
 const char *out_policy_hook_sts_text(const struct sts_policy *p);
 void out_policy_hook_sts_unref(struct sts_policy *p); /* NULL is fine */
+
+struct out_policy;
+struct out_policy_host;
+struct out_conn_peer;
+/* A TLS session with a host of domain was tried, or policy kept it from being tried; peer says what came of
+ * it. */
+void out_policy_hook_session(struct relay *r, const struct out_policy *p,
+			     const struct out_policy_host *must, const char *domain,
+			     const struct out_conn_peer *peer);
 
 #endif

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test/unit/policy_fake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "relay/out/out_conn.h"
 
 struct policy_fake policy_fake;
 
@@ -92,4 +95,19 @@ void out_policy_hook_sts_unref(struct sts_policy *p)
 {
 	if (p)
 		p->refs--;
+}
+
+void out_policy_hook_session(struct relay *r, const struct out_policy *p,
+			     const struct out_policy_host *must, const char *domain,
+			     const struct out_conn_peer *peer)
+{
+	(void)r;
+	(void)p;
+	(void)must;
+	policy_fake.sessions++;
+	policy_fake.failures += peer->failure != TLSRPT_OK;
+	policy_fake.last = peer->failure;
+	snprintf(policy_fake.domain, sizeof(policy_fake.domain), "%s", domain);
+	snprintf(policy_fake.mx, sizeof(policy_fake.mx), "%s", peer->host);
+	snprintf(policy_fake.local, sizeof(policy_fake.local), "%s", peer->local);
 }

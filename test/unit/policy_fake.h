@@ -22,6 +22,10 @@ struct policy_fake {
 	int result;
 	int hold; /* answered by policy_fake_release */
 	unsigned asked, cancelled;
+	/* of TLS reports */
+	unsigned sessions, failures;
+	enum tlsrpt_result last;
+	char domain[256], mx[256], local[64];
 };
 extern struct policy_fake policy_fake;
 

@@ -472,6 +472,55 @@ static void dane_that_fails_is_not_healed_by_mta_sts(void **state)
 	assert_waits("4.7.5 certificate does not match", "validation-failure");
 }
 
+/* --- what reports are told */
+
+static void each_session_that_was_tried_is_told_once(void **state)
+{
+	(void)state;
+	domain("mx.there.test", 1, good_ee);
+	conf.outbound.messages = 1;
+	send_one();
+	assert_int_equal(policy_fake.sessions, 1);
+	assert_int_equal(policy_fake.failures, 0);
+	assert_string_equal(policy_fake.domain, "there.test");
+	assert_string_equal(policy_fake.mx, "mx.there.test");
+	assert_string_equal(policy_fake.local, "127.0.0.1");
+	names[2].data = bad_ee;
+	wait_for(61 * CLOCK_SEC);
+	send_one();
+	assert_int_equal(policy_fake.sessions, 2);
+	assert_int_equal(policy_fake.last, TLSRPT_VALIDATION_FAILURE);
+	assert_string_equal(policy_fake.local, "127.0.0.1");
+	names[2].result = ERR_AUTH; /* nobody was connected to */
+	wait_for(61 * CLOCK_SEC);
+	send_one();
+	assert_int_equal(policy_fake.sessions, 3);
+	assert_int_equal(policy_fake.last, TLSRPT_DNSSEC_INVALID);
+	assert_string_equal(policy_fake.local, "");
+	domain("mx.there.test", 0, NULL);
+	server.tls = NULL;
+	wait_for(301 * CLOCK_SEC);
+	send_one(); /* in clear, as policy allows */
+	assert_int_equal(policy_fake.sessions, 4);
+	assert_int_equal(policy_fake.last, TLSRPT_STARTTLS_NOT_SUPPORTED);
+}
+
+static void no_session_is_told_of_where_there_was_to_be_none(void **state)
+{
+	static char to[80];
+
+	(void)state;
+	domain("mx.there.test", 0, NULL);
+	route.tls = RELAY_TLS_NONE;
+	send_one();
+	assert_int_equal(policy_fake.sessions, 0);
+	snprintf(to, sizeof(to), "mx.there.test:%u", server.port);
+	route.to = to; /* nor of a hop that the administrator named */
+	route.tls = RELAY_TLS_ENCRYPT;
+	send_one();
+	assert_int_equal(policy_fake.sessions, 0);
+}
+
 /* --- what senders ask for */
 
 static void tls_required_no_goes_where_policy_would_hold_it(void **state)
@@ -599,6 +648,8 @@ int main(void)
 	    OUT_WORLD_TEST(starttls_hidden_waits_under_an_enforced_policy),
 	    OUT_WORLD_TEST(a_policy_in_testing_notes_and_delivers),
 	    OUT_WORLD_TEST(dane_that_fails_is_not_healed_by_mta_sts),
+	    OUT_WORLD_TEST(each_session_that_was_tried_is_told_once),
+	    OUT_WORLD_TEST(no_session_is_told_of_where_there_was_to_be_none),
 	    OUT_WORLD_TEST(tls_required_no_goes_where_policy_would_hold_it),
 	    OUT_WORLD_TEST(tls_required_no_does_not_pass_over_a_rule),
 	    OUT_WORLD_TEST(requiretls_is_stronger_than_tls_required_no),
