@@ -14,6 +14,7 @@
 #include "relay/out/out_policy_hook.h"
 
 #define BUCKETS 1024
+#define STS_KEEP (5 * CLOCK_SEC) /* sts knows for how long; asked while it does, it answers at once */
 #define KEY	288
 
 static const struct queue_result short_of_memory = {
@@ -291,6 +292,8 @@ static void on_sts(void *arg, int result, struct sts_policy *p, enum tlsrpt_resu
 	}
 	e->making->sts = p;
 	e->making->sts_failure = failure;
+	if (e->ttl > STS_KEEP)
+		e->ttl = STS_KEEP;
 	let_go(e);
 }
 
