@@ -18,7 +18,7 @@ class Row:
     by: str = "none"  # what verified the host that took it: dane-ee, dane-ta, pkix
     policy: str = ""  # whose rule decided; "": as the rest says
     failure: str = ""  # what RFC 8460 calls it
-    why: str = ""  # words of the trace
+    why: str = ""  # words of the trace, or of the queue if it waits
     postfix: str = ""  # how it ends with Postfix; "": as with us; "none": not asked
     differs: str = ""  # then why
     route: str = ""  # tls: of a route of its own
@@ -75,12 +75,12 @@ def ee_name(d):
     d.host(chain=tls_chain.own("else.where.example"), tlsa=[(3, 1, 1)])
 
 
-@row("3 1 1 of another key", WAITS, failure="validation-failure")
+@row("3 1 1 of another key", WAITS, failure="validation-failure", why="does not match the host's TLSA records")
 def ee_wrong(d):
     d.host(tlsa=[wrong(3)])
 
 
-@row("3 1 1 of another key, though the certificate is good for PKIX", WAITS)
+@row("3 1 1 of another key, though the certificate is good for PKIX", WAITS, why="does not match the host's TLSA records")
 def ee_wrong_pkix(d):
     d.host(chain="ca", tlsa=[wrong(3)])
 
@@ -105,7 +105,8 @@ def agility(d):
     d.host(tlsa=[wrong(3), (3, 1, 2)])
 
 
-@row("SHA-256 fits, SHA-512 does not: the weaker digest does not count", WAITS, failure="validation-failure")
+@row("SHA-256 fits, SHA-512 does not: the weaker digest does not count", WAITS, failure="validation-failure",
+     why="does not match the host's TLSA records")
 def agility_wrong(d):
     d.host(tlsa=[(3, 1, 1), wrong(3, 1, 2)])
 
@@ -146,22 +147,23 @@ def ta_full_key(d):
     ta_host(d, tls_chain.tlsa(2, 1, 0, d.world.stranger.root), root=False)
 
 
-@row("2 1 1 of a root that the server does not show", WAITS, failure="validation-failure")
+@row("2 1 1 of a root that the server does not show", WAITS, failure="validation-failure",
+     why="does not match the host's TLSA records")
 def ta_missing(d):
     ta_host(d, tls_chain.tlsa(2, 1, 1, d.world.stranger.root), root=False)
 
 
-@row("2 1 1 of another authority", WAITS, failure="validation-failure")
+@row("2 1 1 of another authority", WAITS, failure="validation-failure", why="does not match the host's TLSA records")
 def ta_wrong(d):
     ta_host(d, wrong(2))
 
 
-@row("2 1 1, certificate expired", WAITS, failure="certificate-expired")
+@row("2 1 1, certificate expired", WAITS, failure="certificate-expired", why="expired")
 def ta_expired(d):
     ta_host(d, tls_chain.tlsa(2, 1, 1, d.world.stranger.root), expired=True)
 
 
-@row("2 1 1, certificate of another name", WAITS, failure="certificate-host-mismatch")
+@row("2 1 1, certificate of another name", WAITS, failure="certificate-host-mismatch", why="another name")
 def ta_name(d):
     ta_host(d, tls_chain.tlsa(2, 1, 1, d.world.stranger.root), names=["else.where.example"])
 
@@ -208,7 +210,8 @@ def unusable_garbage(d):
     d.host(tlsa=["3 0 0 " + "ab" * 100])
 
 
-@row("1 1 1, and the server does not offer STARTTLS", WAITS, failure="starttls-not-supported")
+@row("1 1 1, and the server does not offer STARTTLS", WAITS, failure="starttls-not-supported",
+     why="STARTTLS, which DANE requires")
 def unusable_no_tls(d):
     d.host(tlsa=[wrong(1)], starttls="hidden")
 
@@ -218,7 +221,7 @@ def unusable_beside(d):
     d.host(tlsa=[wrong(1), (3, 1, 1)])
 
 
-@row("1 1 1 that fits beside 3 1 1 of another key", WAITS)
+@row("1 1 1 that fits beside 3 1 1 of another key", WAITS, why="does not match the host's TLSA records")
 def unusable_beside_wrong(d):
     d.host(tlsa=[(1, 1, 1), wrong(3)])
 
@@ -226,55 +229,55 @@ def unusable_beside_wrong(d):
 # --- lookups that fail (RFC 7672 2.1.2, 2.2): not the same as "there is none". The records exist: a resolver may prove from what
 # it knows that others do not, without asking
 
-@row("TLSA is bogus", WAITS)
+@row("TLSA is bogus", WAITS, why="TLSA records failed DNSSEC validation")
 def bogus_tlsa(d):
     d.host(tlsa=[(3, 1, 1)])
     d.world.zones.break_signature(f"_25._tcp.mx.{d.name}", "TLSA")
 
 
-@row("that there is no TLSA is bogus", WAITS)
+@row("that there is no TLSA is bogus", WAITS, why="TLSA records failed DNSSEC validation")
 def bogus_denial(d):
     d.host()
     d.add("_tcp.mx", "TXT", '"x"')
     d.world.zones.break_signature(f"_tcp.mx.{d.name}", "NSEC")
 
 
-@row("the host's address is bogus", WAITS)
+@row("the host's address is bogus", WAITS, why="addresses of the mail host failed DNSSEC validation")
 def bogus_address(d):
     d.host(tlsa=[(3, 1, 1)])
     d.world.zones.break_signature(f"mx.{d.name}", "A")
 
 
-@row("MX is bogus", WAITS)
+@row("MX is bogus", WAITS, why="MX records of the domain failed DNSSEC validation")
 def bogus_mx(d):
     d.host(tlsa=[(3, 1, 1)])
     d.world.zones.break_signature(d.name, "MX")
 
 
-@row("the zone's signatures have expired", WAITS, zone="expired.example")
+@row("the zone's signatures have expired", WAITS, zone="expired.example", why="failed DNSSEC validation")
 def signatures(d):
     d.host(tlsa=[(3, 1, 1)])
 
 
-@row("SERVFAIL for TLSA", WAITS)
+@row("SERVFAIL for TLSA", WAITS, why="TLSA records could not be looked up")
 def servfail_tlsa(d):
     d.host(tlsa=[(3, 1, 1)])
     d.world.dns.fail(f"_25._tcp.mx.{d.name}", "TLSA", "servfail")
 
 
-@row("SERVFAIL for MX", WAITS)
+@row("SERVFAIL for MX", WAITS, why="MX records of the domain could not be looked up")
 def servfail_mx(d):
     d.host(tlsa=[(3, 1, 1)])
     d.world.dns.fail(d.name, "MX", "servfail")
 
 
-@row("SERVFAIL for the host's address", WAITS)
+@row("SERVFAIL for the host's address", WAITS, why="addresses of the mail host could not be looked up")
 def servfail_address(d):
     d.host(tlsa=[(3, 1, 1)])
     d.world.dns.fail(f"mx.{d.name}", "*", "servfail")
 
 
-@row("no answer for TLSA", WAITS)
+@row("no answer for TLSA", WAITS, why="TLSA records could not be looked up")
 def silent_tlsa(d):
     d.host(tlsa=[(3, 1, 1)])
     d.world.dns.fail(f"_25._tcp.mx.{d.name}", "TLSA", "silent")
@@ -326,7 +329,7 @@ def no_mx(d):
     d.host("", mx=False, tlsa=[(3, 1, 1)])
 
 
-@row("no MX, TLSA of another key", WAITS, failure="validation-failure")
+@row("no MX, TLSA of another key", WAITS, failure="validation-failure", why="does not match the host's TLSA records")
 def no_mx_wrong(d):
     d.host("", mx=False, tlsa=[wrong(3)])
 
@@ -358,7 +361,8 @@ def alias_both(d):
     aliased(d, at_real=[(3, 1, 1)], at_alias=[wrong(3)])
 
 
-@row("alias: TLSA at the name it leads to does not fit, the alias's would", WAITS, failure="validation-failure")
+@row("alias: TLSA at the name it leads to does not fit, the alias's would", WAITS, failure="validation-failure",
+     why="does not match the host's TLSA records")
 def alias_both_wrong(d):
     aliased(d, at_real=[wrong(3)], at_alias=[(3, 1, 1)])
 
@@ -368,7 +372,7 @@ def alias_only(d):
     aliased(d, at_alias=[(3, 1, 1)])
 
 
-@row("alias: TLSA only at the alias, of another key", WAITS)
+@row("alias: TLSA only at the alias, of another key", WAITS, why="does not match the host's TLSA records")
 def alias_only_wrong(d):
     aliased(d, at_alias=[wrong(3)])
 
@@ -378,7 +382,8 @@ def alias_unsigned(d):
     aliased(d, real="real-alias-unsigned.insecure.example", at_alias=[(3, 1, 1)])
 
 
-@row("signed alias of a host in an unsigned zone, TLSA at the alias of another key", WAITS)
+@row("signed alias of a host in an unsigned zone, TLSA at the alias of another key", WAITS,
+     why="does not match the host's TLSA records")
 def alias_unsigned_wrong(d):
     aliased(d, real="real-alias-unsigned-wrong.insecure.example", at_alias=[wrong(3)])
 
@@ -431,14 +436,12 @@ def hosts_servfail(d):
 
 # --- TLS taken away: nothing in clear with TLSA, opportunistic without
 
-for state, more in (("tlsa", {"ends": WAITS}), ("without", {"clear": True})):
-    with_tlsa = [(3, 1, 1)] if state == "tlsa" else []
-    for case, what, how in (("hidden", "STARTTLS is not offered", {"starttls": "hidden"}),
-                            ("refused", "STARTTLS gets 454", {"starttls": "refused"}),
-                            ("cut", "the handshake is cut", {"handshake": "cut"}),
-                            ("garbage", "the handshake is answered with text", {"handshake": "garbage"})):
-        row(f"{what}, {'with' if with_tlsa else 'without'} TLSA", name=f"{case}-{state}", **more)(
-            lambda d, t=with_tlsa, h=how: d.host(tlsa=t, **h))
+for case, what, how, why in (("hidden", "STARTTLS is not offered", {"starttls": "hidden"}, "STARTTLS, which DANE requires"),
+                             ("refused", "STARTTLS gets 454", {"starttls": "refused"}, "4.7.0 TLS is not available now"),
+                             ("cut", "the handshake is cut", {"handshake": "cut"}, "connection reset"),
+                             ("garbage", "the handshake is answered with text", {"handshake": "garbage"}, "handshake")):
+    row(f"{what}, with TLSA", WAITS, name=f"{case}-tlsa", why=why)(lambda d, h=how: d.host(tlsa=[(3, 1, 1)], **h))
+    row(f"{what}, without TLSA", name=f"{case}-without", clear=True)(lambda d, h=how: d.host(**h))
 
 
 # --- rules of the administrator (tls: of a route)
@@ -448,22 +451,26 @@ def must(d):
     d.host(tlsa=[(3, 1, 1)])
 
 
-@row("tls: dane, there is no TLSA", WAITS, route="dane", policy="route", failure="dane-required")
+@row("tls: dane, there is no TLSA", WAITS, route="dane", policy="route", failure="dane-required",
+     why="no TLSA records that DNSSEC proves")
 def must_none(d):
     d.host(chain="ca")
 
 
-@row("tls: dane, only unusable records", WAITS, route="dane", policy="route", failure="tlsa-invalid")
+@row("tls: dane, only unusable records", WAITS, route="dane", policy="route", failure="tlsa-invalid",
+     why="no TLSA record of the host can be used")
 def must_unusable(d):
     d.host(chain="ca", tlsa=[(1, 1, 1)])
 
 
-@row("tls: dane, unsigned", WAITS, route="dane", zone="insecure.example", policy="route", failure="dane-required")
+@row("tls: dane, unsigned", WAITS, route="dane", zone="insecure.example", policy="route", failure="dane-required",
+     why="not proven by DNSSEC")
 def must_unsigned(d):
     d.host(tlsa=[(3, 1, 1)])
 
 
-@row("tls: verify is a rule: PKIX counts, TLSA does not", WAITS, route="verify", policy="route", failure="certificate-not-trusted")
+@row("tls: verify is a rule: PKIX counts, TLSA does not", WAITS, route="verify", policy="route", failure="certificate-not-trusted",
+     why="self-signed")
 def rule_verify(d):
     d.host(tlsa=[(3, 1, 1)])
 
@@ -480,6 +487,6 @@ def rule_none(d):
 
 @row("tls: encrypt, TLSA of another key: DANE asks for more", WAITS, route="encrypt", postfix=DELIVERED,
      differs="RFC 7672 1.3.2: an administrator's level is local policy. Postfix's encrypt takes the place of dane; "
-             "our encrypt is the least, and TLSA raises it")
+             "our encrypt is the least, and TLSA raises it", why="does not match the host's TLSA records")
 def rule_encrypt(d):
     d.host(tlsa=[wrong(3)])

@@ -21,13 +21,15 @@ def world(request):
         w.zone("expired.example", "expired")
         for r in ROWS.values():
             r.build(w.domain(r.domain))
+        w.domain("again.example").host(tlsa=[(3, 1, 1)])
         w.publish()
         yield w
 
 
 @pytest.fixture(scope="module")
 def relay(world):
-    return world.relay([f'{{domain: "{r.domain}", to: mx, tls: {r.route}}}' for r in ROWS.values() if r.route])
+    return world.relay([f'{{domain: "{r.domain}", to: mx, tls: {r.route}}}' for r in ROWS.values() if r.route],
+                       outbound=f'{{ca: {world.ca_file}, private_ok: ["127.0.0.0/8"], messages: 1}}')
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,12 @@ def by_both(world, relay):
     return both
 
 
+@pytest.fixture(scope="module")
+def waiting(relay, by_both):
+    """relay's queue, once all was tried."""
+    return relay.queue()
+
+
 def print_table(both):
     print(f"\n{'row':24} {'relay':10} {'policy':8} {'by':8} {'Postfix':9} {'TLS':10} what")
     for name, ((event, facts, _), (status, _, level)) in both.items():
@@ -54,7 +62,7 @@ def print_table(both):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_relay(world, relay, by_both, name):
+def test_relay(world, relay, by_both, waiting, name):
     r = ROWS[name]
     (event, facts, id), _ = by_both[name]
     print(f"{r.what}: {event} {facts}")
@@ -66,7 +74,9 @@ def test_relay(world, relay, by_both, name):
         assert facts["policy"] == r.decided
         if r.failure or r.ends == WAITS:
             assert r.failure in facts["failure"]
-    if r.why:
+    if r.ends == WAITS:
+        assert r.why and r.why in next(i["reply"] for i in waiting if i["id"] == id)
+    elif r.why:
         assert r.why in traced(relay, id)["why"]
 
 
@@ -93,3 +103,11 @@ def test_postfix_agrees(world, by_both, name):
     assert bool(world.in_clear(r.domain, sender)) == r.clear
     if ends == DELIVERED and not r.clear:
         assert level == ("Untrusted" if r.by == "none" else "Verified")
+
+
+def test_a_resumed_session_is_as_verified_as_the_first(world, relay):
+    d = world.domains["again.example"]
+    for resumed in (False, True):
+        event, facts, _ = world.outcome(relay, f"a@{d.name}")
+        assert (event, facts["policy"], facts["by"]) == ("delivered", "dane", "dane-ee")
+        assert d.hosts[0].arrivals[-1].resumed == resumed

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""REQUIRETLS (RFC 8689), case by case."""
+"""REQUIRETLS and TLS-Required: no (RFC 8689), case by case."""
 from dataclasses import dataclass
 
 import harness
 import pytest
 import tls_world
-from tls_world import SENDER
+from tls_world import SENDER, policy
 
 pytestmark = pytest.mark.skipif(not tls_world.available(), reason="needs root, nsd and ldnsutils")
 
 ROWS = {}
 KEPT, DELIVERED, WAITS, BOUNCED = "kept", "delivered", "waits", "bounced"
 RELAXED = "TLS-Required: No\r\n"
+WRONG = "3 1 1 " + "ab" * 32
 
 
 @dataclass
@@ -40,11 +41,21 @@ def row(what, ends, **more):
     return take
 
 
+def relaxed(what, ends=DELIVERED, **more):
+    return row(what, ends, requiretls=False, headers=RELAXED, **more)
+
+
 # --- REQUIRETLS (RFC 8689 4.2.1): a proven name, a verified host that offers it
 
 @row("DANE", KEPT, by="dane-ee")
 def dane(d):
     d.host(tlsa=[(3, 1, 1)], requiretls=True)
+
+
+@row("MTA-STS", KEPT, by="sts", zone="insecure.example")
+def sts(d):
+    d.host(chain="ca", requiretls=True)
+    d.sts(policy(f"mx.{d.name}"))
 
 
 @row("MX proven by DNSSEC, certificate good for PKIX", KEPT, by="pkix")
@@ -76,6 +87,35 @@ def hidden(d):
 @row("REQUIRETLS counts, TLS-Required: no beside it does not", BOUNCED, headers=RELAXED)
 def both(d):
     d.host(chain="ca")
+
+
+# --- TLS-Required: no (RFC 8689 3, 5): better in any way than not at all
+
+@relaxed("TLSA of another key")
+def relaxed_dane(d):
+    d.host(tlsa=[WRONG])
+
+
+@relaxed("TLSA, and the server does not offer STARTTLS", clear=True)
+def relaxed_hidden(d):
+    d.host(tlsa=[(3, 1, 1)], starttls="hidden")
+
+
+@relaxed("TLSA, and the handshake is cut", clear=True)
+def relaxed_cut(d):
+    d.host(tlsa=[(3, 1, 1)], handshake="cut")
+
+
+@relaxed("the MTA-STS policy names another host")
+def relaxed_sts(d):
+    d.host(chain="ca")
+    d.sts(policy("mx.else.example"))
+
+
+@relaxed("SERVFAIL for TLSA")
+def relaxed_servfail(d):
+    d.host(tlsa=[(3, 1, 1)])
+    d.world.dns.fail(f"_25._tcp.mx.{d.name}", "TLSA", "servfail")
 
 
 @pytest.fixture(scope="module")

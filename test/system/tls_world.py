@@ -17,6 +17,7 @@ import ctypes
 import os
 import re
 import shutil
+import signal
 import smtplib
 import socket
 import ssl
@@ -243,10 +244,9 @@ class Domain:
             setattr(h, k, v)
         return h
 
-    def sts_id(self, id):
-        """Another id (None: no record), served when this returns; resolvers may know the old one for the domain's TTL."""
+    def set_sts_id(self, id):
+        """Another id (None: no record), from the next World.publish on."""
         self.world.zones.set(f"_mta-sts.{self.name}", "TXT", *([f'"v=STSv1; id={id};"'] if id else []), ttl=self.ttl)
-        self.world.zones.publish()
 
 
 @contextlib.contextmanager
@@ -339,6 +339,14 @@ class World:
         keys.update(more)
         s.configure([*routes, '{domain: "*", to: mx, tls: opportunistic}'], **keys)
         return s.start() if start else s
+
+    def forget(self, s, seconds=0.0):
+        """Lets relay ask the DNS again: what it keeps of domains and hosts (some at least for 30 seconds) goes when it is reloaded;
+        seconds: until the resolver's records are too old."""
+        time.sleep(seconds)
+        before = len(s.relay.events("reloaded"))
+        s.relay.signal(signal.SIGHUP)
+        harness.wait_for("relay to be reloaded", lambda: len(s.relay.events("reloaded")) > before)
 
     def send(self, s, recipients, sender="relay@" + SENDER, options=(), headers="", tls=False):
         """One message for each recipient; {recipient: message id}."""
