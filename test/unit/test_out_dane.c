@@ -65,6 +65,8 @@ static void assert_delivered(const char *policy, const char *by)
 		fail_msg("%s", detail());
 }
 
+static unsigned taken; /* messages that came before */
+
 /* Nothing was sent, and the log says so; reply as it begins. */
 static void assert_waits(const char *reply, const char *failure)
 {
@@ -76,8 +78,8 @@ static void assert_waits(const char *reply, const char *failure)
 	snprintf(want, sizeof(want), " failure=%s", failure);
 	if (!strstr(log_text, want))
 		fail_msg("%s", log_text);
-	assert_int_equal(server.message_count, 0);
-	assert_int_equal(server.verbs[4], 0); /* MAIL was never said */
+	assert_int_equal(server.message_count, taken);
+	assert_int_equal(server.verbs[4], taken); /* MAIL was never said */
 }
 
 /* --- records that decide */
@@ -418,8 +420,7 @@ static void an_enforced_policy_wants_its_hosts_and_their_certificates(void **sta
 	assert_delivered("sts", "sts");
 	domain("other.there.test", 0, NULL);
 	wait_for(301 * CLOCK_SEC);
-	server.message_count = 0;
-	server.verbs[4] = 0;
+	taken = 1;
 	send_one();
 	assert_waits("4.7.5 the host is not one that the domain's MTA-STS policy names", "validation-failure");
 	enforce.host = "other.there.test";
@@ -427,6 +428,7 @@ static void an_enforced_policy_wants_its_hosts_and_their_certificates(void **sta
 	send_one();
 	assert_waits("4.7.5 certificate is for another name", "certificate-host-mismatch");
 	enforce.host = "mx.there.test";
+	taken = 0;
 }
 
 static void starttls_hidden_waits_under_an_enforced_policy(void **state)

@@ -2,6 +2,8 @@
 /* TLS on the way out: what is tried, what is allowed, what is told. */
 #include "test/unit/out_world.h"
 
+#include <openssl/x509_vfy.h>
+
 static void offered_tls_is_used_and_told(void **state)
 {
 	(void)state;
@@ -205,6 +207,39 @@ static void starttls_refused_goes_in_clear_where_policy_allows(void **state)
 	assert_int_equal(server.accepted, 1);
 }
 
+static void what_failed_has_the_name_of_reports_and_plain_words(void **state)
+{
+	static const struct {
+		long code;
+		enum tlsrpt_result result;
+		const char *why;
+	} rows[] = {
+	    {X509_V_OK, TLSRPT_VALIDATION_FAILURE, "else"}, /* the handshake broke for another reason */
+	    {X509_V_ERR_CERT_HAS_EXPIRED, TLSRPT_CERTIFICATE_EXPIRED, "certificate has expired"},
+	    {X509_V_ERR_CERT_NOT_YET_VALID, TLSRPT_VALIDATION_FAILURE, "certificate is not valid yet"},
+	    {X509_V_ERR_HOSTNAME_MISMATCH, TLSRPT_CERTIFICATE_HOST_MISMATCH,
+	     "certificate is for another name"},
+	    {X509_V_ERR_IP_ADDRESS_MISMATCH, TLSRPT_CERTIFICATE_HOST_MISMATCH,
+	     "certificate is for another address"},
+	    {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, TLSRPT_CERTIFICATE_NOT_TRUSTED,
+	     "certificate is self-signed"},
+	    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, TLSRPT_CERTIFICATE_NOT_TRUSTED,
+	     "certificate is by an authority that is not trusted"},
+	    {X509_V_ERR_DANE_NO_MATCH, TLSRPT_VALIDATION_FAILURE,
+	     "certificate does not match the host's TLSA records"},
+	    {X509_V_ERR_CERT_SIGNATURE_FAILURE, TLSRPT_CERTIFICATE_NOT_TRUSTED, "else"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(out_tls_result(rows[i].code), rows[i].result);
+		assert_string_equal(out_tls_why(rows[i].code, "else"), rows[i].why);
+	}
+	assert_string_equal(tlsrpt_result_name(TLSRPT_OK), "none");
+	assert_string_equal(tlsrpt_result_name(TLSRPT_STS_WEBPKI_INVALID), "sts-webpki-invalid");
+	assert_string_equal(tlsrpt_result_name((enum tlsrpt_result)TLSRPT_COUNT), "none");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +256,7 @@ int main(void)
 	    OUT_WORLD_TEST(a_session_without_verification_is_not_resumed_where_it_is_asked_for),
 	    OUT_WORLD_TEST(a_reply_forged_behind_starttls_ends_the_connection),
 	    OUT_WORLD_TEST(starttls_refused_goes_in_clear_where_policy_allows),
+	    cmocka_unit_test(what_failed_has_the_name_of_reports_and_plain_words),
 	};
 
 	return cmocka_run_group_tests(tests, out_world_group_setup, out_world_group_teardown);
