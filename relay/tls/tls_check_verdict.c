@@ -65,7 +65,7 @@ json_t *tls_check_verdict(const struct tls_check *k)
 			worst = t;
 	}
 	if (!worst)
-		return say(SPOOL_DEFERRED, "", json_string("is not known: the lookups took too long"));
+		return say(SPOOL_DEFERRED, "", json_string("would wait, it seems: the lookups took too long"));
 	v = worst->verdict;
 	if (deferred)
 		v.outcome = SPOOL_DEFERRED;

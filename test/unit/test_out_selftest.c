@@ -57,6 +57,7 @@ struct line {
 	int type, result, secure;
 	unsigned signatures;
 };
+static const struct line nothing[] = {{0}};
 static const struct line *validated, *plain;
 static unsigned asked, made, silent_from; /* from that question on there is no answer */
 
@@ -162,7 +163,7 @@ static int set_up(void **state)
 	log_capture(capture, NULL);
 	asked = made = 0;
 	silent_from = 1000;
-	validated = plain = (const struct line[]){{0}};
+	validated = plain = nothing;
 	test = out_selftest_new(&relay, relay.loop, &conf);
 	return test ? 0 : -1;
 }
