@@ -4,6 +4,8 @@
 
 #include <openssl/x509_vfy.h>
 
+#include "relay/out/out_tls.h"
+
 static void offered_tls_is_used_and_told(void **state)
 {
 	(void)state;
