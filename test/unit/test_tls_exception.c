@@ -191,6 +191,52 @@ static void domains_are_kept_in_one_form(void **state)
 	}
 }
 
+#define ROUNDS 40
+static atomic_int ended;
+
+static void *look(void *arg)
+{
+	static const char *const names[] = {"a.test", "b.test", "x.c.test", "none.test"};
+	int64_t now = *(const int64_t *)arg;
+	intptr_t wrong = 0;
+
+	for (unsigned i = 0; !atomic_load(&ended) || i < ROUNDS; i++) {
+		int level = tls_exception_find(&relay, names[i % 4], now, NULL);
+		wrong += level != -1 && (i % 4 == 3 || level != RELAY_TLS_ENCRYPT);
+	}
+	return (void *)wrong;
+}
+
+static void drop_line(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
+static void many_look_while_control_changes(void **state)
+{
+	static const char *const names[] = {"a.test", "b.test", ".c.test"};
+	int64_t now = clock_wall();
+	pthread_t threads[3];
+	void *wrong;
+
+	(void)state;
+	log_capture(drop_line, NULL); /* the other one is for one thread */
+	atomic_store(&ended, 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, look, &now), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		assert_int_equal(add(names[i % 3], RELAY_TLS_ENCRYPT, HOUR), 0);
+		if (i % 2)
+			tls_exception_remove(&relay, names[(i + 1) % 3]);
+	}
+	atomic_store(&ended, 1);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], &wrong);
+		assert_null(wrong);
+	}
+}
+
 int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -200,6 +246,7 @@ int main(void)
 	    ROW(they_survive_a_restart_and_a_new_one_replaces_the_old),
 	    ROW(none_is_without_end_or_of_a_level_that_raises),
 	    ROW(domains_are_kept_in_one_form),
+	    ROW(many_look_while_control_changes),
 	};
 
 	return cmocka_run_group_tests_name("tls_exception", tests, NULL, NULL);
