@@ -38,6 +38,8 @@ int cli_queue(struct cli *c, int argc, char **argv);
 int cli_shaping(struct cli *c, int argc, char **argv);
 int cli_suppression(struct cli *c, int argc, char **argv);
 int cli_tls(struct cli *c, int argc, char **argv);
+int cli_deliveries(struct cli *c, int argc, char **argv);
+int cli_ledger(struct cli *c, int argc, char **argv);
 int cli_trace(struct cli *c, int argc, char **argv);
 int cli_config(struct cli *c, int argc, char **argv);
 int cli_key(struct cli *c, int argc, char **argv);

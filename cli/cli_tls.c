@@ -10,6 +10,7 @@ static const struct {
 } rows[] = {
     {"check", cli_tls_check},
     {"exception", cli_tls_exception},
+    {"stats", cli_tls_stats},
 };
 
 int cli_tls(struct cli *c, int argc, char **argv)

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 
 int cli_tls_check(struct cli *c, int argc, char **argv);
+int cli_tls_stats(struct cli *c, int argc, char **argv);
 int cli_tls_exception(struct cli *c, int argc, char **argv);
 
 #endif

@@ -45,6 +45,7 @@ struct sts;
 struct sts_tend;
 struct tls_exceptions;
 struct out_selftest;
+struct ledger;
 
 /* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
  * which runs on the receiving thread. */
@@ -105,6 +106,8 @@ struct relay {
 	struct tls_exceptions *exceptions; /* from TLS policy; any thread looks */
 	unsigned tls_checks; /* that run; control's */
 	struct store *store;	/* control's database */
+	struct ledger *ledger;	/* what became of each attempt; any thread posts */
+	atomic_int ledger_full; /* it has no room for more: nothing new is tried */
 	struct keyproto_client_ev *keyd; /* control's own */
 	int64_t started; /* wall */
 	atomic_int stopping;

@@ -367,7 +367,7 @@ const struct relay_route *relay_conf_route(const struct relay_conf *c, const cha
 const char *relay_conf_needs_restart(const struct relay_conf *a, const struct relay_conf *b)
 {
 	static const char *const fixed[] = {"state", "keyd", "user", "workers", "listen", "api.socket",
-					    "api.https", "api.redirect", "dns", "reseal",
+					    "api.https", "api.redirect", "dns", "ledger", "reseal",
 					    "limits.free_space", "limits.free_inodes"};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)

@@ -151,6 +151,9 @@ struct relay_conf {
 		int mta_sts;		 /* 1: policies of domains are looked up */
 	} outbound;
 	struct {
+		int64_t keep; /* usec */
+	} ledger;
+	struct {
 		int64_t rate;	/* items a second */
 		int64_t settle; /* usec */
 	} reseal;

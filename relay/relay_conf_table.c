@@ -409,6 +409,12 @@ static const struct conf_key limits_keys[] = {
      .help = "Inodes that must stay free there; not looked at where the file system counts none."},
     {0}};
 
+static const struct conf_key ledger_keys[] = {
+    {.name = "keep", .type = CONF_DURATION, .offset = IN(ledger, keep), .fallback = "400d",
+     .min = DAY, .max = 36500 * DAY,
+     .help = "How long rows of the ledger are kept; they go in whole files. A customer's old keys live as long."},
+    {0}};
+
 static const struct conf_key reseal_keys[] = {
     {.name = "rate", .type = CONF_INT, .offset = IN(reseal, rate), .fallback = "1000", .min = 1,
      .max = 1000000, .help = "Sealed items looked at in a second after a customer got a new key."},
@@ -452,6 +458,7 @@ static const struct conf_key keys[] = {
     {.name = "api", .type = CONF_MAP, .offset = AT(api), .sub = api_keys},
     {.name = "dns", .type = CONF_MAP, .offset = AT(dns), .sub = dns_keys},
     {.name = "outbound", .type = CONF_MAP, .offset = AT(outbound), .sub = outbound_keys},
+    {.name = "ledger", .type = CONF_MAP, .offset = AT(ledger), .sub = ledger_keys},
     {.name = "reseal", .type = CONF_MAP, .offset = AT(reseal), .sub = reseal_keys},
     {.name = "limits", .type = CONF_MAP, .offset = AT(limits), .sub = limits_keys},
     {0}};

@@ -7,6 +7,7 @@
 #include "keyproto/keyproto_client_ev.h"
 #include "relay/bounce/bounce_list.h"
 #include "relay/keys/keys_cred.h"
+#include "relay/ledger/ledger.h"
 #include "relay/relay_credential.h"
 #include "relay/relay_order.h"
 #include "relay/relay_reseal.h"
@@ -15,6 +16,7 @@
 #include "relay/tls/tls_exception.h"
 
 static const struct relay_control_part *const parts[] = {
+    &ledger_part,
     &relay_credential_part,
     &bounce_list_part,
     &keys_cred_part,

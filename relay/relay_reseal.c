@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 #include "relay/keys/keys_reseal.h"
+#include "relay/ledger/ledger.h"
 #include "relay/queue/queue.h"
 #include "relay/relay_credential.h"
 #include "relay/store/store_suppression.h"
@@ -140,7 +141,12 @@ static int replace_credential(void *arg, const char *customer, const struct keys
 	return rc;
 }
 
-/* --- objects: mail in the queue is all that relay keeps */
+/* --- objects: mail in the queue, and rows of the ledger, which nothing may change */
+
+static int64_t older(int64_t a, int64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
 
 static void objects_told(struct relay_msg *m, void *receiver)
 {
@@ -148,7 +154,7 @@ static void objects_told(struct relay_msg *m, void *receiver)
 	struct relay_reseal *r = a->arg;
 
 	(void)receiver;
-	r->answer(r->to, a->err < 0 ? a->err : a->numbers.oldest);
+	r->answer(r->to, a->err < 0 ? a->err : older(a->numbers.oldest, ledger_oldest_sealed(r->relay->ledger)));
 	queue_ask_free(a);
 }
 

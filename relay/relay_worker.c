@@ -42,7 +42,7 @@ static void report_keyd(struct relay *r, unsigned state)
 {
 	int before = atomic_exchange(&r->keyd_state, (int)state);
 
-	queue_set_open(r->queue, state == KEYPROTO_READY);
+	queue_set_open(r->queue, state == KEYPROTO_READY && !atomic_load(&r->ledger_full));
 	if (before == (int)state)
 		return;
 	if (state == KEYPROTO_READY)

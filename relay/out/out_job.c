@@ -6,6 +6,7 @@
 
 #include "core/err.h"
 #include "core/id.h"
+#include "relay/out/out_ledger.h"
 #include "relay/out/out_report.h"
 #include "relay/out/out_verdict.h"
 #include "relay/out/out_verp.h"
@@ -70,6 +71,7 @@ void out_job_report(const struct out_job *job)
 			       .dsn = job->dsn};
 
 	out_report_log(&r, job->jobs->worker->relay);
+	out_ledger_note(job);
 	for (unsigned i = 0; i < job->n; i++) {
 		if (out_job_turn(job)[i].reason != QUEUE_DAMAGED)
 			continue;

@@ -25,6 +25,7 @@ lib/milterproto: core/ milterproto/
 lib/sys: core/ sys/
 lib/evt: core/ sys/ evt/
 lib/keyproto: core/ wire/ sys/ evt/ keyproto/
+lib/ledger: core/ wire/ seal/ ledger/ keyproto/keyproto_checkpoint.h
 lib/keyprov: core/ keyprov/ keyproto/keyproto_msg.h
 keyd: LIB keyd/ -keyd/token/
 keyd/token: core/ sys/ keyd/keyd_token_msg.h keyd/token/
@@ -37,6 +38,7 @@ relay/bounce: LIB relay/ -relay/in/ -relay/out/
 relay/queue: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/spool: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/keys: LIB relay/ -relay/in/ -relay/out/ -relay/api/
+relay/ledger: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/store: core/ seal/ relay/store/
 relay/shape: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/filter: LIB relay/ -relay/out/ -relay/api/

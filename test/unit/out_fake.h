@@ -48,6 +48,13 @@ struct out_fake_name { /* what the DNS says */
 	const char *canonical; /* the name is an alias of this; NULL: it is none */
 };
 
+struct out_fake_row { /* what the ledger was told */
+	char address[320], tls[16], by[16], status[16];
+	unsigned outcome, recipient, code, attempts;
+	int reached;
+};
+#define OUT_FAKE_ROWS 64
+
 struct out_fake {
 	struct out_fake_message messages[OUT_FAKE_MESSAGES];
 	const struct out_fake_name *names; /* ended by a NULL name */
@@ -72,6 +79,8 @@ struct out_fake {
 	const char *user, *password; /* of every credential; NULL: login_err */
 	int login_err;
 	int hold_login;		 /* keyd is asked, and answers with out_fake_login */
+	struct out_fake_row rows[OUT_FAKE_ROWS]; /* row_count modulo OUT_FAKE_ROWS is the next */
+	unsigned row_count;
 	struct shape_lane *lane; /* of the jobs to come */
 	const char *site;	 /* likewise; NULL: none */
 	struct evt_loop *loop;
