@@ -211,6 +211,17 @@ static int forbidden(struct out_conn *c)
 	return 1;
 }
 
+/* What is known to work with the target, if policy still allows it: its TLSA records may be new. */
+static enum out_tls_try first_try(struct out_conn *c, int64_t now)
+{
+	const struct out_hosts_target *t = target(c);
+
+	if (t->memory.tls_until <= now ||
+	    (t->memory.tls_try == OUT_TLS_CLEAR && c->must.level > RELAY_TLS_OPPORTUNISTIC))
+		return OUT_TLS_FULL;
+	return (enum out_tls_try)t->memory.tls_try;
+}
+
 /* Goes through the targets until one connects (for now). */
 static void connect_next(struct out_conn *c)
 {
@@ -220,9 +231,7 @@ static void connect_next(struct out_conn *c)
 		if (!reachable(c, target(c)) || forbidden(c))
 			continue;
 		c->tries++;
-		c->tls_try = target(c)->memory.tls_until > now
-				 ? (enum out_tls_try)target(c)->memory.tls_try
-				 : OUT_TLS_FULL;
+		c->tls_try = first_try(c, now);
 		if (connect_target(c) == 0)
 			return;
 		target(c)->memory.bad_until = now + OUT_CONN_BAD;
@@ -372,6 +381,7 @@ void out_conn_make_ready(struct out_conn *c)
 	struct out_hosts_target *t = target(c);
 	char key[OUT_TLS_KEY];
 
+	log_assert(c->session.secured || c->must.level <= RELAY_TLS_OPPORTUNISTIC);
 	c->established = 1;
 	t->memory.bad_until = 0;
 	if (c->tls_try != OUT_TLS_FULL && t->memory.tls_until <= evt_loop_now(c->setup.loop)) {

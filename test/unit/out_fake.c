@@ -478,7 +478,8 @@ struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type,
 	if (n && n->name) {
 		fill(&m, type, n->data);
 		snprintf(m.canonical, sizeof(m.canonical), "%s", n->canonical ? n->canonical : "");
-		fn(arg, n->result, &m, n->secure);
+		fn(arg, n->result, &m,
+		   n->secure && (!fake.insecure_after || fake.questions <= fake.insecure_after));
 	} else {
 		fn(arg, 0, &m, fake.secure_none);
 	}

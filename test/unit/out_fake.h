@@ -60,6 +60,7 @@ struct out_fake {
 	const struct out_fake_name *names; /* ended by a NULL name */
 	int secure_none; /* names that are not there do not exist, proven */
 	unsigned questions; /* to the DNS */
+	unsigned insecure_after; /* nothing is proven any more after so many; 0: all may be */
 	const char *hold_dns; /* a question for it is never answered */
 	int begin_err, commit_err;	   /* of reports */
 	int state_errs;			   /* so many writes of outcomes fail */

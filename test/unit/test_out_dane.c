@@ -288,6 +288,37 @@ static void an_alias_that_is_secure_by_itself_is_asked_at_itself(void **state)
 	assert_delivered("dane", "dane-ee");
 }
 
+static void a_domain_that_stops_being_proven_does_not_lead_the_others_astray(void **state)
+{
+	(void)state;
+	domain("mx.there.test", 1, good_ee);
+	fake.insecure_after = 1; /* the policy finds it proven; those who look for hosts then do not */
+	send_one();
+	assert_int_equal(fake.done[0].results[0].outcome, SPOOL_DEFERRED);
+	assert_string_equal(fake.done[0].results[0].reply,
+			    "4.4.3 MX records of the domain are not proven by DNSSEC any more");
+	assert_int_equal(server.accepted, 0);
+	send_one(); /* it was asked for anew */
+	assert_delivered("none", "none");
+}
+
+static void a_host_that_got_clear_text_gets_none_once_it_has_records(void **state)
+{
+	(void)state;
+	domain("mx.there.test", 1, "");
+	server.break_handshakes = 100;
+	conf.outbound.messages = 1;
+	send_one();
+	assert_delivered("none", "none");
+	assert_int_equal(server.messages[0].tls, 0);
+	names[2].data = good_ee; /* while it is remembered that its TLS is broken */
+	wait_for(61 * CLOCK_SEC);
+	taken = 1;
+	send_one();
+	assert_waits("4.7.5 ", "validation-failure");
+	taken = 0;
+}
+
 /* --- sessions and connections */
 
 static void a_session_is_resumed_and_says_by_what_it_was_proven(void **state)
@@ -638,6 +669,8 @@ int main(void)
 	    OUT_WORLD_TEST(an_insecure_host_below_a_secure_domain_is_not_asked),
 	    OUT_WORLD_TEST(a_secure_alias_is_asked_at_its_end_and_then_at_itself),
 	    OUT_WORLD_TEST(an_alias_that_is_secure_by_itself_is_asked_at_itself),
+	    OUT_WORLD_TEST(a_domain_that_stops_being_proven_does_not_lead_the_others_astray),
+	    OUT_WORLD_TEST(a_host_that_got_clear_text_gets_none_once_it_has_records),
 	    OUT_WORLD_TEST(a_session_is_resumed_and_says_by_what_it_was_proven),
 	    OUT_WORLD_TEST(other_records_do_not_resume_an_old_session),
 	    OUT_WORLD_TEST(a_host_that_is_only_proven_for_one_domain_serves_no_other),
