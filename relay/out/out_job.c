@@ -295,6 +295,18 @@ void out_jobs_init(struct out_jobs *jobs, struct relay_worker *w, struct out_poo
 	list_init(&jobs->spare);
 }
 
+void out_jobs_stop(struct out_jobs *jobs)
+{
+	struct list_link *k = jobs->running.head.next, *next;
+
+	for (; k != &jobs->running.head; k = next) {
+		struct out_job *job = list_entry(k, struct out_job, link);
+		next = k->next;
+		if (job->finding)
+			out_job_unfound(job);
+	}
+}
+
 void out_jobs_abort(struct out_jobs *jobs)
 {
 	struct list_link *k = jobs->running.head.next, *next;

@@ -41,6 +41,8 @@ void out_jobs_init(struct out_jobs *jobs, struct relay_worker *w, struct out_poo
 void out_jobs_clear(struct out_jobs *jobs);
 
 void out_job_start(struct out_jobs *jobs, struct queue_job *j);
+/* Gives back what waits for a policy: its lookups may take longer than a stop. */
+void out_jobs_stop(struct out_jobs *jobs);
 /* Ends waiting for keys; what writes goes on. */
 void out_jobs_abort(struct out_jobs *jobs);
 

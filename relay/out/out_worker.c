@@ -68,6 +68,7 @@ void out_worker_stop(struct out_worker *o, int64_t grace_usec, void (*done)(void
 	o->arg = arg;
 	evt_timer_set(&o->grace, grace_usec);
 	out_pool_stop(o->pool);
+	out_jobs_stop(&o->jobs);
 	o->stopping = 1;
 	if (o->jobs.count == 0)
 		stopped(o);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Other jobs than delivery, and the end of a worker. */
 #include "test/unit/out_world.h"
+#include "test/unit/policy_fake.h"
 
 static void expired_mail_is_reported_and_written(void **state)
 {
@@ -164,6 +165,31 @@ static void stopping_refuses_who_waits_and_lets_transactions_end(void **state)
 	assert_int_equal(done, 1);
 }
 
+static void stopping_waits_for_no_policy(void **state)
+{
+	static const struct out_fake_name names[] = {
+	    {.name = "there.test", .type = MX, .data = "10 mx.there.test"},
+	    {.name = "mx.there.test", .type = A, .data = "127.0.0.1"},
+	    {0}};
+	int done = 0;
+
+	(void)state;
+	use_mx(names);
+	policy_fake.hold = 1;
+	message(1, 1, "hi\r\n");
+	message(2, 1, "hi\r\n");
+	deliver(1);
+	deliver(2);
+	run_a_while();
+	assert_int_equal(policy_fake.asked, 1);
+	assert_int_equal(fake.done_count, 0);
+	out_worker_stop(worker.out, 10 * CLOCK_SEC, is_done, &done);
+	run_until_done(2);
+	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_LOCAL, 0);
+	assert_int_equal(done, 1);
+	assert_int_equal(server.message_count, 0);
+}
+
 static void stopping_breaks_off_after_the_grace(void **state)
 {
 	int done = 0;
@@ -219,6 +245,7 @@ int main(void)
 	    OUT_WORLD_TEST(a_domain_without_a_site_says_why),
 	    OUT_WORLD_TEST(a_named_next_hop_is_its_own_site),
 	    OUT_WORLD_TEST(stopping_refuses_who_waits_and_lets_transactions_end),
+	    OUT_WORLD_TEST(stopping_waits_for_no_policy),
 	    OUT_WORLD_TEST(stopping_breaks_off_after_the_grace),
 	    OUT_WORLD_TEST(stopping_with_nothing_to_do_is_at_once),
 	    OUT_WORLD_TEST(freeing_in_the_middle_of_everything_leaves_nothing),
