@@ -486,7 +486,7 @@ def rule_none(d):
 
 
 @row("tls: encrypt, TLSA of another key: DANE asks for more", WAITS, route="encrypt", postfix=DELIVERED,
-     differs="RFC 7672 1.3.2: an administrator's level is local policy. Postfix's encrypt takes the place of dane; "
+     differs="RFC 7672 6: an administrator's level is local policy. Postfix's encrypt takes the place of dane; "
              "our encrypt is the least, and TLSA raises it", why="does not match the host's TLSA records")
 def rule_encrypt(d):
     d.host(tlsa=[wrong(3)])

@@ -84,6 +84,34 @@ def hidden(d):
     d.host(chain="ca", starttls="hidden", requiretls=True)
 
 
+@row("certificate self-signed, no TLSA", BOUNCED)
+def own(d):
+    d.host(requiretls=True)
+
+
+@row("TLSA of another key: it waits as any mail does, for it may be a rollover", WAITS)
+def dane_wrong(d):
+    d.host(tlsa=[WRONG], requiretls=True)
+
+
+@row("MTA-STS in testing only", BOUNCED, zone="insecure.example")
+def sts_testing(d):
+    d.host(chain="ca", requiretls=True)
+    d.sts(policy(f"mx.{d.name}", mode="testing"))
+
+
+@row("SERVFAIL for TLSA: nobody knows yet", WAITS)
+def servfail(d):
+    d.host(tlsa=[(3, 1, 1)], requiretls=True)
+    d.world.dns.fail(f"_25._tcp.mx.{d.name}", "TLSA", "servfail")
+
+
+@row("SERVFAIL for MX: nobody knows yet", WAITS)
+def servfail_mx(d):
+    d.host(tlsa=[(3, 1, 1)], requiretls=True)
+    d.world.dns.fail(d.name, "MX", "servfail")
+
+
 @row("REQUIRETLS counts, TLS-Required: no beside it does not", BOUNCED, headers=RELAXED)
 def both(d):
     d.host(chain="ca")
