@@ -5,6 +5,7 @@ Each row (dane_rows.py) is a domain of a signed zone with one peculiarity. All r
 then each is judged. "pytest -s" shows the whole table. Where the two differ by design, the row says which paragraph allows it."""
 import json
 
+import harness
 import pytest
 import tls_world
 from dane_rows import DELIVERED, ROWS, WAITS
@@ -51,6 +52,20 @@ def waiting(relay, by_both):
     return relay.queue()
 
 
+UNTRIED = ("bogus-mx", "signatures", "servfail-mx")  # no host is known: the whole domain waits, and no message was tried
+
+
+@pytest.fixture(scope="module")
+def ledger(relay, by_both):
+    """{message id: its first row}, once each that was tried has one."""
+    ids = {id for name, ((_, _, id), _) in by_both.items() if name not in UNTRIED}
+
+    def written():
+        rows = {row["message"]: row for row in json.loads(relay.cli("deliveries", "--limit", "1000", "--json", check=True).stdout)}
+        return ids <= set(rows) and rows
+    return harness.wait_for("the ledger to have each attempt", written, step=0.3)
+
+
 def print_table(both):
     print(f"\n{'row':24} {'relay':10} {'policy':8} {'by':8} {'Postfix':9} {'TLS':10} what")
     for name, ((event, facts, _), (status, _, level)) in both.items():
@@ -78,6 +93,23 @@ def test_relay(world, relay, by_both, waiting, name):
         assert r.why and r.why in next(i["reply"] for i in waiting if i["id"] == id)
     elif r.why:
         assert r.why in traced(relay, id)["why"]
+
+
+@pytest.mark.parametrize("name", [n for n in ROWS if n not in UNTRIED])
+def test_ledger_says_why(by_both, ledger, name):
+    r = ROWS[name]
+    at = ledger[by_both[name][0][2]]
+    assert at["outcome"] == {DELIVERED: "delivered", WAITS: "deferred"}[r.ends]
+    assert at["domain"] == r.domain
+    assert at.get("rcpt", f"a@{r.domain}") == f"a@{r.domain}"  # not there if nobody had to open the message
+    assert at["verified_by"] == r.by
+    if r.ends == WAITS:
+        assert r.why in at.get("reply", r.why)  # likewise
+        assert r.failure in at.get("failure", "")
+    if at.get("reason") != "dns":
+        assert at["policy"] == r.decided
+    if r.ends == DELIVERED:
+        assert (at["tls"] == "none") == r.clear
 
 
 def traced(relay, id):
