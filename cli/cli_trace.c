@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/cli_trace_ledger.h"
 #include "core/err.h"
 #include "core/id.h"
 
+#define LEDGER_ROWS 1000
 #define LEFT 21 /* where facts begin: behind the time */
 
 static void line(const char *name, const char *value)
@@ -80,7 +82,8 @@ static void print_peer(const json_t *f)
 
 	if (!*cli_text(f, "host"))
 		return;
-	snprintf(text, sizeof(text), "%s [%s]:%s", cli_text(f, "host"), cli_text(f, "address"), cli_text(f, "port"));
+	snprintf(text, sizeof(text), "%s [%s]%s%s", cli_text(f, "host"), cli_text(f, "address"),
+		 *cli_text(f, "port") ? ":" : "", cli_text(f, "port"));
 	append(text, " from source ", cli_text(f, "source"));
 	line("host", text);
 	text[0] = '\0';
@@ -165,31 +168,52 @@ static void print_event(const json_t *e)
 		print_attempt(e);
 }
 
+/* *events: what spool and ledger have of the message; *head: the spool's answer, or NULL. */
+static int fetch(struct cli *c, const char *id_text, json_t **head, json_t **events)
+{
+	json_t *question = json_pack("{s:s, s:i}", "message", id_text, "limit", LEDGER_ROWS), *rows = NULL;
+	char path[64];
+	int rc, of_ledger;
+
+	snprintf(path, sizeof(path), "/v1/trace/%s", id_text);
+	*head = NULL;
+	rc = cli_api(c, "GET", path, 0, head);
+	of_ledger = rc == 0 || rc == CLI_NOT_THERE
+			? cli_api_body(c, "POST", "/v1/deliveries", question, 0, &rows)
+			: rc;
+	json_decref(question);
+	*events = *head ? json_incref(json_object_get(*head, "events")) : json_array();
+	if (of_ledger == 0)
+		cli_trace_ledger_add(*events, json_object_get(rows, "items"));
+	json_decref(rows);
+	return rc == CLI_NOT_THERE && json_array_size(*events) ? 0 : rc;
+}
+
 int cli_trace(struct cli *c, int argc, char **argv)
 {
 	int as_json = argc == 3 && !strcmp(argv[1], "--json"), rc;
 	const char *id_text = argc == 2 || as_json ? argv[argc - 1] : NULL;
-	char path[64];
 	uint64_t id;
-	json_t *j, *e;
+	json_t *j, *events, *e;
 	size_t i;
 
 	if (!id_text)
 		return cli_usage("trace");
 	if (id_parse(span_str(id_text), &id) < 0)
 		return cli_fail(EXIT_USAGE, "%s: not a message id (13 characters)", id_text);
-	snprintf(path, sizeof(path), "/v1/trace/%s", id_text);
-	rc = cli_api(c, "GET", path, 0, &j);
-	if (rc)
-		return rc;
-	if (as_json) {
+	rc = fetch(c, id_text, &j, &events);
+	if (rc == 0 && !j)
+		j = json_pack("{s:s, s:s, s:s, s:O}", "id", id_text, "customer", "", "summary",
+			      "from the ledger alone", "events", events);
+	if (rc == 0 && as_json) {
 		json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 		puts("");
-	} else {
-		printf("Message %s of customer %s: %s\n", cli_text(j, "id"), cli_text(j, "customer"),
-		       cli_text(j, "summary"));
-		json_array_foreach(json_object_get(j, "events"), i, e) print_event(e);
+	} else if (rc == 0) {
+		printf("Message %s%s%s: %s\n", id_text, *cli_text(j, "customer") ? " of customer " : "",
+		       cli_text(j, "customer"), cli_text(j, "summary"));
+		json_array_foreach(events, i, e) print_event(e);
 	}
+	json_decref(events);
 	json_decref(j);
-	return 0;
+	return rc;
 }
