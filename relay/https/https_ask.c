@@ -54,8 +54,8 @@ static void add(struct https_ask *k, const uint8_t *bytes, int v6)
 
 	out_addr_make(&a, bytes, v6, job->url.port);
 	if (!out_addr_allowed(k->conf, &a))
-		log_event(LOG_LEVEL_WARN, NULL, "https-address-refused", "host=%s kind=%s", job->url.host,
-			  out_addr_special(&a));
+		log_event(LOG_LEVEL_WARN, NULL, "https-address-refused", "host=%s kind=%s",
+			  job->url.host, out_addr_special(&a));
 	else if (job->address_count < HTTPS_FETCH_ADDRESSES)
 		job->addresses[job->address_count++] = a;
 }
@@ -87,7 +87,8 @@ void https_ask(struct relay_worker *w, struct out_dns *dns, struct https_job *jo
 		give_up(job, ERR_NOMEM, HTTPS_LOCAL);
 		return;
 	}
-	*k = (struct https_ask){.job = job, .conf = conf, .open = 2 + (conf->outbound.ipv6 != RELAY_IPV6_NO)};
+	*k = (struct https_ask){
+	    .job = job, .conf = conf, .open = 2 + (conf->outbound.ipv6 != RELAY_IPV6_NO)};
 	job->asking = k;
 	k->sides[0] = (struct side){k, 0};
 	k->sides[1] = (struct side){k, 1};

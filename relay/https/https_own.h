@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* https_own - what the files of https_fetch know of each other; nobody else includes it.
  *
- * Story: https_fetch.c has the thread and its queue, https_transfer.c what libcurl is told of one job and what its answer
- *        means. */
+ * Story: https_fetch.c has the thread and its queue, https_transfer.c what libcurl is told of one
+ *        job and what its answer means. */
 #ifndef RELAY_HTTPS_HTTPS_OWN_H
 #define RELAY_HTTPS_HTTPS_OWN_H
 

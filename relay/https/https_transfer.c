@@ -48,8 +48,8 @@ static int same_address(const struct sockaddr_storage *a, const struct sockaddr 
 	if (a->ss_family == AF_INET)
 		return !memcmp(&((const struct sockaddr_in *)a)->sin_addr,
 			       &((const struct sockaddr_in *)b)->sin_addr, 4);
-	return !memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr, &((const struct sockaddr_in6 *)b)->sin6_addr,
-		       16);
+	return !memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
+		       &((const struct sockaddr_in6 *)b)->sin6_addr, 16);
 }
 
 /* The last word on where a connection may go. */
@@ -74,8 +74,8 @@ static int verify(X509_STORE_CTX *c, void *arg)
 	return ok;
 }
 
-/* A store of this context's own, in a place that libcurl leaves alone: the usual one it fills with a store that it
- * keeps for all transfers, which then trust what an earlier one did. */
+/* A store of this context's own, in a place that libcurl leaves alone: the usual one it fills
+ * with a store that it keeps for all transfers, which then trust what an earlier one did. */
 static CURLcode trust(CURL *easy, void *ctx, void *arg)
 {
 	struct https_job *job = arg;
@@ -94,7 +94,8 @@ static CURLcode trust(CURL *easy, void *ctx, void *arg)
 	SSL_CTX_set_cert_verify_callback(ctx, verify, job);
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
 						   X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return X509_VERIFY_PARAM_set1_host(param, job->url.host, 0) == 1 ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+	return X509_VERIFY_PARAM_set1_host(param, job->url.host, 0) == 1 ? CURLE_OK
+									 : CURLE_OUT_OF_MEMORY;
 }
 
 static size_t take_header(char *p, size_t size, size_t count, void *arg)
@@ -121,7 +122,8 @@ static size_t take_body(char *p, size_t size, size_t count, void *arg)
 
 static struct curl_slist *resolved(const struct https_job *job)
 {
-	char line[HTTPS_URL_HOST + 16 + HTTPS_FETCH_ADDRESSES * ADDRESS_TEXT_MAX], text[INET6_ADDRSTRLEN];
+	char line[HTTPS_URL_HOST + 16 + HTTPS_FETCH_ADDRESSES * ADDRESS_TEXT_MAX],
+	    text[INET6_ADDRSTRLEN];
 	int n = snprintf(line, sizeof(line), "%s:%u:", job->url.host, job->url.port);
 
 	for (unsigned i = 0; i < job->address_count; i++) {
@@ -130,7 +132,8 @@ static struct curl_slist *resolved(const struct https_job *job)
 		const void *bytes = v6 ? (const void *)&((const struct sockaddr_in6 *)a)->sin6_addr
 				       : (const void *)&((const struct sockaddr_in *)a)->sin_addr;
 		inet_ntop(a->ss_family, bytes, text, sizeof(text));
-		n += snprintf(line + n, sizeof(line) - (size_t)n, v6 ? "%s[%s]" : "%s%s", i ? "," : "", text);
+		n += snprintf(line + n, sizeof(line) - (size_t)n, v6 ? "%s[%s]" : "%s%s",
+			      i ? "," : "", text);
 	}
 	return curl_slist_append(NULL, line);
 }
@@ -194,7 +197,8 @@ static int set_question(struct transfer *t, struct https_job *job)
 		snprintf(line, sizeof(line), "Content-Type: %s", job->type);
 		bad |= add_header(t, line) < 0 || add_header(t, "Expect:") < 0;
 		SET(CURLOPT_POST, 1L);
-		SET(CURLOPT_POSTFIELDS, buf_size(&job->body) ? (const char *)buf_ptr(&job->body) : "");
+		SET(CURLOPT_POSTFIELDS,
+		    buf_size(&job->body) ? (const char *)buf_ptr(&job->body) : "");
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)buf_size(&job->body));
 		SET(CURLOPT_HTTPHEADER, t->headers);
 	}

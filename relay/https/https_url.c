@@ -29,7 +29,8 @@ int https_url_host(struct span name, char out[HTTPS_URL_HOST])
 		return ERR_LIMIT;
 	for (size_t i = 0; i <= name.n; i++) {
 		int end = i == name.n || name.p[i] == '.';
-		if (end && (i == label || i - label > LABEL_MAX || out[label] == '-' || out[i - 1] == '-'))
+		if (end &&
+		    (i == label || i - label > LABEL_MAX || out[label] == '-' || out[i - 1] == '-'))
 			return ERR_FORMAT;
 		if (i == name.n)
 			break;
@@ -55,7 +56,8 @@ static int take_port(struct span *rest, uint16_t *port)
 		return 0;
 	while (n + 1 < rest->n && rest->p[n + 1] >= '0' && rest->p[n + 1] <= '9')
 		n++;
-	if (n < 1 || n > 5 || num_parse_u64(span_sub(*rest, 1, n), &number) < 0 || !number || number > 65535)
+	if (n < 1 || n > 5 || num_parse_u64(span_sub(*rest, 1, n), &number) < 0 || !number ||
+	    number > 65535)
 		return ERR_FORMAT;
 	*port = (uint16_t)number;
 	*rest = span_sub(*rest, 1 + n, rest->n);

@@ -4,7 +4,8 @@
 int store_sts_put(struct store *s, const struct store_sts *row)
 {
 	int64_t rc = store_run(
-	    s, STORE_SQL("INSERT OR REPLACE INTO sts(domain, id, fetched, policy) VALUES(?, ?, ?, ?)"),
+	    s,
+	    STORE_SQL("INSERT OR REPLACE INTO sts(domain, id, fetched, policy) VALUES(?, ?, ?, ?)"),
 	    STORE_ARGS(store_text(row->domain), store_text(row->id), store_int(row->fetched),
 		       store_blob(row->policy)));
 
@@ -13,7 +14,8 @@ int store_sts_put(struct store *s, const struct store_sts *row)
 
 int store_sts_remove(struct store *s, const char *domain)
 {
-	int64_t rc = store_run(s, STORE_SQL("DELETE FROM sts WHERE domain=?"), STORE_ARGS(store_text(domain)));
+	int64_t rc = store_run(s, STORE_SQL("DELETE FROM sts WHERE domain=?"),
+			       STORE_ARGS(store_text(domain)));
 
 	return rc < 0 ? (int)rc : 0;
 }
@@ -22,8 +24,9 @@ int store_sts_each(struct store *s, store_sts_fn fn, void *arg)
 {
 	struct store_rows r;
 	int said = 0;
-	int rc = store_rows_open(s, &r, STORE_SQL("SELECT domain, id, fetched, policy FROM sts ORDER BY fetched"),
-				 NULL, 0);
+	int rc = store_rows_open(
+	    s, &r, STORE_SQL("SELECT domain, id, fetched, policy FROM sts ORDER BY fetched"), NULL,
+	    0);
 
 	if (rc < 0)
 		return rc;

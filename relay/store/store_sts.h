@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_sts - rows of MTA-STS policies: what a restart must not forget.
  *
- * Story:     one row a domain, replaced by each fetch, gone when the policy is over or made room for another.
+ * Story:     one row a domain, replaced by each fetch, gone when the policy is over or made room
+ *            for another.
  * Ownership: texts of a row hold until the next step.
  * Errors:    of store.h.
  * Thread:    control's. */

@@ -8,7 +8,7 @@
 #include "relay/sts/sts_own.h"
 
 #define DAY	    (24 * 3600 * CLOCK_SEC)
-#define SHORTEST    (5 * CLOCK_SEC) /* a policy counts at least so long, or each mail would fetch it */
+#define SHORTEST    (5 * CLOCK_SEC) /* a policy's least life: else each mail would fetch it */
 #define ENTRY_EXTRA 512
 
 static int by_domain(const void *a, const void *b)
@@ -85,7 +85,8 @@ static void make_room(struct sts *s, const struct sts_entry *keep)
 
 	while (s->other_count > STS_OTHERS && (e = oldest(&s->others, keep)))
 		remove_entry(s, e);
-	while ((s->policy_count > STS_DOMAINS || s->octets > STS_OCTETS) && (e = oldest(&s->policies, keep))) {
+	while ((s->policy_count > STS_DOMAINS || s->octets > STS_OCTETS) &&
+	       (e = oldest(&s->policies, keep))) {
 		note_change(s, e->domain, NULL);
 		remove_entry(s, e);
 	}
@@ -166,7 +167,8 @@ void sts_cache_clear(struct sts *s)
 	while (!list_empty(&s->others))
 		remove_entry(s, list_entry(list_first(&s->others), struct sts_entry, order));
 	while (!list_empty(&s->changes)) {
-		struct sts_change *c = list_entry(list_pop_front(&s->changes), struct sts_change, link);
+		struct sts_change *c =
+		    list_entry(list_pop_front(&s->changes), struct sts_change, link);
 		sts_policy_unref(c->policy);
 		free(c);
 	}

@@ -5,8 +5,8 @@
 #include "evt/evt_timer.h"
 #include "relay/sts/sts_own.h"
 
-/* Who asked and waits. Waiting: on its entry's list. Told: its message is on the way to its worker, which alone frees it
- * then. */
+/* Who asked and waits. Waiting: on its entry's list. Told: its message is on the way to its
+ * worker, which alone frees it then. */
 struct sts_lookup {
 	struct relay_msg msg;
 	struct list_link all, waiting;
@@ -48,7 +48,8 @@ static void arrived(struct relay_msg *m, void *receiver)
 	hear((struct sts_lookup *)m);
 }
 
-static void settle(struct sts_lookup *k, int result, const struct sts_policy *p, enum tlsrpt_result failure)
+static void settle(struct sts_lookup *k, int result, const struct sts_policy *p,
+		   enum tlsrpt_result failure)
 {
 	list_remove(&k->waiting);
 	k->result = result;
@@ -56,10 +57,12 @@ static void settle(struct sts_lookup *k, int result, const struct sts_policy *p,
 	k->failure = failure;
 }
 
-void sts_find_tell(struct sts_entry *e, int result, const struct sts_policy *p, enum tlsrpt_result failure)
+void sts_find_tell(struct sts_entry *e, int result, const struct sts_policy *p,
+		   enum tlsrpt_result failure)
 {
 	while (!list_empty(&e->waiters)) {
-		struct sts_lookup *k = list_entry(list_first(&e->waiters), struct sts_lookup, waiting);
+		struct sts_lookup *k =
+		    list_entry(list_first(&e->waiters), struct sts_lookup, waiting);
 		settle(k, result, p, failure);
 		evt_inbox_post(k->worker->inbox, &k->msg.msg);
 	}
@@ -100,7 +103,8 @@ void sts_cancel(struct sts_lookup *k)
 		forget(k);
 }
 
-static struct sts_lookup *wait_for(struct sts *s, struct sts_entry *e, struct relay_worker *w, sts_fn fn, void *arg)
+static struct sts_lookup *wait_for(struct sts *s, struct sts_entry *e, struct relay_worker *w,
+				   sts_fn fn, void *arg)
 {
 	struct sts_lookup *k = calloc(1, sizeof(*k));
 
@@ -120,7 +124,8 @@ static struct sts_lookup *wait_for(struct sts *s, struct sts_entry *e, struct re
 	return k;
 }
 
-struct sts_lookup *sts_find(struct relay_worker *w, struct out_dns *dns, const char *domain, sts_fn fn, void *arg)
+struct sts_lookup *sts_find(struct relay_worker *w, struct out_dns *dns, const char *domain,
+			    sts_fn fn, void *arg)
 {
 	struct sts *s = w->relay->sts;
 	struct sts_policy *p = NULL;
@@ -161,7 +166,8 @@ struct sts_lookup *sts_find(struct relay_worker *w, struct out_dns *dns, const c
 void sts_find_clear(struct sts *s)
 {
 	while (!list_empty(&s->lookups)) {
-		struct sts_lookup *k = list_entry(list_pop_front(&s->lookups), struct sts_lookup, all);
+		struct sts_lookup *k =
+		    list_entry(list_pop_front(&s->lookups), struct sts_lookup, all);
 		sts_policy_unref(k->policy);
 		free(k);
 	}

@@ -166,8 +166,7 @@ void sts_count(struct sts *s, struct sts_numbers *n)
 {
 	*n = (struct sts_numbers){0};
 	pthread_mutex_lock(&s->lock);
-	list_each(e, &s->policies, struct sts_entry, order)
-	{
+	list_each(e, &s->policies, struct sts_entry, order) {
 		n->policies++;
 		n->enforce += e->policy->mode == STS_ENFORCE;
 		n->testing += e->policy->mode == STS_TESTING;

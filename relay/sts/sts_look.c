@@ -17,7 +17,8 @@
 struct sts_look {
 	struct list_link all;
 	struct sts *sts;
-	struct sts_entry *entry; /* its domain never changes, and it stays: the lock is needed for the rest */
+	struct sts_entry
+	    *entry; /* its domain never changes, and it stays: the lock is needed for the rest */
 	struct relay_worker *worker;
 	struct out_dns *dns;
 	int refresh; /* fetch, whatever the record says */
@@ -26,8 +27,8 @@ struct sts_look {
 	struct https_job *job;
 };
 
-struct sts_look *sts_look_new(struct sts *s, struct sts_entry *e, struct relay_worker *w, struct out_dns *dns,
-			      int refresh)
+struct sts_look *sts_look_new(struct sts *s, struct sts_entry *e, struct relay_worker *w,
+			      struct out_dns *dns, int refresh)
 {
 	struct sts_look *k = calloc(1, sizeof(*k));
 
@@ -80,23 +81,25 @@ static enum tlsrpt_result judge(const struct https_job *job, const char **why)
 	return TLSRPT_OK;
 }
 
-static void log_failure(const struct sts_look *k, long status, enum tlsrpt_result failure, const char *why,
-			const struct sts_policy *kept)
+static void log_failure(const struct sts_look *k, long status, enum tlsrpt_result failure,
+			const char *why, const struct sts_policy *kept)
 {
 	char left[24] = "none";
 
 	if (kept)
 		num_format_duration(left, (kept->expires - clock_wall()) / CLOCK_SEC * CLOCK_SEC);
 	if (failure == TLSRPT_STS_POLICY_INVALID)
-		log_event(LOG_LEVEL_WARN, NULL, "sts-policy-invalid", "domain=%s kept=%s why=\"%s\"",
-			  k->entry->domain, left, why);
+		log_event(LOG_LEVEL_WARN, NULL, "sts-policy-invalid",
+			  "domain=%s kept=%s why=\"%s\"", k->entry->domain, left, why);
 	else
-		log_event(LOG_LEVEL_WARN, NULL, "sts-fetch-failed", "domain=%s result=%s status=%ld kept=%s why=\"%s\"",
-			  k->entry->domain, tlsrpt_result_name(failure), status, left, why);
+		log_event(LOG_LEVEL_WARN, NULL, "sts-fetch-failed",
+			  "domain=%s result=%s status=%ld kept=%s why=\"%s\"", k->entry->domain,
+			  tlsrpt_result_name(failure), status, left, why);
 }
 
 /* What is cached stays; it is tried again after a pause, later if there is much time. */
-static void fetch_failed(struct sts_look *k, long status, enum tlsrpt_result failure, const char *why)
+static void fetch_failed(struct sts_look *k, long status, enum tlsrpt_result failure,
+			 const char *why)
 {
 	struct sts *s = k->sts;
 	struct sts_entry *e = k->entry;
@@ -131,8 +134,10 @@ static void take_policy(struct sts_look *k, struct sts_policy *p)
 	changed = !old || old->size != p->size || memcmp(old->text, p->text, p->size);
 	e->failed_id[0] = '\0';
 	e->failed_until = 0;
-	log_event(LOG_LEVEL_INFO, NULL, "sts-fetched", "domain=%s mode=%s mx=%u max_age=%u id=%s changed=%s",
-		  e->domain, sts_mode_name(p->mode), p->count, (unsigned)p->max_age, p->id, changed ? "yes" : "no");
+	log_event(LOG_LEVEL_INFO, NULL, "sts-fetched",
+		  "domain=%s mode=%s mx=%u max_age=%u id=%s changed=%s", e->domain,
+		  sts_mode_name(p->mode), p->count, (unsigned)p->max_age, p->id,
+		  changed ? "yes" : "no");
 	sts_cache_put(s, e, p, 1);
 	pthread_mutex_unlock(&s->lock);
 	end(k, 0, TLSRPT_OK);
@@ -153,7 +158,8 @@ static void fetched(struct relay_msg *m, void *receiver)
 	if (failure == TLSRPT_OK) {
 		p = sts_policy_parse(buf_span(&job->answer), k->id, clock_wall(), &err, &why);
 		if (!p)
-			failure = err == ERR_NOMEM ? TLSRPT_STS_POLICY_FETCH_ERROR : TLSRPT_STS_POLICY_INVALID;
+			failure = err == ERR_NOMEM ? TLSRPT_STS_POLICY_FETCH_ERROR
+						   : TLSRPT_STS_POLICY_INVALID;
 	}
 	https_job_free(job);
 	if (p)
@@ -197,8 +203,8 @@ static int choose_record(struct sts_look *k, const struct out_dnsmsg *m)
 		return 1;
 	k->id[0] = '\0';
 	if (good || bad)
-		log_event(LOG_LEVEL_WARN, NULL, "sts-record-invalid", "domain=%s why=\"%s\"", k->entry->domain,
-			  good + bad > 1 ? "more than one record" : "malformed");
+		log_event(LOG_LEVEL_WARN, NULL, "sts-record-invalid", "domain=%s why=\"%s\"",
+			  k->entry->domain, good + bad > 1 ? "more than one record" : "malformed");
 	return 0;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sts_own - what the files of sts know of each other; nobody else includes it.
  *
- * Story:  sts_cache.c has the entries, sts_find.c who asks and waits, sts_look.c the look-up and the fetch, sts_tend.c the
- *         refreshing, sts_keep.c control's part. All that is in struct sts is behind its lock; functions that want it held
- *         say so. Nobody calls out of the module with it held. */
+ * Story:  sts_cache.c has the entries, sts_find.c who asks and waits, sts_look.c the look-up and
+ *         the fetch, sts_tend.c the refreshing, sts_keep.c control's part. All that is in struct
+ *         sts is behind its lock; functions that want it held say so. Nobody calls out of the
+ *         module with it held. */
 #ifndef RELAY_STS_STS_OWN_H
 #define RELAY_STS_STS_OWN_H
 
@@ -43,7 +44,7 @@ struct sts {
 	struct list policies, others;
 	unsigned policy_count, other_count;
 	uint64_t octets;
-	struct list changes; /* oldest first */
+	struct list changes;	    /* oldest first */
 	struct list looks, lookups; /* all there are */
 	/* control's */
 	struct evt_timer *save;
@@ -62,14 +63,15 @@ void sts_cache_clear(struct sts *s);
 
 /* --- sts_look.c */
 /* With the lock held: marks e. NULL: no memory. */
-struct sts_look *sts_look_new(struct sts *s, struct sts_entry *e, struct relay_worker *w, struct out_dns *dns,
-			      int refresh);
+struct sts_look *sts_look_new(struct sts *s, struct sts_entry *e, struct relay_worker *w,
+			      struct out_dns *dns, int refresh);
 /* Without it. The end goes to all who wait then, by their inboxes. */
 void sts_look_start(struct sts_look *k);
 void sts_look_clear(struct sts *s);
 
 /* --- sts_find.c: with the lock held. Each waiter's message is posted. p is borrowed. */
-void sts_find_tell(struct sts_entry *e, int result, const struct sts_policy *p, enum tlsrpt_result failure);
+void sts_find_tell(struct sts_entry *e, int result, const struct sts_policy *p,
+		   enum tlsrpt_result failure);
 void sts_find_clear(struct sts *s);
 
 #endif

@@ -9,7 +9,8 @@
 
 enum { KEY_MAX = 32, LABEL_MAX = 63, HOST_MAX = 253, AGE_DIGITS = 10 };
 
-static const char *const modes[] = {[STS_NONE] = "none", [STS_TESTING] = "testing", [STS_ENFORCE] = "enforce"};
+static const char *const modes[] = {
+    [STS_NONE] = "none", [STS_TESTING] = "testing", [STS_ENFORCE] = "enforce"};
 
 const char *sts_mode_name(enum sts_mode m)
 {
@@ -209,7 +210,8 @@ static struct sts_policy *make(struct span text, char **names)
 	return p;
 }
 
-struct sts_policy *sts_policy_parse(struct span text, const char *id, int64_t fetched, int *err, const char **why)
+struct sts_policy *sts_policy_parse(struct span text, const char *id, int64_t fetched, int *err,
+				    const char **why)
 {
 	struct draft d = {0};
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sts_policy - MTA-STS as text: the TXT record that says there is a policy, and the policy.
  *
- * Story:     sts hands over what DNS and policy host answered. A policy, once made, never changes; a newer one takes its
- *            place. Many threads hold one at the same time, each by a reference.
- * Record:    "v=STSv1; id=20260831T01;". Of several TXT records those that do not begin with v=STSv1 are not counted;
- *            exactly one must be left, and be well-formed, or the domain has no policy.
- * Policy:    lines "key: value" that end with LF or CRLF. The first of each key counts, but for mx, which may come often.
- *            Keys not known here are passed over if they have the form of a key. Blank lines are allowed, since many
- *            hosts have them; all else that RFC 8461 does not write makes the whole policy void: part of one would be
- *            another policy. max_age above a year is a year.
+ * Story:     sts hands over what DNS and policy host answered. A policy, once made, never
+ *            changes; a newer one takes its place. Many threads hold one at the same time, each
+ *            by a reference.
+ * Record:    "v=STSv1; id=20260831T01;". Of several TXT records those that do not begin with
+ *            v=STSv1 are not counted; exactly one must be left, and be well-formed, or the domain
+ *            has no policy.
+ * Policy:    lines "key: value" that end with LF or CRLF. The first of each key counts, but for
+ *            mx, which may come often. Keys not known here are passed over if they have the form
+ *            of a key. Blank lines are allowed, since many hosts have them; all else that RFC
+ *            8461 does not write makes the whole policy void: part of one would be another
+ *            policy. max_age above a year is a year.
  * Patterns:  a host name, or "*." and a name: then exactly one more label stands for the asterisk.
  * Limits:    STS_POLICY_TEXT octets; STS_POLICY_PATTERNS mx lines.
  * Errors:    ERR_FORMAT, ERR_LIMIT, ERR_NOMEM; *why is a text for the log, static.
@@ -44,7 +47,8 @@ struct sts_policy {
 };
 
 /* One reference, or NULL: *err, *why. id: NUL-terminated. */
-struct sts_policy *sts_policy_parse(struct span text, const char *id, int64_t fetched, int *err, const char **why);
+struct sts_policy *sts_policy_parse(struct span text, const char *id, int64_t fetched, int *err,
+				    const char **why);
 struct sts_policy *sts_policy_ref(const struct sts_policy *p);
 void sts_policy_unref(const struct sts_policy *p);
 /* 1 if host, a DNS name in any case, is one of p's mx. */

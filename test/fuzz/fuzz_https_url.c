@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* https: URLs: what is accepted has a host name, a port, a path, and gives the same again when written out. */
+/* https: URLs: what is accepted has a host name, a port, a path, and gives the same again when
+ * written out. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (const char *c = url.path; *c; c++)
 		must(*c > ' ' && *c < 0x7f && *c != '#');
 	n = snprintf(text, sizeof(text), "https://%s:%u%s", url.host, url.port, url.path);
-	must(https_url_parse(span_of(text, (size_t)n), &again) == 0 && !memcmp(&url, &again, sizeof(url)));
+	must(https_url_parse(span_of(text, (size_t)n), &again) == 0 &&
+	     !memcmp(&url, &again, sizeof(url)));
 	return 0;
 }

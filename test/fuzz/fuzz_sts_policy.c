@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MTA-STS: byte 0 says whether the rest is a TXT record or a policy. What is accepted keeps the bounds that the RFC
- * sets, is accepted again as it was kept, and its patterns match what they name and nothing else. */
+/* MTA-STS: byte 0 says whether the rest is a TXT record or a policy. What is accepted keeps the
+ * bounds that the RFC sets, is accepted again as it was kept, and its patterns match what they
+ * name and nothing else. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,7 +21,9 @@ static void check_record(struct span txt)
 	char id[STS_POLICY_ID];
 
 	if (sts_record_parse(txt, id) == 0)
-		must(id[0] && strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == strlen(id));
+		must(id[0] &&
+		     strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
+			 strlen(id));
 }
 
 static void check_pattern(const struct sts_policy *p, const char *pattern)
@@ -62,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < p->count; i++)
 		check_pattern(p, p->patterns[i]);
 	again = sts_policy_parse(span_of(p->text, p->size), "1", 0, &err, &why);
-	must(again && again->count == p->count && again->mode == p->mode && again->max_age == p->max_age);
+	must(again && again->count == p->count && again->mode == p->mode &&
+	     again->max_age == p->max_age);
 	sts_policy_unref(again);
 	sts_policy_unref(p);
 	return 0;

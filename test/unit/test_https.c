@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTPS requests: URLs, then the whole against servers on loopback that do what they should, or not. */
+/* HTTPS requests: URLs, then the whole against servers on loopback that do what they should, or
+ * not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,10 +106,10 @@ static void an_url_that_is_not_one_is_refused(void **state)
 
 enum behaviour {
 	ANSWERS,
-	SILENT,	   /* takes the connection and says nothing */
-	HANGS_UP,  /* in the middle of the handshake */
-	LISTENS,   /* reads the request and says nothing */
-	FLOODS,	   /* answer, then the same octet for ever */
+	SILENT,	  /* takes the connection and says nothing */
+	HANGS_UP, /* in the middle of the handshake */
+	LISTENS,  /* reads the request and says nothing */
+	FLOODS,	  /* answer, then the same octet for ever */
 };
 static struct {
 	SSL_CTX *tls;
@@ -128,7 +129,8 @@ static void hear(SSL *s, size_t body)
 	size_t n = 0;
 	const char *end = NULL;
 
-	while (n + 1 < sizeof(server.request) && (!end || n < (size_t)(end + 4 - server.request) + body)) {
+	while (n + 1 < sizeof(server.request) &&
+	       (!end || n < (size_t)(end + 4 - server.request) + body)) {
 		int got = SSL_read(s, server.request + n, (int)(sizeof(server.request) - 1 - n));
 		if (got <= 0)
 			break;
@@ -151,7 +153,8 @@ static void answer(int fd)
 	if (SSL_accept(s) == 1) {
 		hear(s, body_expected);
 		if (server.behaviour == LISTENS)
-			(void)!read(fd, flood, sizeof(flood)); /* until the other side has had enough */
+			(void)!read(fd, flood,
+				    sizeof(flood)); /* until the other side has had enough */
 		else
 			SSL_write(s, server.answer, (int)server.size);
 		while (server.behaviour == FLOODS && SSL_write(s, flood, sizeof(flood)) > 0)
@@ -403,7 +406,8 @@ static void a_certificate_of_an_unknown_authority_is_refused(void **state)
 	job = await();
 	assert_int_equal(job->fail, HTTPS_UNTRUSTED);
 	https_job_free(job);
-	pki_write_ca(&pki, ca_path); /* and with the right one again: nothing of the other is remembered */
+	pki_write_ca(
+	    &pki, ca_path); /* and with the right one again: nothing of the other is remembered */
 	job = get(HOST);
 	assert_int_equal(job->fail, HTTPS_OK);
 	https_job_free(job);
@@ -444,7 +448,8 @@ static void not_yet(X509 *x)
 static void set_names(X509 *x, const char *names)
 {
 	int at = X509_get_ext_by_NID(x, NID_subject_alt_name, -1);
-	X509_EXTENSION *e = names ? X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names) : NULL;
+	X509_EXTENSION *e =
+	    names ? X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names) : NULL;
 
 	X509_EXTENSION_free(X509_delete_ext(x, at));
 	if (e)
@@ -664,14 +669,16 @@ static struct {
 } dns_says;
 static char log_text[4096];
 
-struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn, void *arg)
+struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn,
+				  void *arg)
 {
 	struct out_dnsmsg *m = calloc(1, sizeof(*m));
 	const char *text = type == OUT_DNSMSG_A ? dns_says.a : dns_says.aaaa;
 
 	(void)d;
 	assert_string_equal(name, HOST);
-	if (text && inet_pton(type == OUT_DNSMSG_A ? AF_INET : AF_INET6, text, m->addresses[0]) == 1)
+	if (text &&
+	    inet_pton(type == OUT_DNSMSG_A ? AF_INET : AF_INET6, text, m->addresses[0]) == 1)
 		m->count = 1;
 	if (!dns_says.silent)
 		fn(arg, type == OUT_DNSMSG_A ? dns_says.a_result : dns_says.aaaa_result, m, 0);
@@ -722,7 +729,8 @@ static void a_private_address_is_asked_only_if_configured(void **state)
 	job = ask(0);
 	assert_int_equal(job->err, ERR_AWAY);
 	assert_int_equal(job->fail, HTTPS_ADDRESS);
-	assert_non_null(strstr(log_text, "event=https-address-refused host=" HOST " kind=loopback"));
+	assert_non_null(
+	    strstr(log_text, "event=https-address-refused host=" HOST " kind=loopback"));
 	https_job_free(job);
 	assert_int_equal(server.connections, 0);
 	dns_says.aaaa = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MTA-STS policies: looked up, shared, kept, refreshed. DNS and web servers say what the test wrote down; time is the
- * fake clock; the store is real. */
+/* MTA-STS policies: looked up, shared, kept, refreshed. DNS and web servers say what the test
+ * wrote down; time is the fake clock; the store is real. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,9 +19,9 @@
 #include "relay/sts/sts.h"
 #include "relay/store/store.h"
 
-#define MINUTE (60 * CLOCK_SEC)
-#define HOUR   (60 * MINUTE)
-#define DAY    (24 * HOUR)
+#define MINUTE	(60 * CLOCK_SEC)
+#define HOUR	(60 * MINUTE)
+#define DAY	(24 * HOUR)
 #define WORKERS 2
 
 static char log_text[65536];
@@ -46,7 +46,8 @@ static struct {
 	char host[HTTPS_URL_HOST], path[HTTPS_URL_PATH];
 } web;
 
-struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn, void *arg)
+struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type, out_dns_fn fn,
+				  void *arg)
 {
 	static struct out_dnsmsg m;
 
@@ -313,7 +314,8 @@ static void a_policy_is_fetched_and_kept(void **state)
 	expect("there.test", 0, "mx.there.test", TLSRPT_OK);
 	assert_string_equal(web.host, "mta-sts.there.test");
 	assert_string_equal(web.path, "/.well-known/mta-sts.txt");
-	expect_log("event=sts-fetched domain=there.test mode=enforce mx=1 max_age=604800 id=1 changed=yes");
+	expect_log("event=sts-fetched domain=there.test mode=enforce mx=1 max_age=604800 id=1 "
+		   "changed=yes");
 	expect("there.test", 0, "mx.there.test", TLSRPT_OK);
 	expect_asked(1, 1);
 	pass(301 * CLOCK_SEC); /* the record's time is over: it is asked for, and is the same */
@@ -369,7 +371,8 @@ static void a_policy_stays_when_the_new_one_cannot_be_had(void **state)
 	dns.ttl = 30;
 	web.status = 404;
 	expect("there.test", 0, "mx.there.test", TLSRPT_STS_POLICY_FETCH_ERROR);
-	expect_log("event=sts-fetch-failed domain=there.test result=sts-policy-fetch-error status=404 kept=6d");
+	expect_log("event=sts-fetch-failed domain=there.test result=sts-policy-fetch-error "
+		   "status=404 kept=6d");
 	sts_count(relay.sts, &n);
 	assert_int_equal(n.failing, 1);
 	expect_asked(2, 2);
@@ -416,18 +419,21 @@ static void each_failure_has_its_name(void **state)
 		const char *type, *text, *log;
 		enum tlsrpt_result result;
 	} rows[] = {
-	    {ERR_TLS, HTTPS_NAME, 0, "", "", "sts-webpki-invalid status=0 kept=none why=\"wrong name\"",
-	     TLSRPT_STS_WEBPKI_INVALID},
-	    {ERR_AWAY, HTTPS_CONNECT, 0, "", "", "sts-policy-fetch-error", TLSRPT_STS_POLICY_FETCH_ERROR},
+	    {ERR_TLS, HTTPS_NAME, 0, "", "",
+	     "sts-webpki-invalid status=0 kept=none why=\"wrong name\"", TLSRPT_STS_WEBPKI_INVALID},
+	    {ERR_AWAY, HTTPS_CONNECT, 0, "", "", "sts-policy-fetch-error",
+	     TLSRPT_STS_POLICY_FETCH_ERROR},
 	    {0, HTTPS_OK, 404, "text/plain", POLICY("enforce", "a.test"), "status=404",
 	     TLSRPT_STS_POLICY_FETCH_ERROR},
 	    {0, HTTPS_OK, 204, "text/plain", "", "status=204", TLSRPT_STS_POLICY_FETCH_ERROR},
 	    {0, HTTPS_OK, 302, "text/plain", "", "why=\"a redirect", TLSRPT_STS_POLICY_FETCH_ERROR},
 	    {0, HTTPS_OK, 200, "text/html", POLICY("enforce", "a.test"),
-	     "event=sts-policy-invalid domain=there.test kept=none why=\"the media type", TLSRPT_STS_POLICY_INVALID},
-	    {0, HTTPS_OK, 200, "", POLICY("enforce", "a.test"), "why=\"the media type", TLSRPT_STS_POLICY_INVALID},
-	    {0, HTTPS_OK, 200, "text/plain", "version: STSv1\nmode: enforce\nmax_age: 5\n", "why=\"it has no mx\"",
+	     "event=sts-policy-invalid domain=there.test kept=none why=\"the media type",
 	     TLSRPT_STS_POLICY_INVALID},
+	    {0, HTTPS_OK, 200, "", POLICY("enforce", "a.test"), "why=\"the media type",
+	     TLSRPT_STS_POLICY_INVALID},
+	    {0, HTTPS_OK, 200, "text/plain", "version: STSv1\nmode: enforce\nmax_age: 5\n",
+	     "why=\"it has no mx\"", TLSRPT_STS_POLICY_INVALID},
 	};
 
 	(void)state;
@@ -553,7 +559,9 @@ static void a_crash_costs_two_seconds_at_most(void **state)
 	pass(STS_SAVE + CLOCK_SEC);
 	copy = store_open(dir, &err, text); /* as another process sees it */
 	assert_non_null(copy);
-	assert_int_equal(store_rows_open(copy, &r, STORE_SQL("SELECT id FROM sts WHERE domain='there.test'"), NULL, 0),
+	assert_int_equal(store_rows_open(copy, &r,
+					 STORE_SQL("SELECT id FROM sts WHERE domain='there.test'"),
+					 NULL, 0),
 			 0);
 	assert_int_equal(store_rows_next(&r), 1);
 	assert_string_equal(store_rows_text(&r, 0), "1");
@@ -717,7 +725,8 @@ static void domains_without_policy_are_not_remembered_without_end(void **state)
 	expect_asked(STS_OTHERS + 2, 1);
 	expect("first.test", 0, NULL, TLSRPT_OK); /* it made room */
 	expect_asked(STS_OTHERS + 3, 1);
-	expect("there.test", 0, "mx.there.test", TLSRPT_OK); /* a policy is not pushed out by them */
+	expect("there.test", 0, "mx.there.test",
+	       TLSRPT_OK); /* a policy is not pushed out by them */
 	expect_asked(STS_OTHERS + 3, 1);
 }
 

@@ -37,8 +37,14 @@ static void a_record_gives_its_id(void **state)
 
 static void a_record_about_something_else_is_not_one(void **state)
 {
-	static const char *const rows[] = {"", "v=spf1 -all", "v=STSv2; id=1", "v=STSv1", "v=STSv11; id=1",
-					   "V=STSv1; id=1", " v=STSv1; id=1", "v=stsv1; id=1"};
+	static const char *const rows[] = {"",
+					   "v=spf1 -all",
+					   "v=STSv2; id=1",
+					   "v=STSv1",
+					   "v=STSv11; id=1",
+					   "V=STSv1; id=1",
+					   " v=STSv1; id=1",
+					   "v=stsv1; id=1"};
 	char id[STS_POLICY_ID];
 
 	(void)state;
@@ -84,9 +90,12 @@ static struct sts_policy *parse(const char *text)
 static void a_policy_is_read_with_either_line_end(void **state)
 {
 	static const char *const rows[] = {
-	    "version: STSv1\r\nmode: enforce\r\nmx: mail.There.test\r\nmx: *.Example.NET\r\nmax_age: 604800\r\n",
-	    "version: STSv1\nmode: enforce\nmx: mail.there.test\nmx: *.example.net\nmax_age: 604800",
-	    "max_age:604800\nmx:mail.there.test\n\nmx:\t*.example.net \nmode:enforce\r\nversion:STSv1\n \n",
+	    "version: STSv1\r\nmode: enforce\r\nmx: mail.There.test\r\nmx: "
+	    "*.Example.NET\r\nmax_age: 604800\r\n",
+	    "version: STSv1\nmode: enforce\nmx: mail.there.test\nmx: *.example.net\nmax_age: "
+	    "604800",
+	    "max_age:604800\nmx:mail.there.test\n\nmx:\t*.example.net "
+	    "\nmode:enforce\r\nversion:STSv1\n \n",
 	    "version: STSv1\nx.new-key_1: any thing: \xc3\xa4\nmode: enforce\nmx: mail.there.test\n"
 	    "mx: *.example.net\nmax_age: 604800\n",
 	};
@@ -109,15 +118,17 @@ static void a_policy_is_read_with_either_line_end(void **state)
 
 static void of_a_key_that_comes_twice_the_first_counts(void **state)
 {
-	struct sts_policy *p = parse("version: STSv1\nmode: testing\nmode: enforce\nmode: nonsense\nmax_age: 5\n"
-				     "max_age: x\nversion: STSv2\nmx: a.test\n");
+	struct sts_policy *p =
+	    parse("version: STSv1\nmode: testing\nmode: enforce\nmode: nonsense\nmax_age: 5\n"
+		  "max_age: x\nversion: STSv2\nmx: a.test\n");
 
 	(void)state;
 	assert_non_null(p);
 	assert_int_equal(p->mode, STS_TESTING);
 	assert_int_equal(p->max_age, 5);
 	sts_policy_unref(p);
-	assert_null(parse("version: STSv2\nversion: STSv1\nmode: testing\nmax_age: 5\nmx: a.test\n"));
+	assert_null(
+	    parse("version: STSv2\nversion: STSv1\nmode: testing\nmax_age: 5\nmx: a.test\n"));
 }
 
 static void mode_none_needs_no_mx(void **state)
@@ -198,7 +209,9 @@ static void a_policy_with_a_flaw_is_none(void **state)
 		assert_int_equal(err, ERR_FORMAT);
 		assert_non_null(why);
 	}
-	assert_null(parse(GOOD "max_age: 5\nmx: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.test\n"));
+	assert_null(
+	    parse(GOOD "max_age: 5\nmx: "
+		       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.test\n"));
 }
 
 static void size_is_bounded(void **state)
@@ -236,14 +249,26 @@ static void an_asterisk_stands_for_one_label(void **state)
 		const char *host;
 		int match;
 	} rows[] = {
-	    {"mail.there.test", 1},	{"MAIL.There.Test", 1}, {"mail.there.test.", 1}, {"there.test", 0},
-	    {"other.there.test", 0},	{"a.mail.there.test", 0}, {"a.wild.test", 1},	 {"B.WILD.test.", 1},
-	    {"wild.test", 0},		{"a.b.wild.test", 0},	  {".wild.test", 0},	 {"awild.test", 0},
-	    {"a.wild.test.evil.test", 0}, {"", 0},		  {".", 0},		 {"test", 0},
+	    {"mail.there.test", 1},
+	    {"MAIL.There.Test", 1},
+	    {"mail.there.test.", 1},
+	    {"there.test", 0},
+	    {"other.there.test", 0},
+	    {"a.mail.there.test", 0},
+	    {"a.wild.test", 1},
+	    {"B.WILD.test.", 1},
+	    {"wild.test", 0},
+	    {"a.b.wild.test", 0},
+	    {".wild.test", 0},
+	    {"awild.test", 0},
+	    {"a.wild.test.evil.test", 0},
+	    {"", 0},
+	    {".", 0},
+	    {"test", 0},
 	    {"*.wild.test", 1},
 	};
-	struct sts_policy *p =
-	    parse("version: STSv1\nmode: enforce\nmx: mail.there.test\nmx: *.wild.test\nmax_age: 5\n");
+	struct sts_policy *p = parse(
+	    "version: STSv1\nmode: enforce\nmx: mail.there.test\nmx: *.wild.test\nmax_age: 5\n");
 
 	(void)state;
 	assert_non_null(p);
