@@ -69,6 +69,7 @@ static int sign_later(struct keyd_op_call *call, struct keyd_crypto_key *key,
 	j->job.pool.work = sign_work;
 	j->job.pool.done = sign_done;
 	j->key = keyd_crypto_ref(key);
+	j->job.pool.bulk = span_sub(m->label, 0, 5).n == 5 && !memcmp(m->label.p, "dkim/", 5);
 	j->alg = m->alg;
 	j->n = m->data.n;
 	if (m->data.n)

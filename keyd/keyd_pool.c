@@ -11,7 +11,9 @@
 struct keyd_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t wake, rest;
-	struct keyd_pool_job *first, **last;
+	struct line {
+		struct keyd_pool_job *first, **last;
+	} lines[2]; /* by bulk: the second while the first has nothing that may start */
 	unsigned threads, busy, heavy; /* busy: with a job; heavy: with a heavy one */
 	int stop, idle;
 	pthread_t ids[KEYD_POOL_THREADS_MAX];
@@ -36,21 +38,33 @@ static void deliver(void *arg, struct evt_msg *batch)
 	}
 }
 
-/* The first job that may start now, taken out; the lock is held. */
-static struct keyd_pool_job *take(struct keyd_pool *p)
+static struct keyd_pool_job *take_from(struct keyd_pool *p, struct line *l)
 {
-	for (struct keyd_pool_job **at = &p->first; *at; at = &(*at)->next) {
+	for (struct keyd_pool_job **at = &l->first; *at; at = &(*at)->next) {
 		struct keyd_pool_job *job = *at;
 		if (job->heavy && p->threads > 1 && p->heavy + 1 >= p->threads)
 			continue;
 		*at = job->next;
 		if (!job->next)
-			p->last = at;
+			l->last = at;
 		p->heavy += (unsigned)job->heavy;
 		p->busy++;
 		return job;
 	}
 	return NULL;
+}
+
+/* The first job that may start now, taken out; the lock is held. */
+static struct keyd_pool_job *take(struct keyd_pool *p)
+{
+	struct keyd_pool_job *job = take_from(p, &p->lines[0]);
+
+	return job ? job : take_from(p, &p->lines[1]);
+}
+
+static int is_empty(const struct keyd_pool *p)
+{
+	return !p->lines[0].first && !p->lines[1].first;
 }
 
 static void *serve(void *arg)
@@ -64,7 +78,7 @@ static void *serve(void *arg)
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
 		job = take(p);
-		if (!job && p->stop && !p->first)
+		if (!job && p->stop && is_empty(p))
 			break;
 		if (!job) {
 			pthread_cond_wait(&p->wake, &p->lock);
@@ -81,7 +95,7 @@ static void *serve(void *arg)
 			p->heavy--;
 			pthread_cond_broadcast(&p->wake);
 		}
-		if (!p->busy && !p->first)
+		if (!p->busy && is_empty(p))
 			pthread_cond_broadcast(&p->rest);
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -96,7 +110,8 @@ struct keyd_pool *keyd_pool_new(struct evt_loop *loop, unsigned threads, int idl
 	if (!p)
 		return NULL;
 	log_assert(threads >= 1 && threads <= KEYD_POOL_THREADS_MAX);
-	p->last = &p->first;
+	for (int i = 0; i < 2; i++)
+		p->lines[i].last = &p->lines[i].first;
 	p->last_worked = &p->worked;
 	p->idle = idle;
 	p->inbox = evt_inbox_new(loop, deliver, p);
@@ -142,6 +157,8 @@ void keyd_pool_free(struct keyd_pool *p)
 
 void keyd_pool_run(struct keyd_pool *p, struct keyd_pool_job *job)
 {
+	struct line *l;
+
 	job->next = NULL;
 	if (!p) {
 		job->work(job);
@@ -149,8 +166,9 @@ void keyd_pool_run(struct keyd_pool *p, struct keyd_pool_job *job)
 		return;
 	}
 	pthread_mutex_lock(&p->lock);
-	*p->last = job;
-	p->last = &job->next;
+	l = &p->lines[job->bulk != 0];
+	*l->last = job;
+	l->last = &job->next;
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -160,7 +178,7 @@ void keyd_pool_drain(struct keyd_pool *p)
 	if (!p)
 		return;
 	pthread_mutex_lock(&p->lock);
-	while (p->busy || p->first)
+	while (p->busy || !is_empty(p))
 		pthread_cond_wait(&p->rest, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 	deliver(p, evt_inbox_wait(p->inbox, 0));

@@ -4,8 +4,9 @@
  * Story:     keyd has three pools: two threads for RSA and Argon2, one for all that waits for a
  *            disk, one that works only when nobody else wants the processor. A job is embedded in what its owner allocates. work runs on one of the threads and
  *            touches nothing but the job; done then runs on the loop. Jobs start in the order
- *            they were given. Heavy jobs (Argon2) never take the last free thread, so signatures
- *            go on beside them. Without a pool (NULL: tests and fuzzers) work and done run at
+ *            they were given, but bulk jobs (signatures of mail, of which there may be hundreds) wait
+ *            until no other job does: a TLS handshake must not stand in their line. Heavy jobs
+ *            (Argon2) never take the last free thread, so signatures go on beside them. Without a pool (NULL: tests and fuzzers) work and done run at
  *            once, within keyd_pool_run.
  * Ownership: a job belongs to the pool from run until done is called.
  * Thread:    the loop's. */
@@ -20,7 +21,7 @@ struct keyd_pool_job {
 	struct evt_msg msg;
 	void (*work)(struct keyd_pool_job *job);
 	void (*done)(struct keyd_pool_job *job);
-	int heavy;
+	int heavy, bulk;
 	struct keyd_pool_job *next;
 };
 
