@@ -283,11 +283,13 @@ static void rewrite_done(struct keyd_change *c, int rc)
 	struct keyd_rotate_key *r = c->keyd->rotate_key;
 
 	r->changing = 0;
-	if (rc == 0)
+	if (rc == 0) {
 		r->destroyed = 0;
-	else if (rc != ERR_LOCKED)
+		keyd_rotate_key_kick(c->keyd); /* something may have become due meanwhile */
+	} else if (rc != ERR_LOCKED) {
 		log_event(LOG_LEVEL_ERROR, NULL, "snapshot-failed", "when=destroyed error=\"%s\"",
 			  err_text(rc));
+	}
 }
 
 static void change(struct keyd *k, int (*make)(struct keyd_change *),
