@@ -63,6 +63,9 @@ struct keyproto_client_sync *cli_keyd(const struct cli *c, unsigned role);
 struct keyproto_client_sync *cli_keyd_either(const struct cli *c, unsigned role, unsigned other);
 /* Says what went wrong with keyd; returns an exit code. */
 int cli_keyd_failed(int err);
+/* The answer to a request that was begun, whose whole body is JSON. NULL after saying why, with an exit code in
+ * *code. */
+json_t *cli_keyd_json(struct keyproto_client_sync *k, uint16_t op, int *code);
 /* A request whose body is one name; reply as in keyproto_client_sync_call. */
 int cli_keyd_name(struct keyproto_client_sync *k, uint16_t op, const char *name, struct span *reply);
 

@@ -246,20 +246,17 @@ static int list(struct cli *c)
 	struct keyproto_backup m = {.what = KEYPROTO_BACKUP_LIST};
 	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
 	struct cli_table *t;
-	struct span reply;
 	json_t *j, *key;
 	size_t i;
-	int rc;
+	int code;
 
 	if (!k)
 		return EXIT_ENVIRONMENT;
 	keyproto_backup_put(keyproto_client_sync_begin(k), &m);
-	rc = keyproto_client_sync_call(k, KEYPROTO_BACKUP, &reply);
-	j = rc == 0 ? json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL)
-		    : NULL;
+	j = cli_keyd_json(k, KEYPROTO_BACKUP, &code);
 	keyproto_client_sync_free(k);
-	if (rc < 0)
-		return cli_keyd_failed(rc);
+	if (!j)
+		return code;
 	t = cli_table_new(heads, 5, "rllll");
 	json_array_foreach(json_object_get(j, "keys"), i, key)
 	{

@@ -145,6 +145,18 @@ int cli_keyd_failed(int err)
 	}
 }
 
+json_t *cli_keyd_json(struct keyproto_client_sync *k, uint16_t op, int *code)
+{
+	struct span reply;
+	int rc = keyproto_client_sync_call(k, op, &reply);
+	json_t *j = rc < 0 ? NULL
+			   : json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
+
+	if (!j)
+		*code = cli_keyd_failed(rc < 0 ? rc : ERR_FORMAT);
+	return j;
+}
+
 int cli_keyd_name(struct keyproto_client_sync *k, uint16_t op, const char *name, struct span *reply)
 {
 	int rc = keyproto_bytes_put(keyproto_client_sync_begin(k), span_str(name));

@@ -13,19 +13,6 @@
 #define SHOWN  12     /* shards that are due next */
 #define WAIT_S 500000 /* microseconds between two looks */
 
-/* An answer that is JSON; NULL after saying why not, with the exit code in *code. */
-static json_t *ask_json(struct keyproto_client_sync *k, uint16_t op, int *code)
-{
-	struct span reply;
-	int rc = keyproto_client_sync_call(k, op, &reply);
-	json_t *j = rc < 0 ? NULL
-			   : json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
-
-	if (!j)
-		*code = cli_keyd_failed(rc < 0 ? rc : ERR_FORMAT);
-	return j;
-}
-
 /* One line, again and again on a terminal, else only once it says something new. */
 static void say_progress(const json_t *rotation, char last[128])
 {
@@ -53,7 +40,7 @@ static int wait_done(struct keyproto_client_sync *k)
 	while (more && code == 0) {
 		json_t *status, *rotation;
 		keyproto_client_sync_begin(k);
-		status = ask_json(k, KEYPROTO_STATUS, &code);
+		status = cli_keyd_json(k, KEYPROTO_STATUS, &code);
 		if (!status)
 			break;
 		rotation = json_object_get(status, "rotation");
@@ -150,7 +137,7 @@ static json_t *all_rows(struct keyproto_client_sync *k, unsigned part, const cha
 
 	do {
 		keyproto_schedule_put(keyproto_client_sync_begin(k), &m);
-		page = ask_json(k, KEYPROTO_SCHEDULE, code);
+		page = cli_keyd_json(k, KEYPROTO_SCHEDULE, code);
 		if (!page) {
 			json_decref(rows);
 			return NULL;

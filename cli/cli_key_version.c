@@ -14,31 +14,22 @@
 #include "keyproto/keyproto_rotate.h"
 #include "wire/wire_put.h"
 
-/* All versions of all signing keys, in the order in which they were made: a list of JSON objects.
- * *rc on failure. */
-static json_t *fetch(struct keyproto_client_sync *k, int *rc)
+json_t *cli_key_version_all(struct keyproto_client_sync *k, int *code)
 {
-	json_t *all = json_array(), *page, *next;
+	json_t *all = json_array(), *page;
 	uint32_t from = 0;
-	struct span reply;
 
 	do {
 		wire_put_u32(keyproto_client_sync_begin(k), from);
-		*rc = keyproto_client_sync_call(k, KEYPROTO_KEY_LIST, &reply);
-		page = *rc == 0 ? json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES,
-					     NULL)
-				: NULL;
-		if (*rc == 0 && !page)
-			*rc = ERR_FORMAT;
+		page = cli_keyd_json(k, KEYPROTO_KEY_LIST, code);
+		if (!page) {
+			json_decref(all);
+			return NULL;
+		}
 		json_array_extend(all, json_object_get(page, "keys"));
-		next = json_object_get(page, "keys_next");
-		from = (uint32_t)json_integer_value(next);
+		from = (uint32_t)cli_number(page, "keys_next"); /* never 0, so 0 says that it is not there */
 		json_decref(page);
-	} while (*rc == 0 && from);
-	if (*rc < 0) {
-		json_decref(all);
-		return NULL;
-	}
+	} while (from);
 	return all;
 }
 
@@ -56,7 +47,7 @@ int cli_key_version_list(struct cli *c, int argc, char **argv)
 	struct cli_table *t;
 	json_t *all, *key;
 	size_t i;
-	int rc;
+	int code;
 
 	(void)argv;
 	if (argc != 1)
@@ -64,10 +55,10 @@ int cli_key_version_list(struct cli *c, int argc, char **argv)
 	k = cli_keyd(c, KEYPROTO_ROLE_OPERATOR);
 	if (!k)
 		return EXIT_ENVIRONMENT;
-	all = fetch(k, &rc);
+	all = cli_key_version_all(k, &code);
 	keyproto_client_sync_free(k);
 	if (!all)
-		return cli_keyd_failed(rc);
+		return code;
 	t = cli_table_new(heads, 5, "lrlll");
 	json_array_foreach(all, i, key)
 	{
@@ -85,22 +76,21 @@ int cli_key_version_list(struct cli *c, int argc, char **argv)
 	return 0;
 }
 
-/* The label's version in that state; 0: none, or ERR_*. */
-static int64_t version_in(struct keyproto_client_sync *k, const char *label, const char *state)
+/* The label's version in that state; 0: none. Returns 0, or an exit code after saying why. */
+static int version_in(struct keyproto_client_sync *k, const char *label, const char *state,
+		      int64_t *version)
 {
-	int64_t version = 0;
 	json_t *all, *key;
+	int code = 0;
 	size_t i;
-	int rc;
 
-	all = fetch(k, &rc);
-	if (!all)
-		return rc;
-	json_array_foreach(all, i, key) if (!strcmp(text_of(key, "label"), label) &&
-					    !strcmp(text_of(key, "state"), state)) version =
-	    json_integer_value(json_object_get(key, "version"));
+	*version = 0;
+	all = cli_key_version_all(k, &code);
+	json_array_foreach(all, i, key)
+		if (!strcmp(text_of(key, "label"), label) && !strcmp(text_of(key, "state"), state))
+			*version = cli_number(key, "version");
 	json_decref(all);
-	return version;
+	return code;
 }
 
 /* What the name of a new selector must hold in the DNS (RFC 6376 3.6.1; RFC 8463 4.2 for Ed25519,
@@ -129,11 +119,12 @@ static int print_dkim(struct keyproto_client_sync *k, const char *name)
 
 static int say_next(struct keyproto_client_sync *k, const char *label)
 {
-	int64_t version = version_in(k, label, "next");
 	char name[KEYPROTO_NAME_MAX + 24];
+	int64_t version;
+	int rc = version_in(k, label, "next", &version);
 
-	if (version <= 0) /* it was activated meanwhile */
-		return version < 0 ? (int)version : 0;
+	if (rc || version == 0) /* it was activated meanwhile */
+		return rc;
 	snprintf(name, sizeof(name), "%.*s#%" PRId64, KEYPROTO_NAME_MAX, label, version);
 	printf("%s is the next version.\n", name);
 	if (!strncmp(label, "dkim/", 5))
@@ -148,12 +139,12 @@ static int say_next(struct keyproto_client_sync *k, const char *label)
 
 static int say_active(struct keyproto_client_sync *k, const char *label)
 {
-	int64_t version = version_in(k, label, "active");
+	int64_t version;
+	int rc = version_in(k, label, "active", &version);
 
-	if (version < 0)
-		return (int)version;
-	printf("%s#%" PRId64 " is active; the one before it is retired.\n", label, version);
-	return 0;
+	if (rc == 0)
+		printf("%s#%" PRId64 " is active; the one before it is retired.\n", label, version);
+	return rc;
 }
 
 static int rotate(struct cli *c, unsigned what, const char *name, unsigned flags)
@@ -181,7 +172,7 @@ static int rotate(struct cli *c, unsigned what, const char *name, unsigned flags
 				"%s has a next version already: activate it first", name);
 	if (rc == ERR_BADSTATE)
 		return cli_fail(EXIT_ENVIRONMENT, "%s has no next version: rotate it first", name);
-	return rc < 0 ? cli_keyd_failed(rc) : 0;
+	return rc < 0 ? cli_keyd_failed(rc) : rc;
 }
 
 int cli_key_version_rotate(struct cli *c, int argc, char **argv)
@@ -211,13 +202,12 @@ static int certify(struct cli *c, const struct certify *a)
 
 	if (!k)
 		return EXIT_ENVIRONMENT;
-	version = version_in(k, a->label, "next");
-	if (version == 0)
-		version = version_in(k, a->label, "active");
-	if (version <= 0) {
+	rc = version_in(k, a->label, "next", &version);
+	if (rc == 0 && version == 0)
+		rc = version_in(k, a->label, "active", &version);
+	if (rc || version == 0) {
 		keyproto_client_sync_free(k);
-		return version < 0 ? cli_keyd_failed((int)version)
-				   : cli_fail(CLI_NOT_THERE, "%s: not there", a->label);
+		return rc ? rc : cli_fail(CLI_NOT_THERE, "%s: not there", a->label);
 	}
 	snprintf(name, sizeof(name), "%.*s#%" PRId64, KEYPROTO_NAME_MAX, a->label, version);
 	rc = a->request ? cli_cert_request(k, name, a->hostname, a->out)

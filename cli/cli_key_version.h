@@ -12,6 +12,9 @@
 int cli_key_version_list(struct cli *c, int argc, char **argv);
 int cli_key_version_rotate(struct cli *c, int argc, char **argv);
 int cli_key_version_certify(struct cli *c, int argc, char **argv);
+/* All versions of all signing keys, in the order in which they were made: a list of JSON objects. NULL after saying why,
+ * with an exit code in *code. */
+json_t *cli_key_version_all(struct keyproto_client_sync *k, int *code);
 int cli_key_version_deks(struct cli *c, int argc, char **argv);
 
 #endif

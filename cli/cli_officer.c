@@ -16,17 +16,10 @@
 /* The JSON answer to a request that was begun, or NULL with *rc an exit code. k is freed. */
 static json_t *ask(struct keyproto_client_sync *k, uint16_t op, int *rc)
 {
-	struct span reply;
-	json_t *j = NULL;
-	int err = keyproto_client_sync_call(k, op, &reply);
+	json_t *j;
 
 	*rc = 0;
-	if (err < 0)
-		*rc = cli_keyd_failed(err);
-	else
-		j = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
-	if (err == 0 && !j)
-		*rc = cli_fail(EXIT_ENVIRONMENT, "keyd: %s", err_text(ERR_FORMAT));
+	j = cli_keyd_json(k, op, rc);
 	keyproto_client_sync_free(k);
 	return j;
 }
@@ -84,18 +77,14 @@ static int print_done(struct span reply, int made_slot, const char *out)
 /* 1 if this proposal makes a slot, whose shares the last who approves is told; -1 after saying why not. */
 static int makes_slot(struct keyproto_client_sync *k, uint64_t number)
 {
-	struct span reply;
 	json_t *j, *p;
-	int rc, yes = 0;
+	int code, yes = 0;
 	size_t i;
 
 	keyproto_client_sync_begin(k);
-	rc = keyproto_client_sync_call(k, KEYPROTO_PROPOSALS, &reply);
-	if (rc < 0) {
-		cli_keyd_failed(rc);
+	j = cli_keyd_json(k, KEYPROTO_PROPOSALS, &code);
+	if (!j)
 		return -1;
-	}
-	j = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
 	json_array_foreach(json_object_get(j, "proposals"), i, p)
 		yes |= (uint64_t)cli_number(p, "number") == number && !strcmp(cli_text(p, "op"), "slot-add");
 	json_decref(j);

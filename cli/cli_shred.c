@@ -56,28 +56,24 @@ static int status(struct cli *c)
 	static const char *const heads[] = {"CUSTOMER", "STATE", "ORDERED", "WAITS FOR"};
 	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OPERATOR);
 	struct cli_table *t;
-	struct span reply;
+	json_t *page;
 	int64_t from = 0;
-	int rc = 0;
+	int code = 0;
 
 	if (!k)
 		return EXIT_ENVIRONMENT;
 	t = cli_table_new(heads, 4, "llll");
 	do {
-		json_t *page = NULL;
 		keyproto_shreds_put(keyproto_client_sync_begin(k), (uint32_t)from);
-		rc = keyproto_client_sync_call(k, KEYPROTO_SHREDS, &reply);
-		if (rc == 0)
-			page = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES,
-					  NULL);
+		page = cli_keyd_json(k, KEYPROTO_SHREDS, &code);
 		from = page ? put_page(t, page) : 0;
 		json_decref(page);
-	} while (rc == 0 && from);
-	if (rc == 0)
+	} while (from);
+	if (code == 0)
 		cli_table_print(t);
 	cli_table_free(t);
 	keyproto_client_sync_free(k);
-	return rc < 0 ? cli_keyd_failed(rc) : 0;
+	return code;
 }
 
 /* Whoever sits at a terminal has to type the name again. */

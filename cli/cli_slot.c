@@ -51,17 +51,10 @@ int cli_slot_failed(int err)
 
 json_t *cli_slot_status(struct keyproto_client_sync *k)
 {
-	struct span reply;
-	json_t *j = NULL;
-	int rc;
+	int code;
 
 	keyproto_client_sync_begin(k);
-	rc = keyproto_client_sync_call(k, KEYPROTO_STATUS, &reply);
-	if (rc < 0)
-		cli_keyd_failed(rc);
-	else if (!(j = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL)))
-		cli_fail(0, "keyd's status cannot be read");
-	return j;
+	return cli_keyd_json(k, KEYPROTO_STATUS, &code);
 }
 
 static int ask_shares(unsigned need, char *out)

@@ -11,18 +11,13 @@
 static json_t *ask_keyd(const struct cli *c)
 {
 	struct keyproto_client_sync *k = cli_keyd(c, KEYPROTO_ROLE_OPERATOR);
-	struct span reply;
-	json_t *j = NULL;
-	int rc;
+	json_t *j;
+	int code;
 
 	if (!k)
 		return NULL;
 	keyproto_client_sync_begin(k);
-	rc = keyproto_client_sync_call(k, KEYPROTO_STATUS, &reply);
-	if (rc < 0)
-		cli_keyd_failed(rc);
-	else
-		j = json_loadb((const char *)reply.p, reply.n, JSON_REJECT_DUPLICATES, NULL);
+	j = cli_keyd_json(k, KEYPROTO_STATUS, &code);
 	keyproto_client_sync_free(k);
 	return j;
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/keyd_backup.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "core/err.h"
 #include "core/rand.h"
 #include "core/secret.h"
 #include "seal/seal_chunk.h"
 #include "seal/seal_kdf.h"
+#include "sys/sys_file.h"
 #include "wire/wire_get.h"
 #include "wire/wire_put.h"
 
@@ -67,20 +65,6 @@ static int object_key(const uint8_t secret[32], const uint8_t *salt, struct span
 	return rc;
 }
 
-static int write_all(int fd, struct span s, uint64_t at)
-{
-	while (s.n) {
-		ssize_t n = pwrite(fd, s.p, s.n, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? err_from_errno(errno) : ERR_IO;
-		at += (uint64_t)n;
-		s = span_sub(s, (size_t)n, s.n);
-	}
-	return 0;
-}
-
 /* The chunks, RUN at a time, behind the head. */
 static int seal_all(struct seal_chunk *s, struct span in, int fd)
 {
@@ -96,7 +80,7 @@ static int seal_all(struct seal_chunk *s, struct span in, int fd)
 		if (rc == 0)
 			buf_commit(&run, part.n + SEAL_CHUNK_TAG);
 		if (rc == 0 && ((i + 1) % RUN == 0 || i + 1 == count)) {
-			rc = write_all(fd, buf_span(&run), at);
+			rc = sys_file_write_at(fd, buf_span(&run), at);
 			at += buf_size(&run);
 			buf_reset(&run);
 		}
@@ -126,7 +110,7 @@ int64_t keyd_backup_seal(const struct keyd_backup_head *head, const uint8_t secr
 		rc = buf_failed(&b);
 	}
 	if (rc == 0)
-		rc = write_all(fd, buf_span(&b), 0);
+		rc = sys_file_write_at(fd, buf_span(&b), 0);
 	if (rc == 0)
 		rc = seal_chunk_set_key(s, key);
 	if (rc == 0)

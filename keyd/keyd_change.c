@@ -57,13 +57,12 @@ static int take_in(struct keyd *k, struct span records)
 	return rc;
 }
 
-static void finish(struct keyd *k, struct keyd_change *c, int rc)
+static void finish(struct keyd_change *c, int rc)
 {
 	buf_clear(&c->records);
 	free(c->head);
 	c->head = NULL;
 	c->done(c, rc);
-	(void)k;
 }
 
 static void written(struct keyd_pool_job *job)
@@ -79,7 +78,7 @@ static void written(struct keyd_pool_job *job)
 	if (rc == 0 && !c->head)
 		rc = take_in(k, buf_span(&c->records));
 	k->changes.running = NULL;
-	finish(k, c, rc);
+	finish(c, rc);
 	turn(k);
 }
 
@@ -157,7 +156,7 @@ static void begin(struct keyd *k, struct keyd_change *c)
 	if (rc == 0)
 		rc = buf_failed(&c->records);
 	if (rc < 0)
-		finish(k, c, rc);
+		finish(c, rc);
 	else
 		run(k, c);
 }

@@ -10,6 +10,7 @@
 #include "core/secret.h"
 #include "keyd/keyd_fault.h"
 #include "seal/seal_kdf.h"
+#include "sys/sys_file.h"
 #include "wire/wire_get.h"
 
 #define FORMAT	   1
@@ -210,20 +211,6 @@ int keyd_journal_open(struct keyd_journal *j, const char *path, const uint8_t ke
 	return 0;
 }
 
-static int write_at(int fd, struct span s, uint64_t at)
-{
-	while (s.n) {
-		ssize_t n = pwrite(fd, s.p, s.n, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? err_from_errno(errno) : ERR_IO;
-		at += (uint64_t)n;
-		s = span_sub(s, (size_t)n, s.n);
-	}
-	return 0;
-}
-
 /* All of records, formatted behind the last one; at becomes what stands after them. */
 static int format_all(const struct keyd_journal *j, struct span records,
 		      struct keyd_journal_read *at, struct buf *out)
@@ -260,7 +247,7 @@ int keyd_journal_append(struct keyd_journal *j, struct span records)
 		return rc;
 	}
 	keyd_fault("journal-write");
-	rc = write_at(j->fd, buf_span(&b), j->at.end);
+	rc = sys_file_write_at(j->fd, buf_span(&b), j->at.end);
 	keyd_fault("journal-sync");
 	if (rc < 0) {
 		if (ftruncate(j->fd, (off_t)j->at.end) < 0)

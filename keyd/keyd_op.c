@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/keyd_op.h"
 
+#include <stdlib.h>
+
 #include "core/err.h"
 #include "core/log.h"
 #include "keyd/keyd_op_held.h"
@@ -374,4 +376,25 @@ int keyd_op_change_start(struct keyd_op_change *change, struct keyd_op_call *cal
 	keyd_op_late_begin(&change->late, call);
 	keyd_change_start(call->keyd, &change->change);
 	return KEYD_OP_LATER;
+}
+
+int keyd_op_named_start(struct keyd_op_call *call, struct span name, uint32_t number,
+			int (*make)(struct keyd_change *), void (*done)(struct keyd_change *, int))
+{
+	struct keyd_op_named *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return ERR_NOMEM;
+	c->op.change.make = make;
+	c->op.change.done = done;
+	c->number = number;
+	c->n = name.n;
+	memcpy(c->text, name.p, name.n);
+	return keyd_op_change_start(&c->op, call);
+}
+
+void keyd_op_named_answer(struct keyd_op_named *c, int rc)
+{
+	keyd_op_late_answer(&c->op.late, rc, span_of(NULL, 0));
+	free(c);
 }

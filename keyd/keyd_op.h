@@ -82,6 +82,23 @@ struct keyd_op_change {
 /* change.make and change.done are set; done answers. Returns KEYD_OP_LATER. */
 int keyd_op_change_start(struct keyd_op_change *change, struct keyd_op_call *call);
 
+/* Such a change of one thing that has a name, without more to answer than that it was done. */
+struct keyd_op_named {
+	struct keyd_op_change op;
+	uint32_t number; /* of make's and done's own */
+	size_t n;
+	uint8_t text[KEYPROTO_NAME_MAX];
+};
+/* name: keyproto_name_ok. Returns KEYD_OP_LATER or ERR_NOMEM. */
+int keyd_op_named_start(struct keyd_op_call *call, struct span name, uint32_t number,
+			int (*make)(struct keyd_change *), void (*done)(struct keyd_change *, int));
+/* From done: answers, and frees. */
+void keyd_op_named_answer(struct keyd_op_named *c, int rc);
+static inline struct span keyd_op_named_of(const struct keyd_op_named *c)
+{
+	return span_of(c->text, c->n);
+}
+
 /* What an operation is told that is served in states (bits), of which this is none. */
 int keyd_op_wrong_state(const struct keyd *k, unsigned states);
 /* How many approvals an operation needs; 1: none but that of who asks. */

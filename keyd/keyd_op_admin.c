@@ -164,21 +164,15 @@ int keyd_op_admin_lock(struct keyd_op_call *call)
 	return 0;
 }
 
-struct customer_change {
-	struct keyd_op_change op;
-	size_t n;
-	uint8_t name[KEYPROTO_NAME_MAX];
-};
-
 static int customer_make(struct keyd_change *change)
 {
-	struct customer_change *c = (struct customer_change *)change;
 	struct keyd *k = change->keyd;
 	struct buf record;
 	int rc;
 
 	buf_init(&record, KEYD_RECORD_BODY_MAX);
-	rc = keyd_ring_make_customer(k->ring, span_of(c->name, c->n), keyd_generation(k), &record);
+	rc = keyd_ring_make_customer(k->ring, keyd_op_named_of((struct keyd_op_named *)change),
+				     keyd_generation(k), &record);
 	if (rc == 0)
 		rc = keyd_change_put(change, KEYD_RECORD_DEK, buf_span(&record));
 	buf_clear(&record);
@@ -187,30 +181,21 @@ static int customer_make(struct keyd_change *change)
 
 static void customer_done(struct keyd_change *change, int rc)
 {
-	struct customer_change *c = (struct customer_change *)change;
+	struct keyd_op_named *c = (struct keyd_op_named *)change;
 
 	if (rc == 0)
 		log_event(LOG_LEVEL_INFO, c->op.late.session->name, "customer-added",
-			  "customer=%.*s", (int)c->n, (const char *)c->name);
-	keyd_op_late_answer(&c->op.late, rc, span_of(NULL, 0));
-	free(c);
+			  "customer=%.*s", (int)c->n, (const char *)c->text);
+	keyd_op_named_answer(c, rc);
 }
 
 int keyd_op_admin_customer(struct keyd_op_call *call)
 {
-	struct customer_change *c;
 	struct span name;
 
 	if (keyproto_bytes_get(call->body, &name) < 0)
 		return KEYD_OP_MALFORMED;
-	if (!keyproto_name_ok(name))
-		return ERR_FORMAT;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return ERR_NOMEM;
-	c->op.change.make = customer_make;
-	c->op.change.done = customer_done;
-	c->n = name.n;
-	memcpy(c->name, name.p, name.n);
-	return keyd_op_change_start(&c->op, call);
+	return keyproto_name_ok(name)
+		   ? keyd_op_named_start(call, name, 0, customer_make, customer_done)
+		   : ERR_FORMAT;
 }

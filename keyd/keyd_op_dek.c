@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Versions of customers' DEKs: made, told, and retired when their users say that they are empty. */
-#include <stdlib.h>
-
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -10,39 +8,11 @@
 #include "keyd/keyd_rotate_key.h"
 #include "keyproto/keyproto_dek.h"
 
-struct dek_change {
-	struct keyd_op_change op;
-	uint32_t keyref; /* of the DEK that is retired, or was made */
-	size_t n;
-	uint8_t name[KEYPROTO_NAME_MAX];
-};
-
-static int start(struct keyd_op_call *call, struct span name, uint32_t keyref,
-		 int (*make)(struct keyd_change *), void (*done)(struct keyd_change *, int))
-{
-	struct dek_change *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		return ERR_NOMEM;
-	c->op.change.make = make;
-	c->op.change.done = done;
-	c->keyref = keyref;
-	c->n = name.n;
-	memcpy(c->name, name.p, name.n);
-	return keyd_op_change_start(&c->op, call);
-}
-
-static void answer(struct dek_change *c, int rc)
-{
-	keyd_op_late_answer(&c->op.late, rc, span_of(NULL, 0));
-	free(c);
-}
-
 static int rotate_make(struct keyd_change *change)
 {
-	struct dek_change *c = (struct dek_change *)change;
+	struct keyd_op_named *c = (struct keyd_op_named *)change;
 	struct keyd *k = change->keyd;
-	int64_t customer = keyd_ring_customer(k->ring, span_of(c->name, c->n));
+	int64_t customer = keyd_ring_customer(k->ring, keyd_op_named_of(c));
 	struct buf record;
 	int rc;
 
@@ -59,40 +29,40 @@ static int rotate_make(struct keyd_change *change)
 /* Clients hold keys of the DEK before this one for new objects: the epoch has them ask anew. */
 static void rotate_done(struct keyd_change *change, int rc)
 {
-	struct dek_change *c = (struct dek_change *)change;
+	struct keyd_op_named *c = (struct keyd_op_named *)change;
 	struct keyd *k = change->keyd;
 	struct keyd_ring_dek_info dek;
 	int64_t customer;
 
 	if (rc == 0) {
-		customer = keyd_ring_customer(k->ring, span_of(c->name, c->n));
+		customer = keyd_ring_customer(k->ring, keyd_op_named_of(c));
 		(void)keyd_ring_dek(k->ring, keyd_ring_newest(k->ring, (uint32_t)customer), &dek);
 		log_event(LOG_LEVEL_INFO, c->op.late.session->name, "dek-rotated",
-			  "customer=%.*s keyref=%u version=%u", (int)c->n, (const char *)c->name,
+			  "customer=%.*s keyref=%u version=%u", (int)c->n, (const char *)c->text,
 			  dek.keyref, dek.version);
 		keyd_audit_event(k, AUDIT_DEK, AUDIT_SPAN(CUSTOMER, dek.customer),
 				 AUDIT_NUM(KEYREF, dek.keyref), AUDIT_NUM(VERSION, dek.version),
 				 AUDIT_STR(STATE, "active"));
 		keyd_new_epoch(k);
 	}
-	answer(c, rc);
+	keyd_op_named_answer(c, rc);
 }
 
 int keyd_op_dek_rotate(struct keyd_op_call *call, const struct keyproto_rotate *m)
 {
 	int64_t customer = keyd_op_customer(call, m->name);
 
-	return customer < 0 ? (int)customer : start(call, m->name, 0, rotate_make, rotate_done);
+	return customer < 0 ? (int)customer : keyd_op_named_start(call, m->name, 0, rotate_make, rotate_done);
 }
 
 static int empty_make(struct keyd_change *change)
 {
-	struct dek_change *c = (struct dek_change *)change;
+	struct keyd_op_named *c = (struct keyd_op_named *)change;
 	struct buf record;
 	int rc;
 
 	buf_init(&record, 64);
-	rc = keyd_ring_make_dek_state(change->keyd->ring, c->keyref, KEYD_RECORD_RETIRED,
+	rc = keyd_ring_make_dek_state(change->keyd->ring, c->number, KEYD_RECORD_RETIRED,
 				      clock_wall(), &record);
 	if (rc == 0)
 		rc = keyd_change_put(change, KEYD_RECORD_DEK_STATE, buf_span(&record));
@@ -102,17 +72,17 @@ static int empty_make(struct keyd_change *change)
 
 static void empty_done(struct keyd_change *change, int rc)
 {
-	struct dek_change *c = (struct dek_change *)change;
+	struct keyd_op_named *c = (struct keyd_op_named *)change;
 
 	if (rc == 0) {
 		log_event(LOG_LEVEL_INFO, c->op.late.session->name, "dek-retired",
-			  "customer=%.*s keyref=%u", (int)c->n, (const char *)c->name, c->keyref);
+			  "customer=%.*s keyref=%u", (int)c->n, (const char *)c->text, c->number);
 		keyd_audit_event(change->keyd, AUDIT_DEK,
-				 AUDIT_SPAN(CUSTOMER, span_of(c->name, c->n)),
-				 AUDIT_NUM(KEYREF, c->keyref), AUDIT_STR(STATE, "retired"));
+				 AUDIT_SPAN(CUSTOMER, keyd_op_named_of(c)),
+				 AUDIT_NUM(KEYREF, c->number), AUDIT_STR(STATE, "retired"));
 		keyd_rotate_key_kick(change->keyd);
 	}
-	answer(c, rc);
+	keyd_op_named_answer(c, rc);
 }
 
 int keyd_op_dek_empty(struct keyd_op_call *call)
@@ -131,7 +101,7 @@ int keyd_op_dek_empty(struct keyd_op_call *call)
 		return ERR_NOTFOUND;
 	if (dek.state == KEYD_RECORD_RETIRED)
 		return 0; /* said before: after a lost answer, or by another worker */
-	return start(call, m.customer, m.keyref, empty_make, empty_done);
+	return keyd_op_named_start(call, m.customer, m.keyref, empty_make, empty_done);
 }
 
 static void tell(struct keyproto_dek *out, const struct keyd_ring_dek_info *dek)

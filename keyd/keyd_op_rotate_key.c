@@ -35,42 +35,20 @@ static int make_next(struct keyd_op_call *call, struct span label)
 	return KEYD_OP_LATER;
 }
 
-struct promotion {
-	struct keyd_op_change op;
-	size_t n;
-	uint8_t label[KEYPROTO_NAME_MAX];
-};
-
 static int promotion_make(struct keyd_change *c)
 {
-	struct promotion *p = (struct promotion *)c;
-
-	return keyd_rotate_key_promote(c, span_of(p->label, p->n));
+	return keyd_rotate_key_promote(c, keyd_op_named_of((struct keyd_op_named *)c));
 }
 
-static void promotion_done(struct keyd_change *c, int rc)
+static void promotion_done(struct keyd_change *change, int rc)
 {
-	struct promotion *p = (struct promotion *)c;
+	struct keyd_op_named *c = (struct keyd_op_named *)change;
 
 	if (rc == 0) {
-		keyd_rotate_key_promoted(c->keyd, span_of(p->label, p->n));
-		keyd_rotate_key_kick(c->keyd);
+		keyd_rotate_key_promoted(change->keyd, keyd_op_named_of(c));
+		keyd_rotate_key_kick(change->keyd);
 	}
-	keyd_op_late_answer(&p->op.late, rc, span_of(NULL, 0));
-	free(p);
-}
-
-static int promote(struct keyd_op_call *call, struct span label)
-{
-	struct promotion *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return ERR_NOMEM;
-	p->op.change.make = promotion_make;
-	p->op.change.done = promotion_done;
-	p->n = label.n;
-	memcpy(p->label, label.p, label.n);
-	return keyd_op_change_start(&p->op, call);
+	keyd_op_named_answer(c, rc);
 }
 
 int keyd_op_rotate_key(struct keyd_op_call *call, const struct keyproto_rotate *m)
@@ -80,6 +58,7 @@ int keyd_op_rotate_key(struct keyd_op_call *call, const struct keyproto_rotate *
 
 	if (rc < 0)
 		return rc;
-	return m->flags & KEYPROTO_ROTATE_ACTIVATE ? promote(call, m->name)
-						   : make_next(call, m->name);
+	if (m->flags & KEYPROTO_ROTATE_ACTIVATE)
+		return keyd_op_named_start(call, m->name, 0, promotion_make, promotion_done);
+	return make_next(call, m->name);
 }

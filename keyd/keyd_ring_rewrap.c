@@ -9,7 +9,7 @@
 #include "keyd/keyd_ring_in.h"
 
 #define AHEAD	  8
-#define STEPS_MAX (8 * KEYD_RING_REWRAP_SLICE) /* DEKs passed over at one go */
+#define STEPS_MAX (8 * KEYD_RING_REWRAP_BATCH) /* DEKs passed over at one go */
 
 /* Adds the next DEKs, downwards from the cursor: their key references, and the version that wraps
  * them. What is read of them is fetched a few steps ahead: with a million DEKs nothing of them is
@@ -20,14 +20,12 @@ static int choose(const struct keyd_ring *r, unsigned shard, uint32_t *cursor,
 	const struct keyd_ring_refs *l = &r->shard_deks[shard];
 	const struct keyd_ring_dek *d;
 	uint32_t at = keyd_ring_refs_below(l, *cursor);
-	unsigned end = batch->count + KEYD_RING_REWRAP_SLICE, steps = 0;
+	unsigned steps = 0;
 	int other = 0;
 
-	if (end > KEYD_RING_REWRAP_BATCH)
-		end = KEYD_RING_REWRAP_BATCH;
 	for (uint32_t i = at; i > 0 && at - i < AHEAD; i--)
 		__builtin_prefetch(keyd_ring_dek_place(r, l->refs[i - 1]));
-	for (; at && batch->count < end && steps < STEPS_MAX; at--, steps++) {
+	for (; at && batch->count < KEYD_RING_REWRAP_BATCH && steps < STEPS_MAX; at--, steps++) {
 		if (at > AHEAD)
 			__builtin_prefetch(keyd_ring_dek_place(r, l->refs[at - AHEAD - 1]));
 		d = keyd_ring_find_dek(r, l->refs[at - 1]);
@@ -48,7 +46,7 @@ static int choose(const struct keyd_ring *r, unsigned shard, uint32_t *cursor,
 /* The items from first on. */
 static void copy(const struct keyd_ring *r, struct keyd_ring_rewrap *batch, unsigned first)
 {
-	const struct keyd_ring_dek *deks[KEYD_RING_REWRAP_SLICE];
+	const struct keyd_ring_dek *deks[KEYD_RING_REWRAP_BATCH];
 	struct keyd_ring_rewrap_item *item = batch->items + first;
 	unsigned count = batch->count - first;
 	const char *name;

@@ -21,7 +21,6 @@
 /* What one record takes in, and what the loop copies at one go. Fewer and longer turns disturb
  * fewer requests: with 512 and 256 more than one in a hundred met one. */
 #define KEYD_RING_REWRAP_BATCH 2048
-#define KEYD_RING_REWRAP_SLICE 2048
 
 struct keyd_ring_rewrap_item {
 	uint32_t keyref, version;
@@ -45,9 +44,9 @@ struct keyd_ring_rewrap_keys {
 	uint8_t from[32], to[32], dek[32], again[32];
 };
 
-/* Adds up to a slice to the batch, whose count is 0 at first. cursor: UINT32_MAX at first, 0 when all
- * were looked at. generation: the store's. A batch is of one older version. 1: it is whole; 0: call
- * again. */
+/* Fills the batch, whose count is 0 at first. cursor: UINT32_MAX at first, 0 when all were looked at.
+ * generation: the store's. A batch is of one older version. 1: it is whole; 0: much was passed over,
+ * call again. */
 int keyd_ring_rewrap_take(const struct keyd_ring *r, unsigned shard, uint64_t generation,
 			  uint32_t *cursor, struct keyd_ring_rewrap *batch,
 			  struct keyd_ring_rewrap_keys *keys);

@@ -162,3 +162,17 @@ int sys_file_mkdir(const char *path, unsigned mode)
 		return ERR_DENIED;
 	return !made && (st.st_mode & 022) ? ERR_DENIED : 0;
 }
+
+int sys_file_write_at(int fd, struct span s, uint64_t at)
+{
+	while (s.n) {
+		ssize_t n = pwrite(fd, s.p, s.n, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? err_from_errno(errno) : ERR_IO;
+		at += (uint64_t)n;
+		s = span_sub(s, (size_t)n, s.n);
+	}
+	return 0;
+}

@@ -20,6 +20,8 @@ int sys_file_replace(const char *path, struct span data, unsigned mode);
 /* Makes a directory (and missing parents) with mode; an existing one is checked: ours, no group or
  * world write. It may be reached through a symbolic link. */
 int sys_file_mkdir(const char *path, unsigned mode);
+/* All of data into an open file, from that offset on. */
+int sys_file_write_at(int fd, struct span data, uint64_t at);
 /* fsync of a directory. */
 int sys_file_sync_dir(const char *path);
 
