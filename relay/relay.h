@@ -33,6 +33,7 @@ struct keyproto_client_ev;
 struct keys_witness;
 struct keys_cred;
 struct keys_cred_book;
+struct dkim_keys;
 struct relay_retired;
 struct shape;
 struct in_auth;
@@ -65,6 +66,7 @@ struct relay_worker {
 	struct keyproto_client_ev *keyd; /* role relay */
 	struct keys_object *keys;
 	struct keys_cred *creds; /* logins at next hops */
+	struct dkim_keys *dkim;	 /* who may sign for which domain now */
 	struct spool_pool *pool; /* buffers of spool_message: made on first use, spool_pool_free at the end */
 	struct in_listen *in;
 	struct out_worker *out;
@@ -79,7 +81,7 @@ struct relay_worker {
 	X(sessions_in) X(sessions_open) X(messages_in) X(bytes_in) X(rejected) X(tempfailed)       \
 	X(deliveries) X(deferrals) X(bounces) X(expired) X(connections_out) X(connections_open)    \
 	X(tls_in) X(tls_out) X(clear_out) X(spool_syncs) X(spool_bytes) X(damaged) \
-	X(async_bounces) X(complaints) X(tlsa_malformed)
+	X(async_bounces) X(complaints) X(tlsa_malformed) X(dkim_signed) X(dkim_unsigned) X(dkim_failed)
 
 struct relay {
 	_Atomic(struct relay_conf *) conf;

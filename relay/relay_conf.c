@@ -210,6 +210,20 @@ static const char *finish_route(const struct relay_conf *c, struct relay_route *
 	return NULL;
 }
 
+static const char *finish_dkim(struct relay_conf *c)
+{
+	struct relay_dkim *d = c->dkim.items;
+
+	for (size_t i = 0; i < c->dkim.count; i++) {
+		lower(d[i].domain);
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(d[i].domain, d[j].domain) && (!d[i].customer) == (!d[j].customer) &&
+			    (!d[i].customer || !strcmp(d[i].customer, d[j].customer)))
+				return "dkim: the same domain twice";
+	}
+	return NULL;
+}
+
 static const char *finish(struct relay_conf *c)
 {
 	struct relay_listen *listens = c->listen.items;
@@ -229,6 +243,8 @@ static const char *finish(struct relay_conf *c)
 		wrong = finish_listen(c, listens + i);
 	if (!wrong)
 		wrong = finish_sources(c);
+	if (!wrong)
+		wrong = finish_dkim(c);
 	if (!wrong && !c->bounce.domain && (c->bounce.verp || c->bounce.reports.count))
 		wrong = "bounce: verp and reports need domain";
 	if (wrong)

@@ -91,6 +91,13 @@ struct relay_warmup {
 	char *overflow;		/* pool for what is more; NULL: it waits */
 };
 
+struct relay_dkim { /* a domain whose mail is signed */
+	char *domain;	/* of From, lower case, ASCII */
+	char *customer; /* whose mail; NULL: anybody's */
+	char *selector; /* what selectors begin with */
+	int subdomains; /* mail from below it too */
+};
+
 enum relay_eightbit { RELAY_EIGHTBIT_PASS, RELAY_EIGHTBIT_REFUSE };
 enum relay_ipv6 { RELAY_IPV6_PREFER, RELAY_IPV6_AFTER, RELAY_IPV6_NO };
 
@@ -115,6 +122,7 @@ struct relay_conf {
 	struct conf_list sources; /* struct relay_source */
 	struct conf_list pools;	  /* struct relay_pool */
 	struct conf_list warmups; /* struct relay_warmup */
+	struct conf_list dkim;	  /* struct relay_dkim */
 	struct conf_list shaping; /* char *: rule files, patterns of glob(7) */
 	struct {
 		char *domain; /* where bounces and reports are taken in; NULL: nowhere */

@@ -12,6 +12,7 @@
 #include "core/num.h"
 #include "evt/evt_listen.h"
 #include "keyproto/keyproto_msg.h"
+#include "mail/mail_selector.h"
 #include "milterproto/milterproto_socket.h"
 #include "smtp/smtp_addr.h"
 
@@ -118,6 +119,19 @@ static const char *check_address6(const char *v)
 static const char *check_mail_domain(const char *v)
 {
 	return smtp_addr_domain_ok(span_str(v), 1) && v[0] != '[' ? NULL : "must be a domain";
+}
+
+/* Its key's label in keyd has at most 64 octets, "dkim/" and "/ed25519" among them. */
+static const char *check_dkim_domain(const char *v)
+{
+	return smtp_addr_domain_ok(span_str(v), 0) && v[0] != '[' && strlen(v) <= KEYPROTO_NAME_MAX - 13
+		   ? NULL
+		   : "must be a domain in ASCII (xn--...) of at most 51 characters";
+}
+
+static const char *check_selector(const char *v)
+{
+	return mail_selector_prefix_ok(v) ? NULL : "must be 1 to 16 of a-z 0-9 -, and begin with a letter";
 }
 
 static const char *check_local_part(const char *v)
@@ -323,6 +337,19 @@ static const struct conf_key route_keys[] = {
      .help = "Upstream credential to log in with at the next hop; needs tls: encrypt, verify or dane."},
     {0}};
 
+static const struct conf_key dkim_keys[] = {
+    {.name = "domain", .type = CONF_STRING, .offset = offsetof(struct relay_dkim, domain),
+     .required = 1, .check = check_dkim_domain,
+     .help = "Domain in From whose mail is signed, by the keys dkim/DOMAIN/rsa and dkim/DOMAIN/ed25519 of keyd."},
+    {.name = "customer", .type = CONF_STRING, .offset = offsetof(struct relay_dkim, customer),
+     .check = check_name, .help = "Customer whose mail is signed. Empty: everybody's."},
+    {.name = "selector", .type = CONF_STRING, .offset = offsetof(struct relay_dkim, selector),
+     .fallback = "sp", .check = check_selector,
+     .help = "What selectors begin with; the key's version and r (RSA) or e (Ed25519) follow."},
+    {.name = "subdomains", .type = CONF_BOOL, .offset = offsetof(struct relay_dkim, subdomains),
+     .fallback = "no", .help = "Whether mail from domains below it is signed too."},
+    {0}};
+
 static const struct conf_key retry_keys[] = {
     {.name = "first", .type = CONF_DURATION, .offset = IN(retry, first), .fallback = "5m",
      .min = SECOND, .max = DAY, .help = "Wait after the first failed attempt; it doubles from there."},
@@ -451,6 +478,8 @@ static const struct conf_key keys[] = {
      .item_size = sizeof(struct relay_pool), .help = "Groups of sources."},
     {.name = "warmups", .type = CONF_LIST, .offset = AT(warmups), .sub = warmup_keys,
      .item_size = sizeof(struct relay_warmup), .help = "How much new sources send at first."},
+    {.name = "dkim", .type = CONF_LIST, .offset = AT(dkim), .sub = dkim_keys,
+     .item_size = sizeof(struct relay_dkim), .help = "Domains whose mail is signed with DKIM."},
     {.name = "shaping", .type = CONF_STRINGS, .offset = AT(shaping),
      .help = "Files with rules for destinations, patterns of glob(7); see sealpost-shaping(5)."},
     {.name = "bounce", .type = CONF_MAP, .offset = AT(bounce), .sub = bounce_keys},

@@ -7,6 +7,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "keyproto/keyproto_client_ev.h"
+#include "relay/dkim/dkim_keys.h"
 #include "relay/in/in_listen.h"
 #include "relay/keys/keys_cred.h"
 #include "relay/keys/keys_object.h"
@@ -58,6 +59,7 @@ static void keyd_state(void *arg, unsigned state)
 
 	keys_object_state(w->keys, state);
 	keys_cred_state(w->creds, state);
+	dkim_keys_state(w->dkim, state);
 	if (w->index == 0 && state != KEYPROTO_READY)
 		relay_tls_forget();
 	if (w->index == 0 && !atomic_load(&w->relay->stopping))
@@ -85,8 +87,9 @@ static int build(struct relay_worker *w, const char **why)
 			   : NULL;
 	w->keys = w->keyd ? keys_object_new(w->loop, w->keyd) : NULL;
 	w->creds = w->keys ? keys_cred_new(w->loop, w->keyd, w->relay->creds) : NULL;
-	w->out = w->creds ? out_worker_new(w) : NULL;
-	if (w->creds && !w->out) {
+	w->dkim = w->creds ? dkim_keys_new(w->loop, w->keyd) : NULL;
+	w->out = w->dkim ? out_worker_new(w) : NULL;
+	if (w->dkim && !w->out) {
 		*why = "delivery"; /* out_worker said which part */
 		err = ERR_CONFIG;
 	}
@@ -110,6 +113,8 @@ static void tear_down(struct relay_worker *w)
 	out_worker_free(w->out);
 	spool_pool_free(w->pool);
 	keys_object_free(w->keys);
+	dkim_keys_free(w->dkim);
+	w->dkim = NULL;
 	keyproto_client_ev_free(w->keyd);
 	keys_cred_free(w->creds);
 	evt_inbox_free(w->inbox);

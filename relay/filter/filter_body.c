@@ -8,12 +8,13 @@
 #define FIT_MAX (2 * MILTERPROTO_PACKET_MAX + 16)
 
 void filter_body_init(struct filter_body *b, struct relay_worker *w, const char *customer,
-		      uint64_t max, void (*ready)(void *arg), void *arg)
+		      uint64_t max, int hashes, void (*ready)(void *arg), void *arg)
 {
 	memset(b, 0, sizeof(*b));
 	b->w = w;
 	b->customer = customer;
 	b->max = max;
+	b->hashes = hashes;
 	b->ready = ready;
 	b->arg = arg;
 	buf_init_wiped(&b->fit, FIT_MAX);
@@ -36,13 +37,23 @@ static void room_came(void *arg)
 	b->ready(b->arg);
 }
 
+static int begin_hash(struct filter_body *b)
+{
+	if (!b->hashes)
+		return 0;
+	if (!b->dkim.md)
+		return mail_dkim_body_init(&b->dkim);
+	mail_dkim_body_reset(&b->dkim);
+	return 0;
+}
+
 /* 0: begun; 1: a key is on its way; ERR_*. */
 static int begin(struct filter_body *b)
 {
 	int err = spool_writer_begin(b->w, b->customer, &b->sw, &b->id);
 
 	if (err != ERR_BUSY)
-		return err;
+		return err == 0 ? begin_hash(b) : err;
 	b->wait.fn = key_came;
 	b->wait.arg = b;
 	err = keys_object_wait(b->w->keys, b->customer, &b->wait);
@@ -63,6 +74,8 @@ static int flush(struct filter_body *b)
 		err = ERR_LIMIT;
 	if (err == 0 && s.n)
 		err = spool_writer_write(b->sw, s.p, s.n);
+	if (err == 0 && b->hashes)
+		mail_dkim_body_feed(&b->dkim, s);
 	buf_reset(&b->fit);
 	return err;
 }
@@ -123,9 +136,14 @@ int filter_body_put(struct filter_body *b, struct span s)
 
 int filter_body_end(struct filter_body *b)
 {
+	int err;
+
 	if (b->cr || b->in_line)
 		end_line(b);
-	return flush(b);
+	err = flush(b);
+	if (err == 0 && b->hashes)
+		err = mail_dkim_body_end(&b->dkim, b->hash);
+	return err;
 }
 
 int filter_body_begun(const struct filter_body *b)
@@ -161,4 +179,10 @@ void filter_body_abort(struct filter_body *b)
 	b->sw = NULL;
 	b->size = 0;
 	b->cr = b->in_line = b->err = 0;
+}
+
+void filter_body_clear(struct filter_body *b)
+{
+	filter_body_abort(b);
+	mail_dkim_body_clear(&b->dkim);
 }

@@ -201,8 +201,8 @@ struct filter_chain *filter_chain_new(struct relay_worker *w, const struct relay
 	filter_head_init(&c->head);
 	buf_init_wiped(&c->pending, PENDING_MAX);
 	buf_init_wiped(&c->changes, FILTER_CHAIN_CHANGES);
-	buf_init_wiped(&c->rendered, SPOOL_ENVELOPE_HEAD_MAX);
-	filter_body_init(&c->body, w, NULL, conf->limits.message_size, body_ready, c);
+	buf_init_wiped(&c->rendered, SPOOL_ENVELOPE_HEAD_MAX - SPOOL_ENVELOPE_SIGN_MAX);
+	filter_body_init(&c->body, w, NULL, conf->limits.message_size, conf->dkim.count > 0, body_ready, c);
 	for (unsigned i = 0; i < c->count; i++)
 		filter_conn_init(&c->links[i].conn, w->loop, &conn_host, c, &filters[i], fact,
 				 name);
@@ -229,6 +229,7 @@ void filter_chain_free(struct filter_chain *c)
 	filter_chain_forget(c);
 	for (unsigned i = 0; i < c->count; i++)
 		filter_conn_clear(&c->links[i].conn);
+	filter_body_clear(&c->body);
 	evt_loop_undefer(c->w->loop, &c->defer);
 	free(c);
 }

@@ -58,6 +58,7 @@ struct filter_chain_result {
 	uint64_t skip;
 	struct spool_writer *writer; /* not NULL: to be committed instead; the caller's */
 	uint64_t id;		     /* its id */
+	const uint8_t *hash;	     /* with it, if mail is signed: of the body, for DKIM; valid until forget */
 	int quarantine;
 };
 void filter_chain_result(struct filter_chain *c, struct filter_chain_result *out);

@@ -96,6 +96,7 @@ static int apply_body(struct filter_chain *c)
 
 	if (err < 0)
 		return err;
+	memcpy(c->replaced_hash, c->body.hash, sizeof(c->replaced_hash));
 	spool_writer_abort(c->replaced);
 	c->replaced = c->source = filter_body_take(&c->body, &c->replaced_id);
 	return 0;

@@ -237,6 +237,7 @@ void filter_chain_result(struct filter_chain *c, struct filter_chain_result *out
 	if (c->replaced) {
 		out->writer = c->replaced;
 		out->id = c->replaced_id;
+		out->hash = c->body.hashes ? c->replaced_hash : NULL;
 		c->replaced = NULL;
 	} else if (out->head.n) {
 		out->skip = filter_head_body(&c->head);

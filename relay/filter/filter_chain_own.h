@@ -46,6 +46,7 @@ struct filter_chain {
 	struct spool_writer *source,
 	    *replaced; /* what holds the message now; ours, if one replaced it */
 	uint64_t replaced_id;
+	uint8_t replaced_hash[MAIL_DKIM_HASH]; /* if body.hashes */
 	struct spool_reread *reread;
 	int rereading; /* wanted, or under way */
 	struct buf rendered;

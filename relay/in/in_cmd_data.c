@@ -295,7 +295,7 @@ void in_cmd_data_committed(struct in_session *s, int err)
 	struct in_tx *tx = &s->tx;
 
 	if (err < 0) {
-		end(s, reply_of(s, err), NULL);
+		end(s, tx->refusal ? tx->refusal : reply_of(s, err), NULL);
 		return;
 	}
 	s->errors = 0;
@@ -307,9 +307,9 @@ void in_cmd_data_committed(struct in_session *s, int err)
 	s->count.accepted++;
 	s->count.bytes += tx->size;
 	log_event(LOG_LEVEL_INFO, tx->name, "accepted",
-		  "session=%s customer=%s size=%llu recipients=%u tls=%s msec=%lld", s->name,
+		  "session=%s customer=%s size=%llu recipients=%u tls=%s dkim=%s msec=%lld", s->name,
 		  tx->envelope.customer, (unsigned long long)tx->envelope.size, tx->envelope.count,
-		  s->tls.version ? s->tls.version : "no",
+		  s->tls.version ? s->tls.version : "no", tx->dkim ? tx->dkim : "no",
 		  (long long)((clock_mono() - tx->began) / 1000));
 	end(s, IN_REPLY_QUEUED, tx->name);
 }

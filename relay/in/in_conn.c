@@ -32,6 +32,7 @@ static void release(struct in_conn *c)
 	if (list_linked(&c->link))
 		list_remove(&c->link);
 	in_session_clear(&c->s);
+	in_conn_sign_clear(c);
 	in_login_clear(&c->login);
 	bounce_intake_free(c->intake);
 	in_filter_free(c->filter);
@@ -371,5 +372,9 @@ void in_conn_free(struct in_conn *c)
 	keys_object_unwait(c->w->keys, &c->wait);
 	evt_conn_close(c->conn);
 	c->conn = NULL;
+	if (c->committing) { /* if it is with us still: its signature is awaited */
+		spool_writer_abort(c->sw);
+		c->sw = NULL;
+	}
 	release(c);
 }

@@ -98,8 +98,13 @@ static int body(void *arg, struct span s)
 	if (c->intake)
 		return bounce_intake_write(c->intake, s);
 	err = spool_writer_write(c->sw, s.p, s.n);
-	if (err == 0 && c->filter && c->s.state == IN_STATE_BEGIN)
-		err = in_filter_trace(c->filter, s);
+	if (err == 0 && c->s.state == IN_STATE_BEGIN) {
+		if (c->filter)
+			err = in_filter_trace(c->filter, s);
+		return err < 0 ? err : in_conn_sign_begin(c);
+	}
+	if (err == 0)
+		in_conn_sign_feed(c, s);
 	return err;
 }
 
@@ -108,6 +113,7 @@ static void abort_message(void *arg)
 	struct in_conn *c = arg;
 
 	keys_object_unwait(c->w->keys, &c->wait);
+	in_conn_sign_clear(c);
 	spool_writer_abort(c->sw);
 	c->sw = NULL;
 	bounce_intake_free(c->intake);
@@ -147,9 +153,10 @@ static void close_session(void *arg)
 	c->closing = 1;
 }
 
-static void answer_commit(struct in_conn *c, int result)
+void in_conn_answer(struct in_conn *c, int result)
 {
 	c->committing = NULL;
+	in_conn_sign_clear(c);
 	in_session_committed(&c->s, c->ticket, result);
 	in_conn_process(c);
 }
@@ -160,12 +167,12 @@ static void add(struct in_conn *c, struct spool_fresh *fresh)
 	int err = queue_add(c->w->relay->queue, c->s.tx.id, c->committing, c->at, fresh);
 
 	if (err == 0) {
-		answer_commit(c, 0);
+		in_conn_answer(c, 0);
 		return;
 	}
 	log_event(LOG_LEVEL_WARN, c->s.tx.name, "queue-add-delayed", "why=\"%s\"", err_text(err));
 	if (evt_timer_set(&c->add_again, ADD_AGAIN) < 0)
-		answer_commit(c, 0); /* stable; found again at the next start */
+		in_conn_answer(c, 0); /* stable; found again at the next start */
 }
 
 void in_conn_add_again(void *arg)
@@ -181,7 +188,7 @@ static void committed(void *arg, int result, struct spool_place at, struct spool
 	if (result == 0)
 		add(c, fresh);
 	else
-		answer_commit(c, result);
+		in_conn_answer(c, result);
 }
 
 static void taken_in(void *arg, int err)
@@ -189,13 +196,20 @@ static void taken_in(void *arg, int err)
 	struct in_conn *c = arg;
 
 	c->intake = NULL;
-	answer_commit(c, err);
+	in_conn_answer(c, err);
+}
+
+void in_conn_store(struct in_conn *c)
+{
+	struct spool_writer *sw = c->sw;
+
+	c->sw = NULL;
+	spool_writer_commit(sw, c->committing, committed, c);
 }
 
 static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
 {
 	struct in_conn *c = arg;
-	struct spool_writer *sw = c->sw;
 
 	c->ticket = ticket;
 	c->committing = e;
@@ -203,8 +217,7 @@ static void commit(void *arg, uint64_t ticket, const struct spool_envelope *e)
 		bounce_intake_finish(c->intake, taken_in, c);
 		return;
 	}
-	c->sw = NULL;
-	spool_writer_commit(sw, e, committed, c);
+	in_conn_sign_end(c);
 }
 
 static int auth(void *arg, uint64_t ticket, const char *name, struct span password)

@@ -2,13 +2,15 @@
 /* in_conn_own - what the files of in_conn know of each other; nobody else includes it.
  *
  * Story: in_conn.c has the connection: bytes in and out, TLS, PROXY headers, the end. in_conn_host.c has what the engine
- *        (in_session) and the filters ask of it: keys, spool, queue, logins, limits. */
+ *        (in_session) and the filters ask of it: keys, spool, queue, logins, limits. in_conn_sign.c has the message signed
+ *        between the filters' last word and the commit. */
 #ifndef RELAY_IN_IN_CONN_OWN_H
 #define RELAY_IN_IN_CONN_OWN_H
 
 #include "evt/evt_conn.h"
 #include "evt/evt_timer.h"
 #include "relay/bounce/bounce_intake.h"
+#include "relay/dkim/dkim_sign.h"
 #include "relay/in/in_conn.h"
 #include "relay/in/in_filter.h"
 #include "relay/in/in_login.h"
@@ -27,6 +29,7 @@ struct in_conn {
 	struct in_filter *filter; /* NULL: none */
 	struct spool_writer *sw; /* message under way */
 	struct bounce_intake *intake; /* instead: it is for bounce.domain */
+	struct dkim_sign *dkim; /* of the message under way; NULL: no mail is signed */
 	struct keys_object_wait wait;
 	uint64_t ticket; /* of the answer that is awaited */
 	const struct spool_envelope *committing;
@@ -57,5 +60,18 @@ extern const struct in_filter_host in_conn_filter_host;
 void in_conn_add_again(void *arg);
 /* A login was answered. */
 void in_conn_told(void *arg);
+/* The message goes into the spool as it is now; c->sw is taken over. */
+void in_conn_store(struct in_conn *c);
+/* What became of the message: the client hears it. */
+void in_conn_answer(struct in_conn *c, int result);
+
+/* --- in_conn_sign.c */
+/* Before its first octet (ERR_NOMEM), and with each stretch behind our trace field. */
+int in_conn_sign_begin(struct in_conn *c);
+void in_conn_sign_feed(struct in_conn *c, struct span s);
+/* The message is whole, the filters have spoken: stores it, signed if it is to be, or answers. */
+void in_conn_sign_end(struct in_conn *c);
+/* It is over, or given up. */
+void in_conn_sign_clear(struct in_conn *c);
 
 #endif

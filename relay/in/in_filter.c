@@ -24,6 +24,7 @@ struct in_filter {
 	struct filter_fact fact;
 	enum in_ask what;
 	uint64_t ticket;
+	const uint8_t *body_hash;
 	char listen_address[64];
 	char told[64]; /* the client's address as the filters know it */
 	char params[PARAMS_MAX];
@@ -167,6 +168,7 @@ static void take_result(struct in_filter *f)
 		tx->envelope.flags |= SPOOL_8BIT;
 	if (r.quarantine)
 		tx->envelope.flags |= SPOOL_HOLD;
+	f->body_hash = r.hash;
 	if (!r.writer)
 		return;
 	spool_writer_abort(*f->sw);
@@ -292,9 +294,15 @@ void in_filter_forget(struct in_filter *f)
 {
 	if (f->chain)
 		filter_chain_forget(f->chain);
+	f->body_hash = NULL;
 	f->fact.id = NULL;
 	f->fact.mail = f->fact.rcpt = (struct filter_fact_path){0};
 	secret_wipe(f->params, sizeof(f->params));
+}
+
+const uint8_t *in_filter_body_hash(const struct in_filter *f)
+{
+	return f->body_hash;
 }
 
 int in_filter_trace(struct in_filter *f, struct span received)

@@ -39,5 +39,7 @@ void in_filter_forget(struct in_filter *f);
 /* Our own trace field, before the first show. 0 or ERR_*. */
 int in_filter_trace(struct in_filter *f, struct span received);
 int in_filter_room(const struct in_filter *f);
+/* Once END was answered: the hash of the body that a filter gave, for DKIM; NULL: the body is as it came. */
+const uint8_t *in_filter_body_hash(const struct in_filter *f);
 
 #endif

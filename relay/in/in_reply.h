@@ -47,6 +47,7 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(FOREIGN, 421, "4.7.0", IN_C, "%s speaks SMTP only, closing")                             \
 	X(KEYS_AWAY, 451, "4.3.0", IN_R, "Keys are not available now, try again later")            \
 	X(STORE_FAILED, 451, "4.3.0", IN_R, "Message could not be stored, try again later")        \
+	X(SIGN_FAILED, 451, "4.3.0", IN_R, "Message could not be signed, try again later")         \
 	X(RATE_MESSAGES, 450, "4.7.1", IN_R, "Too many messages for now, try again later")          \
 	X(RATE_RECIPIENTS, 450, "4.7.1", IN_R, "Too many recipients for now, try again later")      \
 	X(NO_SPACE, 452, "4.3.1", IN_R, "Not enough disk space, try again later")                  \
@@ -108,6 +109,8 @@ enum { IN_REPLY_ERROR = 1, IN_REPLY_REFUSAL = 2, IN_REPLY_CLOSE = 4 };
 	X(LONG_TEXT, 554, "5.6.0", IN_R,                                                           \
 	  "Message refused: line over 1000 octets with its CR LF in it")                           \
 	X(NO_END, 554, "5.6.0", IN_R, "Message refused: its last line has no CR LF")                \
+	X(SIGN_TOO_LONG, 554, "5.6.0", IN_R,                                                        \
+	  "Message refused: From, Subject and the like are too long to be signed")                 \
 	X(LOOP, 554, "5.4.6", IN_R, "Message refused: over 100 Received headers, it loops")        \
 	X(UNSUPPORTED, 555, "5.5.4", IN_E, "Parameter not supported")
 

@@ -40,6 +40,7 @@ struct in_tx {
 	struct in_hops hops;
 	struct in_campaign campaign;
 	struct in_required required;
+	const char *dkim; /* domain that signed it; NULL: none */
 	enum in_reply refusal; /* why the message will be refused when its end has come */
 	/* memory */
 	struct in_tx_block *blocks; /* of text, the last one first */

@@ -7,7 +7,9 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/hex.h"
+#include "core/id.h"
 #include "core/rand.h"
+#include "relay/dkim/dkim_sign.h"
 
 struct bounce {
 	struct relay_worker *worker;
@@ -16,10 +18,13 @@ struct bounce {
 	uint64_t id;
 	struct spool_envelope envelope;
 	struct spool_recipient recipient;
+	struct spool_writer *writer; /* while its signature is awaited */
+	struct dkim_sign *dkim;
 };
 
 static void bounce_free(struct bounce *b)
 {
+	dkim_sign_free(b->dkim);
 	free(b->envelope.customer);
 	free(b->recipient.address);
 	free(b);
@@ -160,11 +165,48 @@ static void committed(void *arg, int result, struct spool_place at, struct spool
 	bounce_free(b);
 }
 
+static void store(struct bounce *b)
+{
+	struct spool_writer *sw = b->writer;
+
+	b->writer = NULL;
+	spool_writer_commit(sw, &b->envelope, committed, b);
+}
+
+/* Unsigned it does not leave: the outcome waits, and with it the report. */
+static void has_signed(void *arg, int err, struct span head, const char *domain)
+{
+	struct bounce *b = arg;
+
+	(void)domain;
+	if (err < 0) {
+		spool_writer_abort(b->writer);
+		b->done(b->arg, err, b->id);
+		bounce_free(b);
+		return;
+	}
+	b->envelope.head = head;
+	b->envelope.flags |= SPOOL_DKIM;
+	store(b);
+}
+
+/* 0: committed now or once it is signed. */
+static int sign(struct bounce *b, struct span text)
+{
+	char id[ID_TEXT_SIZE];
+	int rc;
+
+	id_format(id, b->id);
+	rc = dkim_sign_whole(b->worker, atomic_load(&b->worker->relay->conf), id, text, has_signed, b, &b->dkim);
+	if (rc == 1)
+		store(b);
+	return rc < 0 ? rc : 0;
+}
+
 int out_bounce_send(struct relay_worker *w, const struct out_bounce_of *of, out_bounce_fn done,
 		    void *arg)
 {
 	struct bounce *b = bounce_new(w, spool_reader_envelope(of->reader));
-	struct spool_writer *sw = NULL;
 	struct buf text;
 	int err;
 
@@ -172,7 +214,7 @@ int out_bounce_send(struct relay_worker *w, const struct out_bounce_of *of, out_
 		return ERR_NOMEM;
 	b->done = done;
 	b->arg = arg;
-	err = spool_writer_begin(w, b->envelope.customer, &sw, &b->id);
+	err = spool_writer_begin(w, b->envelope.customer, &b->writer, &b->id);
 	if (err < 0) {
 		bounce_free(b);
 		return err;
@@ -180,14 +222,14 @@ int out_bounce_send(struct relay_worker *w, const struct out_bounce_of *of, out_
 	buf_init_wiped(&text, OUT_DSN_MAX + OUT_BOUNCE_FULL);
 	err = format(b, of, &text);
 	if (err == 0)
-		err = spool_writer_write(sw, buf_ptr(&text), buf_size(&text));
+		err = spool_writer_write(b->writer, buf_ptr(&text), buf_size(&text));
 	b->envelope.size = buf_size(&text);
+	if (err == 0)
+		err = sign(b, buf_span(&text));
 	buf_clear(&text);
 	if (err < 0) {
-		spool_writer_abort(sw);
+		spool_writer_abort(b->writer);
 		bounce_free(b);
-		return err;
 	}
-	spool_writer_commit(sw, &b->envelope, committed, b);
-	return 0;
+	return err;
 }

@@ -7,7 +7,9 @@
  *            outcome of the original sends it twice, never not at all. The original is in it whole
  *            if the sender asked for that (RET=FULL), or said nothing and bounce.full is set, and
  *            something failed; unless it is over OUT_BOUNCE_FULL.
- * Errors:    of spool_writer_begin and of the commit: the recipients must stay queued then.
+ *            A report is signed with DKIM like other mail, if its From (MAILER-DAEMON at hostname) is of a domain that
+ *            signs, whoever's customer it is.
+ * Errors:    of spool_writer_begin, of dkim_sign and of the commit: the recipients must stay queued then.
  * Ownership: everything given is used within the call, but for done.
  * Thread:    the worker's. */
 #ifndef RELAY_OUT_OUT_BOUNCE_H

@@ -10,7 +10,7 @@
 #define FORMAT 2
 #define FLAGS                                                                            \
 	(SPOOL_8BIT | SPOOL_UTF8 | SPOOL_REQUIRETLS | SPOOL_HOLD | SPOOL_RET_FULL |          \
-	 SPOOL_RET_HDRS | SPOOL_REPORT | SPOOL_TLS_OPTIONAL)
+	 SPOOL_RET_HDRS | SPOOL_REPORT | SPOOL_TLS_OPTIONAL | SPOOL_DKIM)
 #define NOTIFY                                                                           \
 	(SPOOL_NOTIFY_NEVER | SPOOL_NOTIFY_SUCCESS | SPOOL_NOTIFY_FAILURE | SPOOL_NOTIFY_DELAY)
 

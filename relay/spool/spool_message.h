@@ -30,7 +30,8 @@ enum {
 	SPOOL_RET_FULL = 16,  /* RFC 3461 4.3; neither: not said */
 	SPOOL_RET_HDRS = 32,
 	SPOOL_REPORT = 64, /* made here (a DSN): what it reports on is not reported on again */
-	SPOOL_TLS_OPTIONAL = 128 /* header TLS-Required: no (RFC 8689 5): receivers' TLS policies are passed over */
+	SPOOL_TLS_OPTIONAL = 128, /* header TLS-Required: no (RFC 8689 5): receivers' TLS policies are passed over */
+	SPOOL_DKIM = 256 /* signed here */
 };
 enum { /* RFC 3461 4.1; 0: not said */
 	SPOOL_NOTIFY_NEVER = 1,
@@ -55,14 +56,16 @@ struct spool_envelope {
 	char *credential; /* that logged in, or "" */
 	char *envid;	 /* xtext as it was given, at most 100 octets, or "" */
 	struct span head; /* stands in place of the first skip stored bytes: a header section that a
-			   * filter changed. With skip 0 it stands in front of all of them: they are
-			   * a body that a filter replaced. n 0: nothing was changed, skip is 0 */
+			   * filter changed, signatures in front of it. With skip 0 it stands in front of
+			   * all of them: signatures alone, or they are a body that a filter replaced. n 0:
+			   * nothing was changed, skip is 0 */
 	uint64_t skip;
 	struct spool_recipient *recipients;
 	unsigned count;
 	void *block; /* not NULL: all of the above lies in this one piece (spool_envelope_get) */
 };
-#define SPOOL_ENVELOPE_HEAD_MAX (256u << 10)
+#define SPOOL_ENVELOPE_HEAD_MAX (288u << 10)
+#define SPOOL_ENVELOPE_SIGN_MAX (32u << 10) /* of it, kept for signatures */
 void spool_envelope_clear(struct spool_envelope *e);
 int spool_envelope_put(struct buf *b, const struct spool_envelope *e);
 int spool_envelope_get(struct span s, struct spool_envelope *e);

@@ -5,7 +5,7 @@ Each round of a scenario runs every system once, in turn, so that a machine whos
 round by round. A run that loses, doubles or alters one message is a failed run. CPU is the cgroup's (all processes of the
 system, also short-lived ones; our keyd counts with relay). Figures of one machine say little: the ratios are the result.
 
-Sections: S1 S2 S3 S4 S5 S6 (throughput), S7 (two workers against one), idle (idle inbound sessions), out (outgoing connections
+Sections: S1 S2 S2dkim S3 S4 S5 S6 (throughput; S2dkim is relay alone, without DKIM keys, with one, with both), S7 (two workers against one), idle (idle inbound sessions), out (outgoing connections
 held), queue (a million queued recipients). Without a name: all of them. Results go to the build folder as bench-mta.txt, .json
 and .svg. Needs root (Postfix, Exim, cgroups of version 1)."""
 import argparse
@@ -28,8 +28,17 @@ TINY = {"rounds": 1, "relay_messages": 400, "postfix_messages": 100, "exim_messa
         "idle_peer_sessions": 10, "open_connections": 30, "queue_recipients": 3000, "sessions": 10, "scale_messages": 400}
 
 
-def systems(args):
+def signers(args):
+    """The systems of S2dkim: relay without keys and with them."""
+    return [(name, lambda d, port, sc, k=kinds: Relay(d, port, sc, args.workers, dkim=k), args.relay_messages)
+            for name, kinds in (("relay", ()), ("relay, Ed25519", ("ed25519",)), ("relay, RSA", ("rsa-2048",)),
+                                ("relay, both", ("ed25519", "rsa-2048")))]
+
+
+def systems(args, scenario=None):
     """[(name, make, messages)] in the order of a round."""
+    if scenario and scenario.get("dkim"):
+        return signers(args)
     found = [("relay", lambda d, port, sc: Relay(d, port, sc, args.workers, sc.get("slow", 0)), args.relay_messages)]
     if not args.only_relay:
         for name, settings in (("Postfix default", {}), ("Postfix tuned", TUNED)):
@@ -47,9 +56,9 @@ def few(scenario, messages):
 
 def throughput(args, report, name, place):
     scenario = mta_through.SCENARIOS[name]
-    rows = {n: [] for n, _, _ in systems(args)}
+    rows = {n: [] for n, _, _ in systems(args, scenario)}
     for r in range(args.rounds):
-        for n, make, messages in systems(args):
+        for n, make, messages in systems(args, scenario):
             messages = few(scenario, messages)
             report.print(f"{name} round {r + 1}/{args.rounds}: {n}, {messages} messages ... ", end="")
             d = os.path.join(place, f"{name}-{r}-{n.replace(' ', '-')}")

@@ -127,6 +127,11 @@ def table(report, name, scenario, rows, sessions):
                 accept = [a["accept_per_second"] / b["accept_per_second"] for a, b in zip(rows["relay"], fs)]
                 more = f", {spread(accept, '.1f')} times while accepting"
             r(f"  relay / {n}: {spread(rate, '.1f')} times the rate{more}, 1/{spread(cpu, '.1f')} of the CPU")
+    if scenario.get("dkim"):
+        for n, fs in rows.items():
+            more = [(b["cpu_s_per_1000"] - a["cpu_s_per_1000"]) * 1000 for a, b in zip(rows["relay"], fs)]
+            if n != "relay":
+                r(f"  {n}: {spread(more, '.0f')} us of CPU more per message")
     bars(report, name, rows)
 
 

@@ -7,12 +7,14 @@ import os
 import struct
 
 import harness
+import keyd_wire
 import peers
 
 CGROUP = "/sys/fs/cgroup"
 TUNED = {"smtp_tls_connection_reuse": "yes", "in_flow_delay": "0", "smtp_destination_concurrency_limit": "50",
          "default_destination_concurrency_limit": "50", "initial_destination_concurrency": "50",
          "default_process_limit": "120", "default_destination_concurrency_failed_cohort_limit": "100"}
+LOAD_DOMAIN = "sender.example"  # whose mail smtp_load sends
 DRAIN_RUNNERS = 10  # Exim's queue runs at once when the receiver is back
 
 
@@ -122,9 +124,13 @@ class Syncs:
 class Relay:
     name = "relay"
 
-    def __init__(self, place, sink_port, scenario, workers="auto", slow=0, routes=None, counted=True, **more):
+    def __init__(self, place, sink_port, scenario, workers="auto", slow=0, routes=None, counted=True, dkim=(), **more):
         os.makedirs(place, exist_ok=True)
         self.s = harness.Sealpost(os.path.join(place, "relay"))
+        self.dkim = dkim  # types of the keys that sign
+        if dkim:
+            more["dkim"] = f"[{{domain: {LOAD_DOMAIN}}}]"
+            self.s.write("keyd.yaml", self.s.read("keyd.yaml").replace("peers:\n", f'peers:\n  "{os.getuid()}": [officer]\n'))
         level = "encrypt" if scenario["tls"] else "none"
         self.s.configure(routes or [f'{{domain: "*", to: "127.0.0.1:{sink_port}", tls: {level}}}'], workers=workers, **more)
         self.port = self.s.smtp_port
@@ -135,7 +141,12 @@ class Relay:
         self.settings = f"relay.yaml as sealpost init writes it, workers: {workers}, one route to the receiver with tls: {level}"
 
     def start(self):
-        self.s.start()
+        self.s.start("keyd")
+        if self.dkim:
+            with keyd_wire.Client(self.s.path("run", "keyd-admin.sock"), "officer") as o:
+                for kind in self.dkim:
+                    o.key_add(f"dkim/{LOAD_DOMAIN}/{kind.split('-')[0]}", kind)
+        self.s.start("relay")
 
     def queued(self):
         return self.s.status()["relay"]["queue"]["recipients"]

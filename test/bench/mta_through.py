@@ -18,6 +18,7 @@ from mta_systems import CGROUP, Group, Relay, threads
 SCENARIOS = {
     "S1": dict(text="relay, 4 KiB, no TLS", size=4096, tls=False),
     "S2": dict(text="relay, 4 KiB, STARTTLS on both hops", size=4096, tls=True),
+    "S2dkim": dict(text="S2 with DKIM: without, by one key, by both", size=4096, tls=True, dkim=True),
     "S3": dict(text="relay, 100 KiB, STARTTLS on both hops", size=102400, tls=True),
     "S4": dict(text="accept with the receiver down, then drain", size=4096, tls=True, down=True),
     "S5": dict(text="S2 with 5 ms added to every fsync and fdatasync", size=4096, tls=True, slow=5000),

@@ -39,6 +39,7 @@ relay/queue: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/spool: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/keys: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/ledger: LIB relay/ -relay/in/ -relay/out/ -relay/api/
+relay/dkim: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/store: core/ seal/ relay/store/
 relay/shape: LIB relay/ -relay/in/ -relay/out/ -relay/api/
 relay/filter: LIB relay/ -relay/out/ -relay/api/
