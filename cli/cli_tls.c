@@ -11,6 +11,7 @@ static const struct {
     {"check", cli_tls_check},
     {"exception", cli_tls_exception},
     {"stats", cli_tls_stats},
+    {"report", cli_tls_report},
 };
 
 int cli_tls(struct cli *c, int argc, char **argv)

@@ -8,5 +8,6 @@
 int cli_tls_check(struct cli *c, int argc, char **argv);
 int cli_tls_stats(struct cli *c, int argc, char **argv);
 int cli_tls_exception(struct cli *c, int argc, char **argv);
+int cli_tls_report(struct cli *c, int argc, char **argv);
 
 #endif

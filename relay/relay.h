@@ -45,6 +45,7 @@ struct https_fetch;
 struct sts;
 struct sts_tend;
 struct tls_exceptions;
+struct tlsrpt;
 struct out_selftest;
 struct ledger;
 
@@ -107,6 +108,7 @@ struct relay {
 	struct https_fetch *https; /* requests to web servers; any thread */
 	struct tls_exceptions *exceptions; /* from TLS policy; any thread looks */
 	unsigned tls_checks; /* that run; control's */
+	struct tlsrpt *tlsrpt; /* TLS reports; any thread notes */
 	struct store *store;	/* control's database */
 	struct ledger *ledger;	/* what became of each attempt; any thread posts */
 	atomic_int ledger_full; /* it has no room for more: nothing new is tried */

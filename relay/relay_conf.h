@@ -162,6 +162,13 @@ struct relay_conf {
 		int64_t keep; /* usec */
 	} ledger;
 	struct {
+		int send;
+		char *from; /* NULL: nothing is sent */
+		char *organization, *contact; /* NULL: the domain of from; from */
+		char *customer;		      /* NULL: the first listener's */
+		int64_t delay;		      /* usec */
+	} tlsrpt;
+	struct {
 		int64_t rate;	/* items a second */
 		int64_t settle; /* usec */
 	} reseal;

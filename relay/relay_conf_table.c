@@ -185,6 +185,16 @@ static const char *check_milter_socket(const char *v)
 		   : "must be unix:/PATH, inet:PORT@ADDRESS or inet6:PORT@ADDRESS, numeric or localhost";
 }
 
+static const char *check_mailbox(const char *v)
+{
+	struct smtp_addr a;
+
+	return smtp_addr_parse(span_str(v), 0, &a) > 0 && a.local.n && a.local.p[0] != '"' && a.domain.n &&
+		       a.domain.p[0] != '['
+		   ? NULL
+		   : "must be an address such as tls-reports@example.org";
+}
+
 #define AT(member) offsetof(struct relay_conf, member)
 #define IN(outer, member) (offsetof(struct relay_conf, outer.member) - offsetof(struct relay_conf, outer))
 
@@ -450,6 +460,21 @@ static const struct conf_key reseal_keys[] = {
      .help = "How long after a new key something may still be under way with the one before."},
     {0}};
 
+static const struct conf_key tlsrpt_keys[] = {
+    {.name = "send", .type = CONF_BOOL, .offset = IN(tlsrpt, send), .fallback = "yes",
+     .help = "Whether domains that ask for TLS reports (RFC 8460) get them; nothing is sent without from."},
+    {.name = "from", .type = CONF_STRING, .offset = IN(tlsrpt, from), .check = check_mailbox,
+     .help = "Sender of the reports. Its domain must sign (dkim): receivers ignore what is not signed."},
+    {.name = "organization", .type = CONF_STRING, .offset = IN(tlsrpt, organization),
+     .help = "Who reports, as the reports say it. Empty: the domain of from."},
+    {.name = "contact", .type = CONF_STRING, .offset = IN(tlsrpt, contact), .check = check_mailbox,
+     .help = "Address of who answers questions about them. Empty: from."},
+    {.name = "customer", .type = CONF_STRING, .offset = IN(tlsrpt, customer), .check = check_name,
+     .help = "Customer whose keys seal them in the queue. Empty: that of the first listener."},
+    {.name = "delay", .type = CONF_DURATION, .offset = IN(tlsrpt, delay), .fallback = "4h", .min = 0,
+     .max = 23 * HOUR, .help = "Longest wait after a day; each report draws its own, so that they do not go all at once."},
+    {0}};
+
 static const struct conf_key keys[] = {
     {.name = "hostname", .type = CONF_STRING, .offset = AT(hostname), .required = 1,
      .check = check_hostname, .help = "Name of this host in greetings and trace headers."},
@@ -488,6 +513,7 @@ static const struct conf_key keys[] = {
     {.name = "dns", .type = CONF_MAP, .offset = AT(dns), .sub = dns_keys},
     {.name = "outbound", .type = CONF_MAP, .offset = AT(outbound), .sub = outbound_keys},
     {.name = "ledger", .type = CONF_MAP, .offset = AT(ledger), .sub = ledger_keys},
+    {.name = "tlsrpt", .type = CONF_MAP, .offset = AT(tlsrpt), .sub = tlsrpt_keys},
     {.name = "reseal", .type = CONF_MAP, .offset = AT(reseal), .sub = reseal_keys},
     {.name = "limits", .type = CONF_MAP, .offset = AT(limits), .sub = limits_keys},
     {0}};

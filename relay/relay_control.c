@@ -14,6 +14,7 @@
 #include "relay/store/store.h"
 #include "relay/sts/sts.h"
 #include "relay/tls/tls_exception.h"
+#include "relay/tlsrpt/tlsrpt.h"
 
 static const struct relay_control_part *const parts[] = {
     &ledger_part,
@@ -24,6 +25,7 @@ static const struct relay_control_part *const parts[] = {
     &relay_order_part,
     &sts_part,
     &tls_exception_part,
+    &tlsrpt_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 

@@ -12,6 +12,7 @@
 #include "core/list.h"
 #include "core/log.h"
 #include "relay/out/out_policy_hook.h"
+#include "relay/out/out_verdict.h"
 
 #define BUCKETS 1024
 #define STS_KEEP (5 * CLOCK_SEC) /* sts knows for how long; asked while it does, it answers at once */
@@ -245,6 +246,8 @@ static void conclude(struct entry *e)
 	p->until = evt_loop_now(e->all->worker->loop) + e->ttl;
 	if (!failure.outcome && set_digest(p) < 0)
 		failure = short_of_memory;
+	if (failure.outcome)
+		out_policy_hook_untried(e->all->worker->relay, e->host, result, out_verdict_text(&failure));
 	if (failure.outcome || e->forgotten)
 		remove_entry(e);
 	else

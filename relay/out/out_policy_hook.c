@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/out/out_policy_hook.h"
 
+#include "relay/out/out_tlsrpt.h"
 #include "relay/sts/sts.h"
 #include "relay/tls/tls_exception.h"
 
@@ -55,9 +56,10 @@ void out_policy_hook_session(struct relay *r, const struct out_policy *p,
 			     const struct out_policy_host *must, const char *domain,
 			     const struct out_conn_peer *peer)
 {
-	(void)r;
-	(void)p;
-	(void)must;
-	(void)domain;
-	(void)peer;
+	out_tlsrpt_session(r, p, must, domain, peer);
+}
+
+void out_policy_hook_untried(struct relay *r, const char *domain, enum tlsrpt_result result, const char *why)
+{
+	out_tlsrpt_untried(r, domain, result, why);
 }

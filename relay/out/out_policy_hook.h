@@ -40,5 +40,7 @@ struct out_conn_peer;
 void out_policy_hook_session(struct relay *r, const struct out_policy *p,
 			     const struct out_policy_host *must, const char *domain,
 			     const struct out_conn_peer *peer);
+/* None could be tried; result TLSRPT_OK: that is no matter of TLS. */
+void out_policy_hook_untried(struct relay *r, const char *domain, enum tlsrpt_result result, const char *why);
 
 #endif

@@ -49,5 +49,21 @@ const char *const store_schema[] = {
     /* 4: MTA-STS policies, as they were fetched */
     STORE_SQL("CREATE TABLE sts(domain TEXT PRIMARY KEY, id TEXT NOT NULL, fetched INTEGER NOT NULL,"
 	      " policy BLOB NOT NULL) STRICT;"),
+    /* 5: what TLS reports say. day: days since 1970. kind, result: enum tlsrpt_kind, tlsrpt_result. part 0: the day's own
+     * report, else when it was ordered. state: enum store_tlsrpt_state */
+    STORE_SQL(
+	"CREATE TABLE tlsrpt_policy(id INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL, domain TEXT NOT NULL,"
+	" kind INTEGER NOT NULL, text BLOB NOT NULL, UNIQUE(day, domain, kind, text)) STRICT;"
+	"CREATE TABLE tlsrpt_count(policy INTEGER NOT NULL, result INTEGER NOT NULL, mx TEXT NOT NULL,"
+	" ip TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL, sessions INTEGER NOT NULL,"
+	" PRIMARY KEY(policy, result, mx, ip, source, reason)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE tlsrpt_report(id INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL, domain TEXT NOT NULL,"
+	" part INTEGER NOT NULL, until_end INTEGER NOT NULL, name TEXT NOT NULL, state INTEGER NOT NULL,"
+	" due INTEGER NOT NULL, until INTEGER NOT NULL, tries INTEGER NOT NULL, note TEXT NOT NULL,"
+	" UNIQUE(day, domain, part)) STRICT;"
+	"CREATE INDEX tlsrpt_waiting ON tlsrpt_report(due, id) WHERE state=0;"
+	"CREATE TABLE tlsrpt_way(report INTEGER NOT NULL, uri TEXT NOT NULL, state INTEGER NOT NULL,"
+	" tries INTEGER NOT NULL, time INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY(report, uri))"
+	" STRICT, WITHOUT ROWID;"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);

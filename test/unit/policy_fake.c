@@ -111,3 +111,11 @@ void out_policy_hook_session(struct relay *r, const struct out_policy *p,
 	snprintf(policy_fake.mx, sizeof(policy_fake.mx), "%s", peer->host);
 	snprintf(policy_fake.local, sizeof(policy_fake.local), "%s", peer->local);
 }
+
+void out_policy_hook_untried(struct relay *r, const char *domain, enum tlsrpt_result result, const char *why)
+{
+	(void)r;
+	(void)domain;
+	(void)why;
+	policy_fake.untried += result != TLSRPT_OK;
+}

@@ -23,7 +23,7 @@ struct policy_fake {
 	int hold; /* answered by policy_fake_release */
 	unsigned asked, cancelled;
 	/* of TLS reports */
-	unsigned sessions, failures;
+	unsigned sessions, failures, untried;
 	enum tlsrpt_result last;
 	char domain[256], mx[256], local[64];
 };
