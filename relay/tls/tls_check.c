@@ -56,7 +56,8 @@ static json_t *tell_policy(const struct out_policy *p)
 				(json_int_t)p->sts->expires, "mx", mx);
 	json_decref(mx);
 	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:o?, s:s}", "level", levels[p->level], "by",
-			 out_policy_by_name(p->by), "mx_secure", p->mx_secure, "dane", p->dane, "sts_asked", asks_sts(p), "sts", sts,
+			 out_policy_by_name(p->by), "mx_secure", p->mx_secure, "dane", p->dane,
+			 "sts_asked", asks_sts(p), "sts", sts,
 			 "sts_failure", p->sts_failure ? tlsrpt_result_name(p->sts_failure) : "");
 }
 

@@ -12,7 +12,8 @@
  *              domain, customer,
  *              route: {to, host, port, tls},
  *              exception: {level, until} or null,
- *              policy: {level, by, mx_secure, dane, sts_asked, sts: {mode, id, fetched, expires, mx} or null, sts_failure},
+ *              policy: {level, by, mx_secure, dane, sts_asked,
+ *                       sts: {mode, id, fetched, expires, mx} or null, sts_failure},
  *              hosts: [{host, preference, addresses, tlsa: {state, base, records},
  *                       must: {level, by, why, refused}, try: {...}}],
  *              verdict: {outcome, host, text}

@@ -78,7 +78,8 @@ static int begin(struct tls_check_try *t, const struct out_policy *policy);
 /* What policy does not let stand is looked at once more, to be shown. */
 static int look_again(struct tls_check_try *t, const struct out_conn_peer *p)
 {
-	if (t->looking || p->failure == TLSRPT_STARTTLS_NOT_SUPPORTED || t->verdict.reason != QUEUE_TLS || t->verdict.code || !p->address[0])
+	if (t->looking || p->failure == TLSRPT_STARTTLS_NOT_SUPPORTED ||
+	    t->verdict.reason != QUEUE_TLS || t->verdict.code || !p->address[0])
 		return 0;
 	t->looking = 1;
 	t->look = *t->check->policy;
