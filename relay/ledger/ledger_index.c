@@ -227,6 +227,8 @@ static void put_keys(struct buf *out, struct key *keys, uint32_t count)
 {
 	uint8_t *p;
 
+	if (!count)
+		return;
 	qsort(keys, count, sizeof(*keys), by_key);
 	p = buf_reserve(out, count * (size_t)12);
 	if (!p)
@@ -250,7 +252,7 @@ static int by_name(const void *a, const void *b, void *arg)
 
 static void put_by_domain(struct making *m, struct buf *out, const uint32_t *order)
 {
-	uint8_t *p = buf_reserve(out, m->rows * (size_t)4);
+	uint8_t *p = m->rows ? buf_reserve(out, m->rows * (size_t)4) : NULL;
 	uint32_t at = 0;
 
 	if (!p)
@@ -314,7 +316,8 @@ static int put_all(struct making *m, struct span log, struct buf *out)
 	put_keys(out, m->messages, m->rows);
 	for (uint32_t i = 0; i < m->domain_count; i++)
 		order[i] = i;
-	qsort_r(order, m->domain_count, sizeof(*order), by_name, m->domains);
+	if (m->domain_count)
+		qsort_r(order, m->domain_count, sizeof(*order), by_name, m->domains);
 	put_by_domain(m, out, order);
 	put_names(m, out, order, &names);
 	free(order);

@@ -31,7 +31,7 @@ static struct ledger_keys *writes, *reads;
 static struct evt_inbox *inbox;
 static char log_text[65536];
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
-static int full_now;
+static atomic_int full_now;
 
 static void hear(void *arg, const char *line)
 {
@@ -52,6 +52,13 @@ static int logged(const char *what)
 	yes = strstr(log_text, what) != NULL;
 	pthread_mutex_unlock(&log_lock);
 	return yes;
+}
+
+static void wait_logged(const char *what)
+{
+	for (int i = 0; i < 2000 && !logged(what); i++)
+		usleep(10000);
+	assert_true(logged(what));
 }
 
 static void on_full(void *arg, int is)
@@ -539,11 +546,11 @@ static void rows_wait_while_keyd_is_locked(void **state)
 	open_with(0, 0, 0);
 	ledger_fake.err = ERR_LOCKED;
 	post(0, 10);
+	wait_logged("event=ledger-waiting rows=10 why=\"keyd is locked\"");
 	assert_int_equal(ledger_flush(ledger, 0, 5 * CLOCK_SEC), ERR_LOCKED);
 	ledger_numbers(ledger, &n);
 	assert_int_equal(n.waiting, 10);
 	assert_int_equal(n.stuck, ERR_LOCKED);
-	assert_true(logged("event=ledger-waiting rows=10 why=\"keyd is locked\""));
 	ledger_fake.err = 0;
 	while (ledger_flush(ledger, 1, 5 * CLOCK_SEC) != 0)
 		usleep(10000);
@@ -608,7 +615,7 @@ static void a_full_disk_makes_rows_wait_and_nothing_is_lost(void **state)
 	setrlimit(RLIMIT_FSIZE, &small);
 	post(10, 100);
 	assert_true(ledger_flush(ledger, 0, 5 * CLOCK_SEC) < 0);
-	assert_true(logged("event=ledger-waiting rows=100"));
+	wait_logged("event=ledger-waiting rows=100");
 	setrlimit(RLIMIT_FSIZE, &before);
 	while (ledger_flush(ledger, 1, 5 * CLOCK_SEC) != 0)
 		usleep(10000);
@@ -890,11 +897,7 @@ static void retention_drops_whole_files_and_verify_still_holds(void **state)
 	make_tampered_ledger();
 	usleep(2000);
 	open_with(20, 7, 1000); /* a millisecond */
-	for (int i = 0; i < 500 && !logged("event=ledger-dropped"); i++) {
-		ledger_flush(ledger, 1, CLOCK_SEC);
-		usleep(10000);
-	}
-	assert_true(logged("event=ledger-dropped files=2 through=40"));
+	wait_logged("event=ledger-dropped files=2 through=40");
 	ledger_numbers(ledger, &n);
 	assert_int_equal(n.first, 41);
 	assert_true(ledger_oldest_sealed(ledger) > 0);
@@ -1003,14 +1006,14 @@ static void too_many_rows_stop_new_attempts(void **state)
 	ledger_fake.err = ERR_LOCKED;
 	for (unsigned i = 0; i < LEDGER_WAIT_MOST; i++)
 		post_one(i, "default", "a@b.test", "b.test", LEDGER_OUTCOME_DELIVERED);
-	for (int i = 0; i < 1000 && !logged("event=ledger-full"); i++) {
-		ledger_flush(ledger, 0, CLOCK_SEC / 100);
+	wait_logged("event=ledger-full rows=200000");
+	for (int i = 0; i < 2000 && !full_now; i++) /* it is told behind the line */
 		usleep(10000);
-	}
-	assert_true(logged("event=ledger-full rows=200000"));
 	assert_int_equal(full_now, 1);
 	ledger_fake.err = 0;
 	while (ledger_flush(ledger, 1, 20 * CLOCK_SEC) != 0)
+		usleep(10000);
+	for (int i = 0; i < 2000 && full_now; i++)
 		usleep(10000);
 	assert_int_equal(full_now, 0);
 }

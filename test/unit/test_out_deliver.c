@@ -37,6 +37,25 @@ static void the_outcome_is_written_before_the_queue_hears_of_it(void **state)
 	assert_null(strstr(log_text, "there.test"));
 }
 
+static void each_recipient_is_a_row_in_the_ledger(void **state)
+{
+	(void)state;
+	message(1, 2, "hi\r\n");
+	deliver(1);
+	run_until_done(1);
+	assert_int_equal(fake.row_count, 2);
+	assert_string_equal(fake.rows[0].address, "r0@there.test");
+	assert_string_equal(fake.rows[1].address, "r1@there.test");
+	assert_int_equal(fake.rows[1].recipient, 1);
+	assert_int_equal(fake.rows[1].outcome, SPOOL_DELIVERED);
+	assert_int_equal(fake.rows[1].code, 250);
+	assert_int_equal(fake.rows[1].attempts, 1);
+	assert_string_equal(fake.rows[1].status, "2.0.0");
+	assert_int_equal(fake.rows[1].reached, 1);
+	assert_string_equal(fake.rows[1].tls, "");
+	assert_string_equal(fake.rows[1].by, "none");
+}
+
 static void envelope_and_body_leave_in_one_piece_each(void **state)
 {
 	char *body = long_body(4096);
@@ -244,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    OUT_WORLD_TEST(a_message_arrives_as_it_was),
 	    OUT_WORLD_TEST(the_outcome_is_written_before_the_queue_hears_of_it),
+	    OUT_WORLD_TEST(each_recipient_is_a_row_in_the_ledger),
 	    OUT_WORLD_TEST(envelope_and_body_leave_in_one_piece_each),
 	    OUT_WORLD_TEST(a_connection_is_used_again),
 	    OUT_WORLD_TEST(an_idle_connection_says_quit),
