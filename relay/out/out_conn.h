@@ -40,7 +40,7 @@ struct out_conn_peer {
 	char address[64];
 	unsigned port;
 	struct evt_conn_tls tls; /* version NULL: in clear */
-	const char *clear;	 /* then why: "route", "not-offered", "refused", "broken" */
+	const char *clear;	 /* then why: "route", "exception", "not-offered", "refused", "broken" */
 	char source[SHAPE_NAME]; /* we sent from; "": the host's own */
 	char local[64];		 /* address of ours that was used; "": it did not come to a connection */
 	/* What TLS was to be, and was. Static strings; out_policy.h, tlsrpt_result.h. */

@@ -50,7 +50,9 @@ static void name_peer(struct out_conn *c)
 	memcpy(p->host, c->setup.hosts->names[t->rank.host], sizeof(p->host));
 	evt_listen_format(p->address, &t->address);
 	p->port = c->setup.route->port;
-	p->clear = c->must.level == RELAY_TLS_NONE ? "route" : "not-offered";
+	p->clear = c->must.level > RELAY_TLS_NONE	? "not-offered"
+		   : c->must.by == OUT_POLICY_EXCEPTION ? "exception"
+							: "route";
 	if (c->setup.source)
 		memcpy(p->source, c->setup.source->name, sizeof(p->source));
 }
@@ -88,11 +90,22 @@ void out_conn_make_note(struct out_conn *c, const struct queue_result *v)
 		c->verdict.outcome = SPOOL_DEFERRED;
 }
 
+/* Who is to wait for what TLS was not good enough for. */
+static uint8_t whose(const struct out_conn *c)
+{
+	if (c->setup.policy->requiretls)
+		return QUEUE_WHOSE_MESSAGE;
+	return c->must.by == OUT_POLICY_NOBODY || c->must.by == OUT_POLICY_ROUTE ? QUEUE_WHOSE_SITE
+										: QUEUE_WHOSE_DOMAIN;
+}
+
 static void note_ours(struct out_conn *c, int reason, const char *enhanced, const char *text)
 {
 	struct queue_result v = {0};
 
 	out_verdict_ours(&v, SPOOL_DEFERRED, reason, enhanced, text);
+	if (reason == QUEUE_TLS)
+		v.whose = whose(c);
 	out_conn_make_note(c, &v);
 }
 
@@ -353,6 +366,8 @@ void out_conn_make_failed(struct out_conn *c)
 		login_failed(c, &v);
 		return;
 	}
+	if (v.reason == QUEUE_TLS)
+		v.whose = whose(c);
 	if (!c->resumes) /* else it is tried once more, without the old session */
 		note_failure(c, &tls, &v);
 	if (try_other_hello(c, tls.verify_code != X509_V_OK, &v))

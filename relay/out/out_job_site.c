@@ -31,6 +31,7 @@ static void on_site(void *arg, const struct out_hosts *h, const struct queue_res
 	struct out_job *job = arg;
 
 	job->lookup = NULL;
+	job->j->failure = failure && h ? (uint8_t)h->failure : TLSRPT_OK;
 	if (failure)
 		answer_failure(job, failure);
 	else

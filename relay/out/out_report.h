@@ -23,8 +23,8 @@
  *           tls=TLSv1.3 or none
  *           source=NAME                       of relay.yaml, if it was not the host's own
  *           cipher=  group=  verified=yes|no  resumed=yes|no
- *           clear=WHY                         if the message was sent in clear: route, not-offered, refused,
- *                                             broken
+ *           clear=WHY                         if the message was sent in clear: route, exception, not-offered,
+ *                                             refused, broken
  *           ms=
  *           dsn=ID                            the report to the sender
  *           result=INDEX OUTCOME CODE REPLY   one per recipient; INDEX in the envelope. With the

@@ -42,6 +42,7 @@ void out_verdict_ours(struct queue_result *v, int outcome, int reason, const cha
 	v->outcome = (uint8_t)outcome;
 	v->reason = (uint8_t)reason;
 	v->code = 0;
+	v->whose = QUEUE_WHOSE_SITE;
 	n = snprintf(v->reply, sizeof(v->reply), "%s ", enhanced);
 	put_text(v->reply, sizeof(v->reply), (size_t)n, text, strlen(text));
 }
@@ -105,6 +106,7 @@ void out_verdict_reply(struct queue_result *v, int reason, const struct smtp_rep
 
 	v->outcome = (uint8_t)outcome_of(r->code);
 	v->reason = (uint8_t)reason;
+	v->whose = QUEUE_WHOSE_SITE;
 	if (v->outcome == SPOOL_DEFERRED && r->code / 100 != 4)
 		v->reason = QUEUE_PROTOCOL;
 	v->code = (uint16_t)r->code;

@@ -81,12 +81,19 @@ enum queue_job_kind {
 	QUEUE_RESOLVE = 5 /* no message: which site serves destination for customer; answer in site, site_ttl */
 };
 #define QUEUE_SITE 288 /* name of a site with its NUL: see relay/out/out_site.h */
+/* Whose failure it is, if it is one of those that are the destination's own. */
+enum queue_whose {
+	QUEUE_WHOSE_SITE,   /* nobody gets through to the site */
+	QUEUE_WHOSE_DOMAIN, /* the domain's TLS policy is in the way: the site serves others (also all with DNS) */
+	QUEUE_WHOSE_MESSAGE /* it wants what others do not */
+};
 struct queue_result {
 	uint16_t recipient;
 	uint8_t outcome; /* enum spool_outcome: DELIVERED, DEFERRED, BOUNCED, EXPIRED */
 	uint8_t reason;	 /* enum queue_reason */
 	uint16_t code;
 	uint8_t dsn_passed; /* DELIVERED: the next hop took over its DSN parameters */
+	uint8_t whose;	    /* enum queue_whose; with a next hop that is no MX a domain's is the site's */
 	/* shortened, control characters out: for queue show and the DSN; memory only */
 	char reply[160];
 };
@@ -113,6 +120,7 @@ struct queue_job {
 	uint16_t *recipients; /* indexes into the envelope; owned by the job */
 	/* answer */
 	struct queue_result *results; /* one per recipient, allocated with the job */
+	uint8_t failure; /* RESOLVE: what a TLS report calls it, enum tlsrpt_result */
 	/* QUEUE_OPEN: made by the worker, taken over by the queue; NULL: err says why */
 	struct spool_envelope *opened;
 	int err;

@@ -101,7 +101,7 @@ void queue_domain_failed(struct queue *q, struct queue_domain *d, const struct q
 }
 
 /* A few messages have tried, the others wait: as with a site that cannot be reached. */
-static void count_attempts(struct queue *q, struct queue_domain *d, const struct queue_result *r)
+static void count_attempts(struct queue *q, struct queue_domain *d, const struct queue_result *r, int failure)
 {
 	unsigned left = QUEUE_UNPROVEN_START;
 
@@ -111,15 +111,15 @@ static void count_attempts(struct queue *q, struct queue_domain *d, const struct
 		first = first ? first : list_first(&s->slow);
 		if (!first || s->line || s->stopped)
 			continue;
-		queue_result_no_site(q, list_entry(first, struct queue_group, at.link), r);
+		queue_result_no_site(q, list_entry(first, struct queue_group, at.link), r, failure);
 		left--;
 	}
 }
 
-static void failed(struct queue *q, struct queue_domain *d, const struct queue_result *r)
+static void failed(struct queue *q, struct queue_domain *d, const struct queue_result *r, int failure)
 {
 	queue_domain_failed(q, d, r);
-	count_attempts(q, d, r);
+	count_attempts(q, d, r, failure);
 }
 
 /* What is wrong for good a worker says to each message's sender: a DELIVER job learns it again, and
@@ -137,7 +137,7 @@ static void answered(struct queue *q, struct queue_domain *d, const struct queue
 	else if (r->reason == QUEUE_LOCAL || r->reason == QUEUE_KEYD || r->reason == QUEUE_RETRY)
 		rest(q, d, AGAIN_SOON);
 	else
-		failed(q, d, r);
+		failed(q, d, r, t->job.failure);
 }
 
 void queue_domain_back(struct queue *q, struct queue_task *t)

@@ -501,7 +501,8 @@ void queue_result(struct relay_msg *m, void *queue); /* handler of jobs that com
 void queue_result_delete(struct queue *q, struct queue_message *m, queue_state_fn then, void *arg);
 
 /* For a group that is READY when its domain's site cannot be found. */
-void queue_result_no_site(struct queue *q, struct queue_group *g, const struct queue_result *r);
+/* failure: enum tlsrpt_result. */
+void queue_result_no_site(struct queue *q, struct queue_group *g, const struct queue_result *r, int failure);
 
 /* For a group of a message that was to be deleted, and was in a worker's hands then. */
 void queue_result_delete_again(struct queue *q, struct queue_group *g);

@@ -5,7 +5,10 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "core/num.h"
+#include "relay/bounce/bounce_class.h"
+#include "relay/ledger/ledger.h"
 #include "relay/queue/queue_priv.h"
+#include "relay/tlsrpt/tlsrpt_result.h"
 
 #define MOVED_OFTEN   (60 * CLOCK_SEC)
 #define UNTRIED_PAUSE CLOCK_SEC /* before a job that could not be tried is handed out again */
@@ -36,6 +39,8 @@ static enum verdict verdict(const struct queue_task *t)
 			return SPOKE;
 		if (r->reason < sizeof(verdict_of))
 			one = verdict_of[r->reason];
+		if (one > SPOKE && r->whose == QUEUE_WHOSE_MESSAGE)
+			one = NOTHING;
 		if (one == SPOKE)
 			return SPOKE;
 		/* what is final was no failure to get through, whatever kept it */
@@ -132,7 +137,7 @@ static int judge(struct queue *q, struct queue_strand *s, struct queue_task *t)
 		open_door(q, d, t->job.id);
 	if (v < SOFT || !r)
 		return 0;
-	if (r->reason == QUEUE_DNS && s->mx) { /* the domain's own: its site serves others */
+	if ((r->reason == QUEUE_DNS || r->whose == QUEUE_WHOSE_DOMAIN) && s->mx) { /* its site serves others */
 		queue_domain_failed(q, s->domain, r);
 		return 1;
 	}
@@ -316,12 +321,42 @@ static void quarantine(struct queue *q, struct queue_group *g, struct queue_task
 	queue_post_state(q, g->message->id, states, g->count, NULL, NULL);
 }
 
+/* No worker has a row of the ledger for it: nobody opened the message. */
+static void note_no_site(struct queue *q, const struct queue_group *g, const struct queue_result *r, int failure)
+{
+	const struct queue_strand *s = g->strand;
+	struct ledger_attempt a = {
+	    .id = g->message->id,
+	    .at = q->wall,
+	    .queued = g->message->created,
+	    .customer = s->customer->text,
+	    .campaign = s->campaign->text,
+	    .domain = s->domain->name,
+	    .reply = r->reply,
+	    .outcome = SPOOL_DEFERRED,
+	    .reason = r->reason,
+	    .bounce_class = (uint8_t)bounce_class_of(r->code, "4.4.3", r->reply),
+	    .code = r->code,
+	    .attempts = g->attempts,
+	    .status = "4.4.3",
+	    .size = g->message->size,
+	    .policy = "none",
+	    .verified_by = "none",
+	    .failure = failure ? tlsrpt_result_name((enum tlsrpt_result)failure) : NULL};
+
+	for (unsigned i = 0; i < g->count; i++) {
+		a.recipient = g->recipients[i];
+		ledger_post(q->relay->ledger, &a);
+	}
+}
+
 /* No way to its site was found: an attempt that failed before it began. */
-void queue_result_no_site(struct queue *q, struct queue_group *g, const struct queue_result *r)
+void queue_result_no_site(struct queue *q, struct queue_group *g, const struct queue_result *r, int failure)
 {
 	int64_t pause;
 
 	learn(q, g, r);
+	note_no_site(q, g, r, failure);
 	queue_group_ready(q, g, 0); /* others are the next to notice */
 	pause = queue_group_next(q, g) - q->wall;
 	say_rescheduled(g, pause);

@@ -130,6 +130,7 @@ static void what_does_not_match_waits_and_is_never_sent_in_clear(void **state)
 	domain("mx.there.test", 1, bad_ee);
 	send_one();
 	assert_waits("4.7.5 certificate does not match the host's TLSA records", "validation-failure");
+	assert_int_equal(fake.done[0].results[0].whose, QUEUE_WHOSE_DOMAIN); /* not the site's, which serves others */
 	assert_non_null(strstr(log_text, "event=deferred n=1 host=mx.there.test tls=none cipher=- verified=no "
 					 "policy=dane by=none reason=tls"));
 	domain("mx.there.test", 1, bad_ta);
@@ -405,6 +406,7 @@ static void dane_as_the_rule_wants_records(void **state)
 	wait_for(301 * CLOCK_SEC);
 	send_one();
 	assert_waits("4.7.5 DANE is required, and the mail hosts are not proven by DNSSEC", "dane-required");
+	assert_int_equal(fake.done[1].results[0].whose, QUEUE_WHOSE_SITE);
 }
 
 static void a_named_hop_is_verified_by_its_records(void **state)

@@ -3,6 +3,8 @@
  * shaping lets go, and how lines take turns. */
 #include "test/unit/queue_world.h"
 
+#include "relay/tlsrpt/tlsrpt_result.h"
+
 static const char *const a_test = "a.test", *const b_test = "b.test";
 
 /* "x.SITE.test" and "y.SITE.test" are served by SITE. */
@@ -177,6 +179,7 @@ static void fails(struct world *w, struct queue_job *j)
 	j->site[0] = '\0';
 	j->results[0].outcome = (uint8_t)dns_says;
 	j->results[0].reason = QUEUE_DNS;
+	j->failure = TLSRPT_DNSSEC_INVALID;
 	snprintf(j->results[0].reply, sizeof(j->results[0].reply), "4.4.3 name lookup failed");
 }
 
@@ -199,6 +202,11 @@ static void a_domain_that_cannot_be_found_waits_with_its_mail(void **state)
 	assert_true(i.next > clock_wall() + 4 * MIN && i.next < clock_wall() + 6 * MIN);
 	assert_int_equal(numbers(w).deferred, 2);
 	assert_int_equal(said("event=domain-backoff"), 1);
+	assert_int_equal(atomic_load(&in_ledger.count), 1); /* as many as have tried */
+	assert_true(in_ledger.id == id && in_ledger.reason == QUEUE_DNS);
+	assert_string_equal(in_ledger.domain, a_test);
+	assert_string_equal(in_ledger.failure, "dnssec-invalid");
+	assert_string_equal(in_ledger.reply, "4.4.3 name lookup failed");
 	add_to(w, a_test);
 	settle(w);
 	assert_int_equal(w->resolved, 1);
@@ -237,6 +245,45 @@ static void a_domain_without_dns_does_not_stop_the_others_of_its_site(void **sta
 	add_to(w, "b.big.test");
 	settle(w);
 	assert_string_equal(only_job(w)->destination, "b.big.test");
+}
+
+/* Whoever publishes a policy that a large site's hosts do not fit stops his own mail, not that of all. */
+static void a_domain_whose_policy_forbids_delivery_does_not_stop_the_others_of_its_site(void **state)
+{
+	struct world *w = *state;
+	struct queue_job *j;
+
+	w->resolve = by_second_label;
+	add_to(w, "a.big.test");
+	settle(w);
+	j = only_job(w);
+	j->results[0].whose = QUEUE_WHOSE_DOMAIN;
+	defer(w, j, QUEUE_TLS);
+	settle(w);
+	assert_int_equal(said("event=domain-backoff"), 1);
+	assert_int_equal(said("event=destination-backoff"), 0);
+	add_to(w, "b.big.test");
+	settle(w);
+	assert_string_equal(only_job(w)->destination, "b.big.test");
+}
+
+static void a_message_that_wants_more_than_others_stops_nobody(void **state)
+{
+	struct world *w = *state;
+	struct queue_job *j;
+
+	w->resolve = by_second_label;
+	add_to(w, "a.big.test");
+	settle(w);
+	j = only_job(w);
+	j->results[0].whose = QUEUE_WHOSE_MESSAGE;
+	defer(w, j, QUEUE_TLS);
+	settle(w);
+	assert_int_equal(said("event=domain-backoff"), 0);
+	assert_int_equal(said("event=destination-backoff"), 0);
+	add_to(w, "a.big.test");
+	settle(w);
+	assert_string_equal(only_job(w)->destination, "a.big.test");
 }
 
 /* --- shaping */
@@ -437,6 +484,8 @@ int main(void)
 	    TEST(a_domain_that_cannot_be_found_waits_with_its_mail),
 	    TEST(a_domain_that_does_not_exist_is_bounced_by_its_own_jobs),
 	    TEST(a_domain_without_dns_does_not_stop_the_others_of_its_site),
+	    TEST(a_domain_whose_policy_forbids_delivery_does_not_stop_the_others_of_its_site),
+	    TEST(a_message_that_wants_more_than_others_stops_nobody),
 	    TEST(what_shaping_refuses_waits_for_its_time_with_its_reason),
 	    TEST(as_many_jobs_as_shaping_allows_and_the_next_when_one_is_back),
 	    TEST(a_rule_for_one_domain_does_not_stop_the_others_of_its_site),
