@@ -10,9 +10,9 @@
  *            who only holds back the DNS cannot wait for a policy to end. A policy is kept until
  *            its max_age is over, whatever happens to record and host meanwhile; so is it when a
  *            fetch fails. With a policy in the cache nobody waits longer than STS_PATIENCE for a
- *            newer one. A fetch that failed is not tried again for STS_PAUSE, unless the record's
- *            id changes. events: sts-fetched, sts-fetch-failed, sts-policy-invalid,
- *            sts-record-invalid, sts-expired, sts-store-failed.
+ *            newer one; without, no longer than STS_RECORD for the DNS and STS_FETCH more for the
+ *            web server. A fetch that failed is not tried again for STS_PAUSE, unless the record's
+ *            id changes.
  * Limits:    STS_DOMAINS policies of STS_OCTETS together; the one that nobody asked for longest
  *            goes first. What is known of STS_OTHERS domains without one is kept beside them.
  * Keeping:   relay.db, written by control within STS_SAVE.
@@ -33,6 +33,8 @@
 #define STS_OCTETS   (UINT64_C(64) << 20)
 #define STS_OTHERS   20000u
 #define STS_PATIENCE (10 * CLOCK_SEC)
+#define STS_RECORD   (30 * CLOCK_SEC)
+#define STS_FETCH    (60 * CLOCK_SEC)
 #define STS_PAUSE    (5 * 60 * CLOCK_SEC)
 #define STS_SAVE     (2 * CLOCK_SEC)
 

@@ -14,7 +14,8 @@ struct sts_lookup {
 	struct relay_worker *worker;
 	struct sts_entry *entry;
 	struct evt_timer patience;
-	sts_fn fn; /* NULL: cancelled */
+	int extended; /* it waits for the web server, which has its own time */
+	sts_fn fn;    /* NULL: cancelled */
 	void *arg;
 	int result;
 	struct sts_policy *policy;
@@ -68,22 +69,38 @@ void sts_find_tell(struct sts_entry *e, int result, const struct sts_policy *p,
 	}
 }
 
-/* The cached policy is old, but good; who waits for a newer one has waited long enough. */
+/* With the lock held. 0: wait on, the web server has its time yet. A cached policy is old, but
+ * good. Without one a DNS that does not answer is one that failed. */
+static int give_up(struct sts_lookup *k)
+{
+	struct sts_entry *e = k->entry;
+	const struct sts_policy *p = sts_cache_policy(k->sts, e);
+
+	if (!p && e->fetching && !k->extended)
+		return 0;
+	settle(k, p || e->fetching ? 0 : ERR_AWAY, p,
+	       p	     ? e->failure
+	       : e->fetching ? TLSRPT_STS_POLICY_FETCH_ERROR
+			     : TLSRPT_OK);
+	return 1;
+}
+
 static void out_of_patience(void *arg)
 {
 	struct sts_lookup *k = arg;
-	const struct sts_policy *p;
-	int waiting;
+	int waiting, over = 0;
 
 	pthread_mutex_lock(&k->sts->lock);
 	waiting = list_linked(&k->waiting);
-	if (waiting) {
-		p = sts_cache_policy(k->sts, k->entry);
-		settle(k, p ? 0 : ERR_AWAY, p, k->entry->failure);
-	}
-	pthread_mutex_unlock(&k->sts->lock);
 	if (waiting)
+		over = give_up(k);
+	pthread_mutex_unlock(&k->sts->lock);
+	if (over) {
 		hear(k);
+	} else if (waiting) {
+		k->extended = 1;
+		evt_timer_set(&k->patience, STS_FETCH);
+	}
 }
 
 void sts_cancel(struct sts_lookup *k)
@@ -117,8 +134,7 @@ static struct sts_lookup *wait_for(struct sts *s, struct sts_entry *e, struct re
 	k->fn = fn;
 	k->arg = arg;
 	evt_timer_init(&k->patience, w->loop, out_of_patience, k);
-	if (e->policy)
-		evt_timer_set(&k->patience, STS_PATIENCE);
+	evt_timer_set(&k->patience, e->policy ? STS_PATIENCE : STS_RECORD);
 	list_push_back(&s->lookups, &k->all);
 	list_push_back(&e->waiters, &k->waiting);
 	return k;

@@ -54,6 +54,7 @@ static void end(struct sts_look *k, int result, enum tlsrpt_result failure)
 	e->failure = failure;
 	e->known_until = clock_mono() + k->hold;
 	e->look = NULL;
+	e->fetching = 0;
 	list_remove(&k->all);
 	sts_find_tell(e, p ? 0 : result, p, failure);
 	pthread_mutex_unlock(&s->lock);
@@ -236,6 +237,7 @@ static enum step next_step(struct sts_look *k, enum tlsrpt_result *failure)
 		step = SAME;
 	else if (e->failed_until > clock_mono() && !strcmp(e->failed_id, k->id))
 		step = FAILED_LATELY;
+	e->fetching = step == FETCH;
 	pthread_mutex_unlock(&k->sts->lock);
 	return step;
 }

@@ -28,6 +28,7 @@ struct sts_entry {
 	char failed_id[STS_POLICY_ID]; /* of the record whose policy could not be fetched */
 	int64_t failed_until;	       /* mono usec; do not try that one before */
 	struct sts_look *look;	       /* under way: an entry with one stays where it is */
+	int fetching;		       /* look has its record, and asks the web server */
 	struct list waiters;	       /* struct sts_lookup */
 };
 

@@ -34,6 +34,9 @@ static struct {
 	const char *texts[3];
 	unsigned asked;
 	char name[300];
+	int hold; /* never answers */
+	out_dns_fn fn;
+	void *arg;
 } dns;
 static struct {
 	int err;
@@ -61,7 +64,10 @@ struct out_dns_query *out_dns_ask(struct out_dns *d, const char *name, int type,
 		m.txt[m.count].len = (uint16_t)strlen(dns.texts[m.count]);
 		strcpy(m.txt[m.count].text, dns.texts[m.count]);
 	}
-	fn(arg, dns.result, &m, 0);
+	dns.fn = fn;
+	dns.arg = arg;
+	if (!dns.hold)
+		fn(arg, dns.result, &m, 0);
 	return NULL;
 }
 
@@ -594,6 +600,48 @@ static void nobody_waits_long_for_a_newer_policy(void **state)
 	expect("there.test", 0, "new.there.test", TLSRPT_OK);
 }
 
+static void a_silent_dns_ends_as_one_that_failed(void **state)
+{
+	static const struct out_dnsmsg nothing;
+	struct heard h = {0};
+
+	(void)state;
+	dns.hold = 1;
+	assert_non_null(sts_find(&workers[1], NULL, "there.test", hear, &h));
+	pass(STS_RECORD - CLOCK_SEC);
+	assert_int_equal(h.calls, 0);
+	pass(CLOCK_SEC);
+	assert_int_equal(h.calls, 1);
+	assert_int_equal(h.result, ERR_AWAY);
+	assert_null(h.policy);
+	dns.fn(dns.arg, ERR_AWAY, &nothing, 0); /* at last */
+	turns();
+	assert_int_equal(h.calls, 1);
+}
+
+static void a_silent_web_server_ends_as_one_that_failed(void **state)
+{
+	struct heard h = {0};
+
+	(void)state;
+	web.hold = 1;
+	assert_non_null(sts_find(&workers[1], NULL, "there.test", hear, &h));
+	turns();
+	pass(STS_RECORD);
+	pass(STS_FETCH - CLOCK_SEC);
+	assert_int_equal(h.calls, 0);
+	pass(CLOCK_SEC);
+	assert_int_equal(h.calls, 1);
+	assert_int_equal(h.result, 0);
+	assert_null(h.policy);
+	assert_int_equal(h.failure, TLSRPT_STS_POLICY_FETCH_ERROR);
+	web_answer(web.held); /* late, but kept for the next one */
+	turns();
+	web.hold = 0;
+	expect("there.test", 0, "mx.there.test", TLSRPT_OK);
+	assert_int_equal(web.asked, 1);
+}
+
 static void who_cancels_hears_nothing_and_the_answer_is_kept(void **state)
 {
 	struct heard h = {0}, other = {0};
@@ -772,6 +820,8 @@ int main(void)
 	    TEST(policies_are_there_after_a_restart),
 	    TEST(a_crash_costs_two_seconds_at_most),
 	    TEST(nobody_waits_long_for_a_newer_policy),
+	    TEST(a_silent_dns_ends_as_one_that_failed),
+	    TEST(a_silent_web_server_ends_as_one_that_failed),
 	    TEST(who_cancels_hears_nothing_and_the_answer_is_kept),
 	    TEST(the_end_may_come_in_the_middle),
 	    TEST(a_policy_is_renewed_daily_whatever_the_record_says),
