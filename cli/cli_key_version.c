@@ -6,9 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
 #include "cli/cli_cert.h"
+#include "cli/cli_dkim.h"
 #include "core/err.h"
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
@@ -93,28 +92,32 @@ static int version_in(struct keyproto_client_sync *k, const char *label, const c
 	return code;
 }
 
-/* What the name of a new selector must hold in the DNS (RFC 6376 3.6.1; RFC 8463 4.2 for Ed25519,
- * whose key is there without its DER). */
-static int print_dkim(struct keyproto_client_sync *k, const char *name)
+/* What the name of a new selector must hold in the DNS. */
+static int print_dkim(struct keyproto_client_sync *k, const char *label, const char *name)
 {
+	char domain[KEYPROTO_NAME_MAX + 1];
+	enum mail_selector_type type;
 	struct keyproto_public pub;
-	unsigned char text[1024];
-	struct span reply, key;
-	int rc = keyproto_bytes_put(keyproto_client_sync_begin(k), span_str(name));
+	struct span reply;
+	struct buf text;
+	int rc = cli_keyd_name(k, KEYPROTO_PUBLIC_KEY, name, &reply);
 
-	if (rc == 0)
-		rc = keyproto_client_sync_call(k, KEYPROTO_PUBLIC_KEY, &reply);
 	if (rc == 0)
 		rc = keyproto_public_get(reply, &pub);
 	if (rc < 0 || pub.type == KEYPROTO_KEY_EC_P256)
 		return rc;
-	key = pub.type == KEYPROTO_KEY_ED25519 ? span_sub(pub.spki, pub.spki.n - 32, 32) : pub.spki;
-	if (key.n > sizeof(text) / 4 * 3 - 3)
-		return ERR_LIMIT;
-	EVP_EncodeBlock(text, key.p, (int)key.n);
-	printf("TXT of its selector: \"v=DKIM1; k=%s; p=%s\"\n",
-	       pub.type == KEYPROTO_KEY_ED25519 ? "ed25519" : "rsa", (char *)text);
-	return 0;
+	type = pub.type == KEYPROTO_KEY_ED25519 ? MAIL_SELECTOR_ED25519 : MAIL_SELECTOR_RSA;
+	buf_init(&text, 2048);
+	rc = mail_selector_text(&text, type, mail_selector_key(type, pub.spki));
+	if (rc == 0)
+		printf("TXT of its selector: \"%.*s\"\n", (int)buf_size(&text),
+		       (const char *)buf_ptr(&text));
+	buf_clear(&text);
+	if (rc == 0 && cli_dkim_domain(label, domain))
+		printf("\"sealpost dkim dns %s\" shows it with its name; when it is published:\n"
+		       "  sealpost dkim rotate %s --activate\n",
+		       domain, domain);
+	return rc;
 }
 
 static int say_next(struct keyproto_client_sync *k, const char *label)
@@ -128,7 +131,7 @@ static int say_next(struct keyproto_client_sync *k, const char *label)
 	snprintf(name, sizeof(name), "%.*s#%" PRId64, KEYPROTO_NAME_MAX, label, version);
 	printf("%s is the next version.\n", name);
 	if (!strncmp(label, "dkim/", 5))
-		return print_dkim(k, name);
+		return print_dkim(k, label, name);
 	if (!strncmp(label, "tls/", 4))
 		printf("Now have a certificate for it (sealpost key certify %s --out FILE), reload "
 		       "relay, and then:\n"

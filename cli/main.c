@@ -43,6 +43,9 @@ static const struct cli_command commands[] = {
     {"campaign", cli_campaign,
      "campaign header --customer NAME --id ID --version N --from ADDRESS --to ADDRESS --message-id ID",
      "make the header that names a message's campaign"},
+    {"dkim", cli_dkim,
+     "dkim add DOMAIN [--ed25519-only | --rsa-only] | list [--json] | dns DOMAIN | check DOMAIN [--json] | rotate DOMAIN [--activate [--force]] | retire DOMAIN",
+     "the keys that sign a domain's mail, and their DNS records"},
     {"help", cli_help, "help [SUBCOMMAND]", "show a manual page"},
     {0}};
 

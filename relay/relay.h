@@ -41,6 +41,7 @@ struct in_limit;
 struct relay_credentials;
 struct store;
 struct bounce_list;
+struct api_dkim_checks;
 struct https_fetch;
 struct sts;
 struct sts_tend;
@@ -109,6 +110,7 @@ struct relay {
 	struct tls_exceptions *exceptions; /* from TLS policy; any thread looks */
 	unsigned tls_checks; /* that run; control's */
 	struct tlsrpt *tlsrpt; /* TLS reports; any thread notes */
+	struct api_dkim_checks *dkim_checks; /* control's */
 	struct store *store;	/* control's database */
 	struct ledger *ledger;	/* what became of each attempt; any thread posts */
 	atomic_int ledger_full; /* it has no room for more: nothing new is tried */

@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 #include "keyproto/keyproto_client_ev.h"
+#include "relay/api/api_dkim.h"
 #include "relay/bounce/bounce_list.h"
 #include "relay/keys/keys_cred.h"
 #include "relay/ledger/ledger.h"
@@ -26,6 +27,7 @@ static const struct relay_control_part *const parts[] = {
     &sts_part,
     &tls_exception_part,
     &tlsrpt_part,
+    &api_dkim_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 

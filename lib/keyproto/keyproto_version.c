@@ -61,3 +61,15 @@ int keyproto_versions_get(struct span body, struct keyproto_version *items)
 	}
 	return wire_get_end(&g) == 0 ? (int)count : ERR_FORMAT;
 }
+
+/* The one that took its place became active in the same step. */
+int64_t keyproto_version_retired(const struct keyproto_version *items, unsigned at)
+{
+	const struct keyproto_version *v = &items[at], *newer = at ? v - 1 : NULL;
+
+	if (v->state == KEYPROTO_VERSION_NEXT || v->state == KEYPROTO_VERSION_ACTIVE)
+		return 0;
+	if (newer && newer->state == KEYPROTO_VERSION_ACTIVE && newer->changed < v->changed)
+		v = newer;
+	return v->changed > INT64_MAX ? INT64_MAX : (int64_t)v->changed;
+}

@@ -38,5 +38,8 @@ struct keyproto_version {
 int keyproto_versions_put(struct buf *b, const struct keyproto_version *items, unsigned count);
 /* items: room for KEYPROTO_VERSIONS_MAX. Returns the count, from 1, or ERR_FORMAT. */
 int keyproto_versions_get(struct span body, struct keyproto_version *items);
+/* When version at of items (as _get gives them) ceased to sign, microseconds since 1970; 0: it signs, or will. Of one that is
+ * destroyed it may be told too late, never too early. */
+int64_t keyproto_version_retired(const struct keyproto_version *items, unsigned at);
 
 #endif

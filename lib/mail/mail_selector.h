@@ -18,6 +18,9 @@
 #define MAIL_SELECTOR_MAX      32
 #define MAIL_SELECTOR_PREFIX_MAX 16
 #define MAIL_SELECTOR_NAME_MAX 254 /* with its NUL */
+/* How long a selector is looked for after the last mail signed by it has left the queue, microseconds: it lies in
+ * others' queues, and filters look at mailboxes again. */
+#define MAIL_SELECTOR_REST (7 * 86400 * INT64_C(1000000))
 
 enum mail_selector_type { MAIL_SELECTOR_RSA, MAIL_SELECTOR_ED25519 };
 /* "rsa", "ed25519": as in k=. */

@@ -72,6 +72,8 @@ void api_tls_exception_remove(struct api_call *c);
 void api_tlsrpt_list(struct api_call *c);
 void api_tlsrpt_show(struct api_call *c);
 void api_tlsrpt_send(struct api_call *c);
+void api_dkim_list(struct api_call *c);
+void api_dkim_check(struct api_call *c);
 void api_trace_get(struct api_call *c);
 void api_ledger_deliveries(struct api_call *c);
 void api_ledger_tls_stats(struct api_call *c);

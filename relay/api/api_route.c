@@ -27,6 +27,8 @@ static const struct api_route routes[] = {
     {"POST", "/v1/tls/reports", api_tlsrpt_list},
     {"POST", "/v1/tls/reports/show", api_tlsrpt_show},
     {"POST", "/v1/tls/reports/send", api_tlsrpt_send},
+    {"GET", "/v1/dkim", api_dkim_list},
+    {"GET", "/v1/dkim/{name}", api_dkim_check},
     {"GET", "/v1/trace/{id}", api_trace_get},
     {"POST", "/v1/deliveries", api_ledger_deliveries},
     {"POST", "/v1/tls/stats", api_ledger_tls_stats},
