@@ -14,7 +14,6 @@
 
 #define FLUSH_MOST (2 * CLOCK_SEC)
 #define LOOK_MOST 2000000 /* rows, for one page */
-#define KEYS_MOST 256	  /* pairs of customer and key that a recipient is looked for under */
 
 /* A verification under way, one file at a time between questions. */
 struct verifying {
@@ -28,8 +27,19 @@ struct verifying {
 	int err;
 };
 
+/* Customers with the keys that their rows are sealed under: pairs only ever come to these. */
+struct pairs {
+	struct pair {
+		char customer[65];
+		uint32_t keyref;
+	} * all;
+	unsigned count;
+	uint64_t seen; /* rows up to this one were looked at */
+};
+
 struct ledger_reader {
 	struct ledger *ledger;
+	struct pairs pairs;
 	struct evt_inbox *in;
 	pthread_t thread;
 	struct relay_msg end;
@@ -72,30 +82,24 @@ static int in_open(struct ledger *l, struct ledger_query_in *in, struct ledger_f
 	return *copy ? 0 : ERR_NOMEM;
 }
 
-/* Under which keys a recipient's index may have been made. */
-struct pairs {
-	const char *only; /* customer, "": any */
-	struct {
-		char customer[65];
-		uint32_t keyref;
-	} all[KEYS_MOST];
-	unsigned count;
-};
-
 static int note_pair(void *arg, struct span customer, uint32_t keyref)
 {
 	struct pairs *p = arg;
+	struct pair *more;
 	char name[65];
 
-	if (!keyref || span_copy_str(name, sizeof(name), customer) < 0 ||
-	    (p->only[0] && strcmp(p->only, name) != 0))
+	if (!keyref || span_copy_str(name, sizeof(name), customer) < 0)
 		return 0;
 	for (unsigned i = 0; i < p->count; i++)
 		if (p->all[i].keyref == keyref && !strcmp(p->all[i].customer, name))
 			return 0;
+	more = realloc(p->all, (p->count + 1) * sizeof(*more));
+	if (!more)
+		return ERR_NOMEM;
+	p->all = more;
 	strcpy(p->all[p->count].customer, name);
 	p->all[p->count++].keyref = keyref;
-	return p->count == KEYS_MOST;
+	return 0;
 }
 
 static int add_index(struct ledger_filter *f, const char *customer, const uint8_t *index)
@@ -118,22 +122,23 @@ static void fold(char *s)
 }
 
 /* The recipient becomes his blind indexes. */
-static int find_indexes(struct ledger *l, const struct ledger_query_in *in, struct ledger_ask *a)
+static int find_indexes(struct ledger_reader *r, const struct ledger_query_in *in, struct ledger_ask *a)
 {
-	struct ledger_keys *k = l->options.read_keys;
-	struct pairs *p = calloc(1, sizeof(*p));
+	struct ledger_keys *k = r->ledger->options.read_keys;
+	const struct ledger_file *last = in->count ? &in->all[in->count - 1] : NULL;
+	struct pairs *p = &r->pairs;
 	struct buf out;
-	int err = p ? 0 : ERR_NOMEM;
+	int err = ledger_query_customers(in, p->seen, note_pair, p);
 
-	if (p) {
-		p->only = a->filter.customer;
-		ledger_query_customers(in, note_pair, p);
-	}
+	if (err == 0 && last)
+		p->seen = last->first + last->rows - 1;
 	a->filter.by_recipient = 1;
 	fold(a->recipient);
 	buf_init(&out, 4096);
 	for (unsigned i = 0; err == 0 && i < p->count; i++) {
 		struct ledger_keys_item item = {.aad = SPAN_LIT(LEDGER_KEYS_LABEL), .data = span_str(a->recipient)};
+		if (a->filter.customer[0] && strcmp(a->filter.customer, p->all[i].customer) != 0)
+			continue;
 		buf_reset(&out);
 		err = k->fields(k, KEYPROTO_BLIND_INDEX, p->all[i].customer, p->all[i].keyref, &item, 1, &out);
 		err = err == 0 ? item.err : err;
@@ -143,7 +148,6 @@ static int find_indexes(struct ledger *l, const struct ledger_query_in *in, stru
 			err = 0;
 	}
 	buf_clear(&out);
-	free(p);
 	return err;
 }
 
@@ -163,15 +167,15 @@ static int gather(void *arg, const struct ledger_row *r, struct span record)
 	return g->page->count >= g->limit || buf_size(&g->page->records) >= g->bytes;
 }
 
-static int rows_page(struct ledger *l, struct ledger_ask *a, struct gathering *g, uint64_t *next)
+static int rows_page(struct ledger_reader *r, struct ledger_ask *a, struct gathering *g, uint64_t *next)
 {
 	struct ledger_query_in in;
 	struct ledger_file *copy;
 	uint64_t cursor = 0;
-	int rc = in_open(l, &in, &copy);
+	int rc = in_open(r->ledger, &in, &copy);
 
 	if (rc == 0 && a->recipient[0])
-		rc = find_indexes(l, &in, a);
+		rc = find_indexes(r, &in, a);
 	if (rc == 0)
 		rc = ledger_query_rows(&in, &a->filter, LOOK_MOST, gather, g, &cursor);
 	free(copy);
@@ -193,7 +197,7 @@ static int ask_rows(struct ledger_reader *r, struct ledger_ask *a)
 	uint64_t next = 0;
 	char text[24];
 	struct buf b;
-	int err = g.page ? rows_page(l, a, &g, &next) : ERR_NOMEM;
+	int err = g.page ? rows_page(r, a, &g, &next) : ERR_NOMEM;
 
 	buf_init_wiped(&b, 64u << 20);
 	if (err == 0) {
@@ -223,7 +227,7 @@ static int ask_export(struct ledger_reader *r, struct ledger_ask *a)
 	int err = 0;
 
 	a->filter.oldest_first = 1;
-	err = g.page ? rows_page(l, a, &g, &next) : ERR_NOMEM;
+	err = g.page ? rows_page(r, a, &g, &next) : ERR_NOMEM;
 	buf_init_wiped(&b, 64u << 20);
 	if (err == 0 && !a->sealed)
 		ledger_page_open(g.page, l->options.read_keys, l->files.uuid);
@@ -508,5 +512,6 @@ void ledger_reader_free(struct ledger_reader *r)
 	}
 	evt_inbox_free(r->in);
 	verify_clear(r);
+	free(r->pairs.all);
 	free(r);
 }

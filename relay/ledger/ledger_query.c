@@ -10,8 +10,9 @@
 
 /* One file, open for a question. */
 struct view {
+	const struct ledger_query_in *in;
 	const struct ledger_file *file;
-	struct span log, bytes;
+	struct span log, bytes; /* log: mapped when a row is looked at; most files have none to look at */
 	struct ledger_index x;
 	int indexed;
 	uint32_t *offsets; /* of an open file; NULL: the index has them */
@@ -56,23 +57,32 @@ static int find_offsets(struct view *v)
 	return 0;
 }
 
+static int view_log(struct view *v)
+{
+	char path[4200];
+
+	if (v->log.p)
+		return 0;
+	ledger_files_path(v->in->files, path, sizeof(path), v->file->first, ".log");
+	return sys_map_open(path, v->file->size, &v->log);
+}
+
 static int view_open(struct view *v, const struct ledger_query_in *in, const struct ledger_file *file)
 {
 	char path[4200];
 	int err;
 
-	*v = (struct view){.file = file};
-	ledger_files_path(in->files, path, sizeof(path), file->first, ".log");
-	err = sys_map_open(path, file->size, &v->log);
-	if (err < 0)
-		return err;
+	*v = (struct view){.in = in, .file = file};
 	if (file->closed) {
 		ledger_files_path(in->files, path, sizeof(path), file->first, ".idx");
 		v->indexed = sys_map_open(path, 0, &v->bytes) == 0 && ledger_index_of(v->bytes, &v->x) == 0 &&
 			     v->x.first == file->first;
 	}
 	v->rows = v->indexed ? v->x.rows : 0;
-	return v->indexed ? 0 : find_offsets(v);
+	if (v->indexed)
+		return 0;
+	err = view_log(v);
+	return err < 0 ? err : find_offsets(v);
 }
 
 static int row_of(const struct view *v, uint32_t i, struct ledger_row *r, struct span *record)
@@ -184,12 +194,14 @@ struct walk {
 	uint64_t *cursor;
 };
 
-static int walk_view(struct walk *k, const struct view *v)
+static int walk_view(struct walk *k, struct view *v)
 {
 	uint32_t n = v->list ? v->listed : v->rows;
 	struct ledger_row r;
 	struct span record;
 
+	if (!n || view_log(v) < 0)
+		return 0;
 	for (uint32_t k2 = 0; k2 < n; k2++) {
 		uint32_t j = k->f->oldest_first ? k2 : n - 1 - k2, i = v->list ? v->list[j] : j;
 		uint64_t number = v->file->first + i;
@@ -379,14 +391,15 @@ void ledger_query_stats_clear(struct ledger_query_stats *s)
 
 /* --- customers */
 
-static int customers_of_rows(const struct view *v, ledger_query_customer_fn fn, void *arg)
+static int customers_of_rows(const struct view *v, uint64_t after, ledger_query_customer_fn fn, void *arg)
 {
+	uint32_t from = after >= v->file->first ? (uint32_t)(after - v->file->first + 1) : 0;
 	struct span last = {NULL, 0}, record;
 	uint32_t last_ref = 0, keyref;
 	struct ledger_row r;
 	int rc = 0;
 
-	for (uint32_t i = 0; rc == 0 && i < v->rows; i++) {
+	for (uint32_t i = from; rc == 0 && i < v->rows; i++) {
 		if (row_of(v, i, &r, &record) < 0)
 			continue;
 		keyref = r.sealed.n > 5 ? num_get_u32(r.sealed.p + 1) : 0;
@@ -399,19 +412,22 @@ static int customers_of_rows(const struct view *v, ledger_query_customer_fn fn, 
 	return rc;
 }
 
-int ledger_query_customers(const struct ledger_query_in *in, ledger_query_customer_fn fn, void *arg)
+int ledger_query_customers(const struct ledger_query_in *in, uint64_t after, ledger_query_customer_fn fn,
+			   void *arg)
 {
 	struct ledger_index_customer c;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < in->count; i++) {
 		struct view v;
+		if (!in->all[i].rows || in->all[i].first + in->all[i].rows - 1 <= after)
+			continue;
 		if (view_open(&v, in, &in->all[i]) == 0) {
 			for (uint32_t k = 0; v.indexed && rc == 0 && k < v.x.customers; k++)
 				if (ledger_index_customer_at(&v.x, k, &c) == 0)
 					rc = fn(arg, c.name, c.keyref);
 			if (!v.indexed)
-				rc = customers_of_rows(&v, fn, arg);
+				rc = customers_of_rows(&v, after, fn, arg);
 		}
 		view_close(&v);
 	}

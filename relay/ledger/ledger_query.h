@@ -56,8 +56,10 @@ int ledger_query_stats(const struct ledger_query_in *in, const struct ledger_fil
 		       struct ledger_query_stats *out);
 void ledger_query_stats_clear(struct ledger_query_stats *s);
 
-/* Customers that have rows, with the keys that these are sealed under: fn may get a pair twice. */
+/* Customers that have rows behind row after, with the keys that these are sealed under: fn may get a pair twice, and
+ * some of rows before. */
 typedef int (*ledger_query_customer_fn)(void *arg, struct span customer, uint32_t keyref);
-int ledger_query_customers(const struct ledger_query_in *in, ledger_query_customer_fn fn, void *arg);
+int ledger_query_customers(const struct ledger_query_in *in, uint64_t after, ledger_query_customer_fn fn,
+			   void *arg);
 
 #endif
