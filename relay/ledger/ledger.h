@@ -43,7 +43,7 @@ struct ledger_attempt {
 	uint8_t outcome;		/* enum spool_outcome, which enum ledger_outcome follows */
 	uint8_t reason;			/* enum queue_reason */
 	uint8_t bounce_class;
-	uint8_t dkim;	     /* signatures made */
+	uint8_t dkim;	     /* 1: signed here */
 	uint16_t code, attempts; /* this one counted */
 	const char *status;  /* "5.1.1" */
 	uint32_t ms;

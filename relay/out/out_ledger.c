@@ -31,6 +31,7 @@ static void fill_message(struct ledger_attempt *a, const struct out_job *job)
 		a->campaign = e->campaign;
 		a->sender = e->sender;
 		a->size = e->size;
+		a->dkim = (e->flags & SPOOL_DKIM) != 0;
 	}
 }
 

@@ -31,8 +31,8 @@ TINY = {"rounds": 1, "relay_messages": 400, "postfix_messages": 100, "exim_messa
 def signers(args):
     """The systems of S2dkim: relay without keys and with them."""
     return [(name, lambda d, port, sc, k=kinds: Relay(d, port, sc, args.workers, dkim=k), args.relay_messages)
-            for name, kinds in (("relay", ()), ("relay, Ed25519", ("ed25519",)), ("relay, RSA", ("rsa-2048",)),
-                                ("relay, both", ("ed25519", "rsa-2048")))]
+            for name, kinds in (("relay", ()), ("relay Ed25519", ("ed25519",)), ("relay RSA", ("rsa-2048",)),
+                                ("relay both", ("ed25519", "rsa-2048")))]
 
 
 def systems(args, scenario=None):

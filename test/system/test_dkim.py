@@ -269,6 +269,10 @@ def test_one_key_makes_one_signature(signing, sink):
     m, = messages(sink)
     assert dkim_verify.dkimpy(m, s.records) == {"sp1e": True} and signatures(m) == 1
 
+    def signed():
+        return re.findall(r'"dkim": ?(\d)', s.cli("ledger", "export", "--format", "json").stdout)
+    assert harness.wait_for("the ledger", signed) == ["1"]
+
 
 UNSIGNED = {
     "from-missing": MESSAGE.replace(b"From:", b"X-From:"),
