@@ -143,6 +143,7 @@ class Relay:
     def start(self):
         self.s.start("keyd")
         if self.dkim:
+            harness.wait_for("keyd's socket", lambda: harness.unix_answers(self.s.path("run", "keyd-admin.sock")))
             with keyd_wire.Client(self.s.path("run", "keyd-admin.sock"), "officer") as o:
                 for kind in self.dkim:
                     o.key_add(f"dkim/{LOAD_DOMAIN}/{kind.split('-')[0]}", kind)

@@ -33,7 +33,9 @@ class Officer(Client):
     """Makes and rotates the keys of a domain in keyd."""
 
     def __init__(self, sealpost):
-        super().__init__(sealpost.path("run", "keyd-admin.sock"), "officer")
+        path = sealpost.path("run", "keyd-admin.sock")  # comes a moment after the other one
+        harness.wait_for("keyd's socket for administrators", lambda: harness.unix_answers(path))
+        super().__init__(path, "officer")
 
     def dkim_add(self, domain, kinds=("rsa-2048", "ed25519")):
         for kind in kinds:
