@@ -129,6 +129,7 @@ static void print_list(const struct asked *a, const json_t *items, int over)
 		printf("No TLS session was counted on %s (UTC).\n", day);
 		return;
 	}
+	printf("%s (UTC)\n\n", day);
 	t = cli_table_new(heads, 5, "llrrl");
 	json_array_foreach(items, i, item) add_domain(t, item, over);
 	cli_table_print(t);

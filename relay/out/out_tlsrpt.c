@@ -59,6 +59,8 @@ void out_tlsrpt_session(struct relay *r, const struct out_policy *p, const struc
 
 	if (p->relaxed || must->level == RELAY_TLS_NONE)
 		return;
+	if (kinds[peer->failure] == TLSRPT_KIND_STS) /* it is the policy that failed, not this host */
+		s.mx = s.ip = s.from = s.reason = NULL;
 	buf_init(&policy, 2 * TLSRPT_POLICY);
 	put_policy(&policy, p, must->tlsa, s.kind);
 	s.policy = buf_span(&policy);

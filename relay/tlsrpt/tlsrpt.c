@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/err.h"
 #include "core/hex.h"
@@ -34,6 +35,27 @@ void tlsrpt_submitter(const struct relay_conf *conf, char dst[256])
 
 /* --- counting: any thread */
 
+void tlsrpt_spare(struct tlsrpt *t, const char *domain)
+{
+	struct tlsrpt_spared *s;
+
+	pthread_mutex_lock(&t->lock);
+	s = &t->spared[t->spare++ % TLSRPT_SPARED];
+	snprintf(s->domain, sizeof(s->domain), "%s", domain);
+	s->until = t->spare_until = clock_mono() + TLSRPT_SPARE;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static int is_spared(const struct tlsrpt *t, const char *domain)
+{
+	int64_t now = clock_mono();
+
+	for (unsigned i = 0; now < t->spare_until && i < TLSRPT_SPARED; i++)
+		if (t->spared[i].until > now && !strcmp(t->spared[i].domain, domain))
+			return 1;
+	return 0;
+}
+
 void tlsrpt_note(struct relay *r, const struct tlsrpt_session *s)
 {
 	struct tlsrpt *t = r->tlsrpt;
@@ -52,7 +74,7 @@ void tlsrpt_note(struct relay *r, const struct tlsrpt_session *s)
 	if (!t || !s->domain[0])
 		return;
 	pthread_mutex_lock(&t->lock);
-	if (tlsrpt_tally_add(&t->tally, &c) < 0)
+	if (!is_spared(t, s->domain) && tlsrpt_tally_add(&t->tally, &c) < 0)
 		t->lost++;
 	pthread_mutex_unlock(&t->lock);
 }

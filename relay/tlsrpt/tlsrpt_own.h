@@ -18,13 +18,21 @@
 #include "relay/tlsrpt/tlsrpt_record.h"
 #include "relay/tlsrpt/tlsrpt_tally.h"
 
-#define TLSRPT_NOTE 160
+#define TLSRPT_NOTE   160
+#define TLSRPT_SPARED 256		  /* domains at a time; the oldest goes first */
+#define TLSRPT_SPARE  (60 * CLOCK_SEC) /* after a report went into the queue */
 
 struct tlsrpt {
 	struct relay *relay;
-	pthread_mutex_t lock; /* of tally and lost */
+	pthread_mutex_t lock; /* of tally, lost, spared */
 	struct tlsrpt_tally tally;
 	uint64_t lost;
+	struct tlsrpt_spared {
+		char domain[256];
+		int64_t until; /* mono usec */
+	} spared[TLSRPT_SPARED];
+	unsigned spare;	     /* where the next one goes */
+	int64_t spare_until; /* none is beyond */
 	struct evt_timer timer;
 	int64_t day;	 /* that it last was */
 	int64_t flushed; /* mono usec */
@@ -69,6 +77,10 @@ struct tlsrpt_job {
 /* Whether reports are sent at all. */
 int tlsrpt_sends(const struct relay_conf *conf);
 void tlsrpt_submitter(const struct relay_conf *conf, char dst[256]);
+
+/* A report goes to domain by mail now: sessions of the next moments are not counted there, for one of them carries it, and
+ * two who report to each other would do so for ever (RFC 8460 3). Any thread. */
+void tlsrpt_spare(struct tlsrpt *t, const char *domain);
 
 /* --- tlsrpt_job.c: control */
 void tlsrpt_job_start(struct tlsrpt *t, const struct store_tlsrpt_report *r);

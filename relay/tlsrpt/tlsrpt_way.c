@@ -7,6 +7,7 @@
 #include "core/hex.h"
 #include "core/id.h"
 #include "core/rand.h"
+#include "relay/dkim/dkim_sign.h"
 #include "relay/out/out_worker.h"
 #include "relay/queue/queue.h"
 #include "relay/tlsrpt/tlsrpt_mail.h"
@@ -57,6 +58,8 @@ static void went(struct tlsrpt_job *j, enum tlsrpt_way_end end, const char *note
 
 static void mail_clear(struct tlsrpt_job *j)
 {
+	dkim_sign_free(j->dkim);
+	j->dkim = NULL;
 	free(j->envelope.customer);
 	free(j->envelope.sender);
 	free(j->recipient.address);
@@ -77,6 +80,7 @@ static void committed(void *arg, int result, struct spool_place at, struct spool
 {
 	struct tlsrpt_job *j = arg;
 
+	tlsrpt_spare(j->t, strrchr(j->recipient.address, '@') + 1);
 	if (result == 0) /* without memory it is found at the next start: it is in the log */
 		queue_add(j->t->relay->queue, j->message, &j->envelope, at, fresh);
 	else
@@ -85,10 +89,18 @@ static void committed(void *arg, int result, struct spool_place at, struct spool
 	went(j, result == 0 ? TLSRPT_WAY_GONE : TLSRPT_WAY_LATER, result == 0 ? "" : err_text(result));
 }
 
-static void commit(struct tlsrpt_job *j)
+static void has_signed(void *arg, int err, struct span head, const char *domain)
 {
+	struct tlsrpt_job *j = arg;
 	struct spool_writer *sw = j->writer;
 
+	(void)domain;
+	if (err < 0) {
+		mail_failed(j, err == ERR_LIMIT ? TLSRPT_WAY_NEVER : TLSRPT_WAY_LATER, "it cannot be signed (DKIM)");
+		return;
+	}
+	j->envelope.head = head;
+	j->envelope.flags |= SPOOL_DKIM;
 	j->writer = NULL;
 	spool_writer_commit(sw, &j->envelope, committed, j);
 }
@@ -150,6 +162,17 @@ static int write_out(struct tlsrpt_job *j, const char *id, struct buf *text)
 	return err;
 }
 
+/* Receivers must ignore an unsigned report (RFC 8460 3): it is not worth sending. */
+static void sign(struct tlsrpt_job *j, const char *id, struct span text)
+{
+	int rc = dkim_sign_whole(j->worker, j->conf, id, text, has_signed, j, &j->dkim);
+
+	if (rc == 1)
+		mail_failed(j, TLSRPT_WAY_NEVER, "nothing signs for the domain of tlsrpt.from (dkim)");
+	else if (rc < 0)
+		mail_failed(j, TLSRPT_WAY_LATER, err_text(rc));
+}
+
 static void mail(struct tlsrpt_job *j, struct relay_worker *w)
 {
 	char id[ID_TEXT_SIZE];
@@ -169,7 +192,7 @@ static void mail(struct tlsrpt_job *j, struct relay_worker *w)
 	if (err < 0)
 		mail_failed(j, TLSRPT_WAY_LATER, err_text(err));
 	else
-		commit(j);
+		sign(j, id, buf_span(&text));
 	buf_clear(&text);
 }
 

@@ -187,6 +187,19 @@ static void the_same_is_counted_together_and_successes_keep_no_host(void **state
 	assert_int_equal(counts(20001, "a.example").rows, 0);
 }
 
+static void the_session_that_carries_a_report_is_in_none(void **state)
+{
+	(void)state;
+	tlsrpt_spare(relay.tlsrpt, "a.example");
+	note("a.example", TLSRPT_OK, "");
+	note("b.example", TLSRPT_OK, "");
+	clock_advance(TLSRPT_SPARE);
+	note("a.example", TLSRPT_VALIDATION_FAILURE, "");
+	assert_int_equal(counts(20000, "a.example").good, 0);
+	assert_int_equal(counts(20000, "a.example").failed, 1);
+	assert_int_equal(counts(20000, "b.example").good, 1);
+}
+
 static void counts_survive_a_restart(void **state)
 {
 	(void)state;
@@ -342,6 +355,7 @@ int main(void)
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    ROW(the_same_is_counted_together_and_successes_keep_no_host),
+	    ROW(the_session_that_carries_a_report_is_in_none),
 	    ROW(counts_survive_a_restart),
 	    ROW(counts_are_written_each_minute),
 	    ROW(a_receiver_with_very_many_failures_has_a_report_of_bounded_length),
