@@ -220,6 +220,40 @@ static void counts_are_written_each_minute(void **state)
 	assert_int_equal(s.good, 1);
 }
 
+enum { THREADS = 4, NOTES = 5000 };
+
+static void *note_many(void *arg)
+{
+	char ip[64];
+
+	for (int i = 0; i < NOTES; i++) {
+		snprintf(ip, sizeof(ip), "10.%d.0.%d", *(int *)arg, i % 7);
+		note("a.example", i % 2 ? TLSRPT_CERTIFICATE_EXPIRED : TLSRPT_OK, ip);
+	}
+	return NULL;
+}
+
+static void workers_note_while_control_writes(void **state)
+{
+	pthread_t threads[THREADS];
+	int numbers[THREADS];
+	struct seen s;
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++) {
+		numbers[i] = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, note_many, &numbers[i]), 0);
+	}
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(tlsrpt_flush(&relay), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	s = counts(20000, "a.example");
+	assert_int_equal(s.good, THREADS * NOTES / 2);
+	assert_int_equal(s.failed, THREADS * NOTES / 2);
+	assert_int_equal(s.rows, 1 + THREADS * 7);
+}
+
 static void a_receiver_with_very_many_failures_has_a_report_of_bounded_length(void **state)
 {
 	struct seen s;
@@ -358,6 +392,7 @@ int main(void)
 	    ROW(the_session_that_carries_a_report_is_in_none),
 	    ROW(counts_survive_a_restart),
 	    ROW(counts_are_written_each_minute),
+	    ROW(workers_note_while_control_writes),
 	    ROW(a_receiver_with_very_many_failures_has_a_report_of_bounded_length),
 	    ROW(policies_without_end_are_counted_without_their_texts),
 	    ROW(a_day_that_is_over_is_reported_once_and_within_the_delay),
