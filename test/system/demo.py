@@ -15,6 +15,7 @@ import ssl
 import sys
 import time
 
+import dkim
 import harness
 
 BOLD, GREEN, RED, DIM, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
@@ -98,7 +99,8 @@ class Demo:
         self.submission = harness.free_port()
         s.configure([f'{{domain: "*", to: "127.0.0.1:{self.sink.port}", tls: encrypt}}'],
                     listen=f'[{{address: "127.0.0.1:{s.smtp_port}", mode: smarthost}}, '
-                           f'{{address: "127.0.0.1:{self.submission}", mode: submission, auth: required}}]')
+                           f'{{address: "127.0.0.1:{self.submission}", mode: submission, auth: required}}]',
+                    dkim="[{domain: signed.example}]")
         s.start("keyd", "relay", "milter")
         note(f"keyd        pid {s.keyd.pid}, uid {s.uid}, holds every key")
         note(f"relay       pid {s.relay.pid}, 127.0.0.1:{s.smtp_port} (smarthost), 127.0.0.1:{self.submission} (submission)")
@@ -269,6 +271,47 @@ class Demo:
         found = harness.find_bytes(s.files(), [password.encode()])
         check("the password stands in no file and no log", not found)
 
+    def proven(self):
+        step("8  Mail is signed by keys that stay in keyd, and every attempt is a row that nobody can change unseen")
+        s = self.s
+        s.cli("dkim", "add", "signed.example", check=True)
+        records = {}
+        for line in self.table("dkim", "dns", "signed.example").splitlines():
+            m = re.match(r"(\S+?)\.?\s.*\bTXT\s+(.*)", line)
+            if m and not line.startswith(";"):
+                records[m[1]] = "".join(re.findall(r'"([^"]*)"', m[2]))
+        before = self.sink.report()["unnumbered"]
+        send(s.smtp_port, "news@signed.example", "reader@mail.example",
+             make_message("news@signed.example", "reader@mail.example", "Signed", "Nobody touched this.", b"attached"))
+        harness.wait_for("the signed message", lambda: self.sink.report()["unnumbered"] == before + 1)
+        message = next(m for m, _, _ in reversed(self.sink.kept()) if b"d=signed.example" in m)
+        judge = dkim.DKIM(message)
+        count = message.split(b"\r\n\r\n", 1)[0].count(b"DKIM-Signature:")
+        good = [judge.verify(idx=i, dnsfunc=lambda name, timeout=5: records.get(name.decode().rstrip("."), "").encode())
+                for i in range(count)]
+        check("dkimpy verifies both signatures, RSA and Ed25519, by these records", good == [True, True])
+        self.table("deliveries", "--limit", "4")
+        self.table("tls", "stats")
+        out = s.cli("ledger", "verify", check=True).stdout
+        check("the ledger is whole", "whole" in out, out.splitlines()[-1])
+        files = s.path("relay", "ledger")
+        found = harness.find_bytes([os.path.join(files, n) for n in os.listdir(files)], in_all_forms("reader@mail.example"))
+        check("no address stands in its files", not found)
+        copy = os.path.join(self.place, "ledger")
+        shutil.copytree(files, copy)
+        for path in [copy] + [os.path.join(copy, n) for n in os.listdir(copy)]:
+            os.chown(path, s.uid, s.uid)
+        s.cli("ledger", "verify", "--from", copy, check=True)
+        one = max((os.path.join(copy, n) for n in os.listdir(copy)), key=os.path.getsize)
+        with open(one, "r+b") as f:
+            f.seek(os.path.getsize(one) // 2)
+            octet = f.read(1)
+            f.seek(-1, os.SEEK_CUR)
+            f.write(bytes([octet[0] ^ 1]))
+        r = s.cli("ledger", "verify", "--from", copy)
+        said = " ".join((r.stdout + r.stderr).split())
+        check("one bit changed in a copy of it is found, and its place named", r.returncode == 1 and "row" in said, said[:160])
+
     def stay(self):
         s = self.s
         step("Everything goes on running. Try:")
@@ -312,6 +355,7 @@ def main():
         demo.survives_kill()
         demo.keys_in_keyd()
         demo.daily_work()
+        demo.proven()
         good = True
         if args.stay:
             demo.stay()
