@@ -335,7 +335,10 @@ def test_what_takes_most_memory_stays_within_8_mib(place, parts):
             assert r.sign(label, "PS256", b"x")
         o.lock()
         o.unseal("passphrase", PHRASE)
-        assert r.push() == "locked" and r.push() == "ready"
+        told = r.push()
+        while told == "ready":  # of new keys, some together
+            told = r.push()
+        assert told == "locked" and r.push() == "ready"
         assert r.derive_new(names[-1], [b"x"])
     for c in clients:
         c.close()
