@@ -23,12 +23,13 @@ def send_canary(s, word):
 
 
 def memory(pid):
-    """All writable memory of a process, read as root."""
+    """All memory of a process, read as root, but what it only reads of the system's libraries: libgnutls, which libcurl
+    brings along, holds the keys of its self-tests there."""
     out = []
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for line in maps:
             m = re.match(r"([0-9a-f]+)-([0-9a-f]+) (r\S+)", line)
-            if not m or "[v" in line:
+            if not m or "[v" in line or re.match(r"\S+ r-\S+ \S+ \S+ \S+ +(/usr)?/lib/", line):
                 continue
             start, end = int(m[1], 16), int(m[2], 16)
             try:
