@@ -32,6 +32,9 @@ PARTS = [
     ("TLS: read", r"(SSL_read\w*|ssl3_read\w*|evt_conn_tls_read\w*)$"),
     ("TLS: write", r"(SSL_write\w*|ssl3_write\w*|evt_conn_tls_write\w*)$"),
     ("seal and unseal", r"(seal_\w+|keys_object_\w+|spool_payload_\w+)$"),
+    ("DKIM", r"(dkim_\w+|mail_dkim_\w+|in_conn_sign\w*)$"),
+    ("RSA and Ed25519 in keyd", r"(keyd_op_key\w*|keyd_crypto_sign\w*|sign_work|keyd_form\w*)$"),
+    ("ledger", r"(ledger_\w+|out_ledger_\w+)$"),
     ("keys from keyd", r"(keyproto_\w+|keyd_\w+|keys_\w+)$"),
     ("spool", r"spool_\w+$"),
     ("queue and shaping", r"(queue_\w+|shape_\w+)$"),
@@ -72,11 +75,13 @@ def syscall_part(name, ours):
                 return "log"
             if part == "spool":
                 return "spool: write and sync"
+            if part == "ledger":
+                return "ledger: write and sync"
             if part is not None and not TRANSPARENT.match(f):
                 break
     for part, pattern in COMPILED_SYSCALLS:
         if pattern.match(name):
-            return part
+            return "ledger: write and sync" if part.startswith("spool") and any(part_of(f) == "ledger" for f in ours) else part
     return "kernel: other"
 
 
@@ -153,7 +158,7 @@ class Bed:
     def __init__(self, args, place, relay_before=()):
         self.scenario = mta_through.SCENARIOS[args.scenario]
         self.sink = harness.Sink(os.path.join(place, "sink")).start()
-        self.relay = Relay(place, self.sink.port, self.scenario, args.workers, counted=False)
+        self.relay = Relay(place, self.sink.port, self.scenario, args.workers, counted=False, dkim=DKIM[args.dkim])
         self.relay.s.relay.argv = [*relay_before, *self.relay.s.relay.argv]
         try:
             self.relay.start()
@@ -342,6 +347,7 @@ def with_proc(args, place):
             f"threads found in system calls (number: times): {numbers.most_common(8)}", "us")
 
 
+DKIM = {"none": (), "ed25519": ("ed25519",), "rsa": ("rsa-2048",), "both": ("ed25519", "rsa-2048")}
 METHODS = {"perf": with_perf, "callgrind": with_callgrind, "proc": with_proc}
 
 
@@ -361,6 +367,7 @@ def main():
     p.add_argument("--sessions", type=int, default=50)
     p.add_argument("--frequency", type=int, default=997, help="samples a second of each thread, for perf")
     p.add_argument("--workers", default="auto")
+    p.add_argument("--dkim", choices=DKIM, default="none", help="the keys that sign")
     p.add_argument("--output", default=harness.BUILD)
     args = p.parse_args()
     place = harness.scratch("profile")
@@ -369,7 +376,8 @@ def main():
         result, note, unit = METHODS[method](args, place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    lines = [f"{args.scenario}: {mta_through.SCENARIOS[args.scenario]['text']}; {args.messages} messages, {args.sessions} sessions, by {method}"]
+    lines = [f"{args.scenario}: {mta_through.SCENARIOS[args.scenario]['text']}; {args.messages} messages, {args.sessions} sessions, "
+             f"DKIM: {args.dkim}, by {method}"]
     for program, parts in result.items():
         total = sum(parts.values())
         lines.append(f"\n{program}: {total:.1f} {unit} per message")
