@@ -47,9 +47,10 @@ struct keyd {
 	_Atomic enum hello hello;
 	uint8_t state;
 	unsigned hellos, requests; /* seen */
-	_Atomic int conn;	   /* the last one */
+	int conn;		   /* the last one, -1 before it and after; under lock */
+	pthread_mutex_t lock;
 };
-static struct keyd keyd;
+static struct keyd keyd = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void say(int fd, uint16_t op, uint64_t id, uint32_t status, struct span body, size_t step)
 {
@@ -157,14 +158,22 @@ static void converse(struct keyd *k, int fd)
 	buf_clear(&in);
 }
 
+static void keyd_conn(struct keyd *k, int fd)
+{
+	pthread_mutex_lock(&k->lock);
+	k->conn = fd;
+	pthread_mutex_unlock(&k->lock);
+}
+
 static void *keyd_main(void *arg)
 {
 	struct keyd *k = arg;
 
 	while (ready(k, k->listener)) {
 		int fd = accept4(k->listener, NULL, NULL, SOCK_CLOEXEC);
-		k->conn = fd;
+		keyd_conn(k, fd);
 		converse(k, fd);
+		keyd_conn(k, -1);
 		close(fd);
 	}
 	return NULL;
@@ -272,7 +281,9 @@ static void pushes_between_are_read_and_tell_the_state(void **state)
 	assert_int_equal(keyproto_client_sync_open(c, &now), 0);
 	assert_int_equal(now, KEYPROTO_LOCKED);
 	/* A push without a request is seen by the next look. */
+	pthread_mutex_lock(&keyd.lock);
 	say_event(keyd.conn, KEYPROTO_READY);
+	pthread_mutex_unlock(&keyd.lock);
 	assert_int_equal(keyproto_client_sync_open(c, &now), 0);
 	assert_int_equal(now, KEYPROTO_READY);
 	keyproto_client_sync_free(c);
