@@ -210,6 +210,7 @@ static int start_workers(struct relay *r, int count, const char **why)
 	r->workers = calloc((size_t)count, sizeof(*r->workers));
 	if (!r->workers)
 		return ERR_NOMEM;
+	r->keyd_missing = count;
 	for (int i = 0; i < count; i++) {
 		const char *what = "";
 		int err = relay_worker_start(&r->workers[i], r, i, &what);

@@ -60,6 +60,7 @@ struct relay_msg {
 struct relay_worker {
 	struct relay *relay;
 	int index;
+	int keyd_ready; /* counted in keyd_missing if not */
 	pthread_t thread;
 	sem_t released;			/* posted when control does not touch the loop any more */
 	struct relay_msg order, answer; /* stop_mail's, here so that stopping needs no memory */
@@ -119,7 +120,8 @@ struct relay {
 	atomic_int stopping;
 	struct relay_retired *retired; /* what reloads replaced */
 	int workers_busy;	       /* while stopping: halves of workers still at work */
-	atomic_int keyd_state; /* KEYPROTO_AWAY or enum keyproto_state, as worker 0 last saw it */
+	atomic_int keyd_state; /* KEYPROTO_AWAY or enum keyproto_state: ready when it is so for each worker */
+	int keyd_missing;      /* workers for which it is not; under relay_worker.c's lock */
 	struct {
 		atomic_int selftest;		    /* enum out_selftest_result */
 		atomic_int_fast64_t since, tested; /* wall usec */

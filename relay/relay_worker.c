@@ -38,15 +38,26 @@ static void run_batch(void *arg, struct evt_msg *batch)
 	}
 }
 
-/* Worker 0 speaks for all: they talk to the same keyd. */
-static void report_keyd(struct relay *r, unsigned state)
+/* What keyd is for relay as a whole: ready when it is so for each worker, which have connections of their own. */
+static void report_keyd(struct relay_worker *w, unsigned state)
 {
-	int before = atomic_exchange(&r->keyd_state, (int)state);
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct relay *r = w->relay;
+	int is = state == KEYPROTO_READY, before;
 
-	queue_set_open(r->queue, state == KEYPROTO_READY && !atomic_load(&r->ledger_full));
+	pthread_mutex_lock(&lock);
+	r->keyd_missing += w->keyd_ready - is;
+	w->keyd_ready = is;
+	if (is && r->keyd_missing) {
+		pthread_mutex_unlock(&lock);
+		return;
+	}
+	before = atomic_exchange(&r->keyd_state, (int)state);
+	queue_set_open(r->queue, is && !atomic_load(&r->ledger_full));
+	pthread_mutex_unlock(&lock);
 	if (before == (int)state)
 		return;
-	if (state == KEYPROTO_READY)
+	if (is)
 		log_event(LOG_LEVEL_INFO, NULL, "keyd-ready", NULL);
 	else
 		log_event(LOG_LEVEL_WARN, NULL, "keyd-away", "state=%s",
@@ -62,8 +73,8 @@ static void keyd_state(void *arg, unsigned state)
 	dkim_keys_state(w->dkim, state);
 	if (w->index == 0 && state != KEYPROTO_READY)
 		relay_tls_forget();
-	if (w->index == 0 && !atomic_load(&w->relay->stopping))
-		report_keyd(w->relay, state);
+	if (!atomic_load(&w->relay->stopping))
+		report_keyd(w, state);
 }
 
 static void want_customers(struct relay_worker *w, const struct relay_conf *conf)
