@@ -35,6 +35,7 @@ static void add_facts(json_t *facts, const json_t *row)
 	fact(facts, "policy", cli_text(row, "policy"));
 	fact(facts, "by", cli_text(row, "verified_by"));
 	fact(facts, "failure", cli_text(row, "failure"));
+	fact(facts, "why", cli_text(row, "why"));
 	fact(facts, "reason", cli_text(row, "reason"));
 	if (cli_number(row, "ms") && !json_object_get(facts, "ms"))
 		json_object_set_new(facts, "ms", json_sprintf("%lld", (long long)cli_number(row, "ms")));

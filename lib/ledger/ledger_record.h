@@ -87,7 +87,7 @@ enum { /* flags of a row */
 /* Texts of a row, each at most 255 octets, in this order. */
 #define LEDGER_TEXTS(X)                                                                           \
 	X(customer) X(campaign) X(domain) X(host) X(address) X(source) X(cipher) X(group)          \
-	X(status) X(failure)
+	X(status) X(failure) X(why)
 
 struct ledger_row {
 	uint64_t row; /* number, from 1 */
@@ -102,7 +102,7 @@ struct ledger_row {
 #define LEDGER_X(name) struct span name;
 	LEDGER_TEXTS(LEDGER_X)
 #undef LEDGER_X
-	struct span sealed; /* recipient, sender, reply, each with a NUL; n 0: none */
+	struct span sealed; /* recipient ("": not known), sender, reply, each with a NUL; n 0: none */
 };
 struct ledger_batch {
 	uint64_t rows;	/* of the ledger, up to here */

@@ -17,15 +17,24 @@
 /* --- posting */
 
 /* Texts of a row that come with an attempt, in the order of LEDGER_TEXTS. */
-enum { TEXTS = 10 };
+enum { TEXTS = 11, SEALED = 3 };
 
 static void texts_of(const struct ledger_attempt *a, const char *texts[TEXTS])
 {
 	const char *const all[TEXTS] = {a->customer, a->campaign, a->domain, a->host, a->ip,
-					a->source, a->cipher, a->group, a->status, a->failure};
+					a->source, a->cipher, a->group, a->status, a->failure, a->why};
 
 	for (int i = 0; i < TEXTS; i++)
 		texts[i] = all[i] ? all[i] : "";
+}
+
+/* What is to be sealed, each at least ""; 0: there is nothing. */
+static int sealed_of(const struct ledger_attempt *a, const char *sealed[SEALED])
+{
+	sealed[0] = a->address ? a->address : "";
+	sealed[1] = a->sender ? a->sender : "";
+	sealed[2] = a->reply ? a->reply : "";
+	return a->address || *sealed[1] || *sealed[2];
 }
 
 static size_t put(struct ledger_entry *e, size_t at, const char *s, size_t n)
@@ -45,20 +54,20 @@ static void fold(char *s)
 static struct span *text_span(struct ledger_row *r, int i)
 {
 	struct span *const all[TEXTS] = {&r->customer, &r->campaign, &r->domain, &r->host, &r->address,
-					 &r->source, &r->cipher, &r->group, &r->status, &r->failure};
+					 &r->source, &r->cipher, &r->group, &r->status, &r->failure, &r->why};
 
 	return all[i];
 }
 
 /* What is sealed stands first, so that it is one stretch to be wiped. */
 static void fill(struct ledger_entry *e, const struct ledger_attempt *a, const char *texts[TEXTS],
-		 const size_t lengths[TEXTS], const size_t plain[3])
+		 const size_t lengths[TEXTS], const size_t plain[SEALED])
 {
-	const char *const sealed[3] = {a->address, a->sender, a->reply};
+	const char *sealed[SEALED];
 	size_t at = 0;
 
-	for (int i = 0; a->address && i < 3; i++)
-		at = put(e, at, sealed[i] ? sealed[i] : "", plain[i]);
+	for (int i = 0, any = sealed_of(a, sealed); any && i < SEALED; i++)
+		at = put(e, at, sealed[i], plain[i]);
 	e->plain = span_of(e->text, at);
 	if (a->address) {
 		e->folded = span_of(e->text + at, plain[0]);
@@ -94,8 +103,8 @@ static void fill_row(struct ledger_row *r, const struct ledger_attempt *a)
 
 static struct ledger_entry *entry_new(const struct ledger_attempt *a)
 {
-	const char *texts[TEXTS], *const sealed[3] = {a->address, a->sender, a->reply};
-	size_t lengths[TEXTS], plain[3] = {0, 0, 0}, size = sizeof(struct ledger_entry);
+	const char *texts[TEXTS], *sealed[SEALED];
+	size_t lengths[TEXTS], plain[SEALED] = {0}, size = sizeof(struct ledger_entry);
 	struct ledger_entry *e;
 
 	texts_of(a, texts);
@@ -103,8 +112,8 @@ static struct ledger_entry *entry_new(const struct ledger_attempt *a)
 		lengths[i] = strnlen(texts[i], 255);
 		size += lengths[i] + 1;
 	}
-	for (int i = 0; a->address && i < 3; i++) {
-		plain[i] = sealed[i] ? strnlen(sealed[i], i == 2 ? REPLY_MAX : ADDRESS_MAX) : 0;
+	for (int i = 0, any = sealed_of(a, sealed); any && i < SEALED; i++) {
+		plain[i] = strnlen(sealed[i], i == 2 ? REPLY_MAX : ADDRESS_MAX);
 		size += plain[i] + 1;
 	}
 	size += a->address ? plain[0] + 1 : 0;

@@ -37,7 +37,7 @@ struct ledger_attempt {
 	int64_t at, queued; /* wall usec: of the outcome; the message was taken in */
 	const char *customer, *campaign, *domain; /* texts may be NULL: "" */
 	const char *address;		/* of the recipient; NULL: the envelope was not opened */
-	const char *sender, *reply;	/* sealed with it */
+	const char *sender, *reply;	/* sealed with it, or without it */
 	const char *source, *host, *ip; /* host: that was tried; NULL: none */
 	int reached;			/* the message was offered to it: tls says how */
 	uint8_t outcome;		/* enum spool_outcome, which enum ledger_outcome follows */
@@ -50,6 +50,7 @@ struct ledger_attempt {
 	uint64_t size;
 	const char *tls, *cipher, *group; /* tls NULL: in clear, if it was reached */
 	const char *clear, *policy, *verified_by, *failure; /* words of lib/ledger/ledger_record.h */
+	const char *why; /* what made the policy so, or what failed; no addresses in it */
 	int resumed;
 };
 

@@ -65,21 +65,28 @@ static int seal(struct ledger *l, struct group *g)
 static int make_indexes(struct ledger *l, struct group *g)
 {
 	struct ledger_keys *k = l->options.write_keys;
+	struct ledger_entry *indexed[LEDGER_KEYS_BATCH];
 	struct buf *out = &l->writer.indexes;
+	unsigned n = 0;
 	int err;
 
 	buf_reset(out);
 	for (unsigned i = 0; i < g->count; i++)
-		g->items[i] = (struct ledger_keys_item){.aad = SPAN_LIT(LEDGER_KEYS_LABEL),
-							.data = g->entries[i]->folded};
-	err = k->fields(k, KEYPROTO_BLIND_INDEX, customer_of(g), 0, g->items, g->count, out);
-	for (unsigned i = 0; err == 0 && i < g->count; i++) {
+		if (g->entries[i]->folded.n) {
+			indexed[n] = g->entries[i];
+			g->items[n++] = (struct ledger_keys_item){.aad = SPAN_LIT(LEDGER_KEYS_LABEL),
+								  .data = g->entries[i]->folded};
+		}
+	if (n == 0)
+		return 0;
+	err = k->fields(k, KEYPROTO_BLIND_INDEX, customer_of(g), 0, g->items, n, out);
+	for (unsigned i = 0; err == 0 && i < n; i++) {
 		if (ledger_keys_later(g->items[i].err))
 			err = g->items[i].err;
 		if (g->items[i].err || g->items[i].n < LEDGER_INDEX)
 			continue;
-		memcpy(g->entries[i]->index, buf_ptr(out) + g->items[i].at, LEDGER_INDEX);
-		g->entries[i]->row.flags |= LEDGER_INDEXED;
+		memcpy(indexed[i]->index, buf_ptr(out) + g->items[i].at, LEDGER_INDEX);
+		indexed[i]->row.flags |= LEDGER_INDEXED;
 	}
 	return err;
 }

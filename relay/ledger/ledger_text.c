@@ -239,8 +239,10 @@ static void put_reason(struct buf *out, unsigned reason)
 static void put_plain(struct buf *out, const struct ledger_text_plain *p)
 {
 	if (p->recipient.p) {
-		put_text(out, "rcpt", p->recipient);
-		put_text(out, "orig", p->sender);
+		if (p->recipient.n) { /* the envelope was opened */
+			put_text(out, "rcpt", p->recipient);
+			put_text(out, "orig", p->sender);
+		}
 		put_text(out, "reply", p->reply);
 	} else if (p->why) {
 		put_text(out, "sealed", span_str(p->why));
@@ -265,6 +267,8 @@ static void put_tls(struct buf *out, const struct ledger_row *r)
 	put_word(out, "verified_by", LEDGER_WORD_BY, r->by);
 	if (r->failure.n)
 		put_text(out, "failure", r->failure);
+	if (r->why.n)
+		put_text(out, "why", r->why);
 }
 
 void ledger_text_json(struct buf *out, const struct ledger_row *r, const struct ledger_text_plain *p)

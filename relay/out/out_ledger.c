@@ -44,6 +44,7 @@ static void fill_peer(struct ledger_attempt *a, const struct out_conn_peer *p)
 	a->policy = p->policy;
 	a->verified_by = p->verified_by;
 	a->failure = p->failure ? tlsrpt_result_name(p->failure) : NULL;
+	a->why = p->why;
 	if (p->tls.version) {
 		a->cipher = p->tls.cipher;
 		a->group = p->tls.group;

@@ -164,12 +164,22 @@ def relay(world):
 
 
 @pytest.fixture(scope="module")
-def ends(world, relay):
+def ids(world, relay):
     ids = {}
     for r in ROWS.values():
         ids |= world.send(relay, [f"a@{r.domain}"], options=["REQUIRETLS"] if r.requiretls else [], headers=r.headers,
                           tls=r.requiretls)
+    return ids
+
+
+@pytest.fixture(scope="module")
+def ends(world, relay, ids):
     return world.outcomes(relay, ids)
+
+
+@pytest.fixture(scope="module")
+def ledger(world, relay, ids, ends):
+    return world.ledger(relay, ids.values())
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -188,6 +198,20 @@ def test_row(world, ends, name):
         assert facts["status"] == "5.7.30"
     if r.at:
         assert facts["host"] == f"{r.at}.{r.domain}"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_ledger_says_why(ids, ledger, name):
+    r = ROWS[name]
+    at = ledger[ids[f"a@{r.domain}"]]
+    assert (at["domain"], at["outcome"]) == (r.domain, {KEPT: "delivered", DELIVERED: "delivered", WAITS: "deferred",
+                                                        BOUNCED: "bounced"}[r.ends])
+    if at["outcome"] == "delivered":
+        assert at["verified_by"] == r.by and (at["tls"] == "none") == r.clear
+    else:
+        assert at["reply"]  # what the sender's report says, or the queue
+    if r.ends == BOUNCED:
+        assert at["status"] == "5.7.30" and "REQUIRETLS" in at["reply"]
 
 
 def reports_to(world, domain):

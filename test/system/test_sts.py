@@ -385,9 +385,18 @@ def relay(world):
 
 
 @pytest.fixture(scope="module")
-def ends(world, relay):
-    ids = world.send(relay, [f"a@{r.domain}" for r in ROWS.values()])
+def ids(world, relay):
+    return world.send(relay, [f"a@{r.domain}" for r in ROWS.values()])
+
+
+@pytest.fixture(scope="module")
+def ends(world, relay, ids):
     return world.outcomes(relay, ids)
+
+
+@pytest.fixture(scope="module")
+def ledger(world, relay, ids, ends):
+    return world.ledger(relay, ids.values())
 
 
 @pytest.fixture(scope="module")
@@ -408,6 +417,20 @@ def test_row(world, ends, waiting, name):
     assert facts.get("failure", "").startswith(r.failure)
     if r.ends == WAITS:
         assert r.why and r.why in waiting[r.domain]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_ledger_says_why(ids, ledger, name):
+    r = ROWS[name]
+    at = ledger[ids[f"a@{r.domain}"]]
+    assert (at["domain"], at["outcome"]) == (r.domain, {DELIVERED: "delivered", WAITS: "deferred"}[r.ends])
+    if at.get("reason") != "dns":
+        assert (at["policy"], at["verified_by"]) == (r.policy, r.by)
+    assert at.get("failure", "").startswith(r.failure)
+    if r.ends == WAITS:
+        assert r.why in at["reply"]
+    else:
+        assert (at["tls"] == "none") == r.clear
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ at 127.0.0.1, Postfix through a validating unbound of its own, so that World.dns
 Needs root, nsd, ldnsutils; for Postfix's side Postfix and unbound."""
 import contextlib
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -386,6 +387,14 @@ class World:
         except harness.Failure as e:
             raise harness.Failure(f"{e}: {sorted(set(ids) - set(found))}") from None
         return found
+
+    def ledger(self, s, ids):
+        """{message id: its first row in the ledger}, once each has one."""
+        def written():
+            rows = json.loads(s.cli("deliveries", "--limit", "1000", "--json", check=True).stdout)
+            first = {row["message"]: row for row in rows}  # the newest come first
+            return set(ids) <= set(first) and first
+        return harness.wait_for("the ledger to have each attempt", written, step=0.3)
 
     def outcome(self, s, recipient, seconds=60, **more):
         """Sends one message; how its first attempt ended: (name, facts, id)."""
