@@ -9,6 +9,10 @@ sys.path.insert(0, os.path.dirname(__file__))
 import harness  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures a rate; nothing else may run beside it")
+
+
 @pytest.fixture
 def place(request):
     """A directory of the test's own; kept with its logs if the test fails."""

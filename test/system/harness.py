@@ -7,6 +7,7 @@ no entry in /etc/passwd; Postfix needs root, so what needs Postfix is skipped fo
 import json
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -37,13 +38,19 @@ _given = set()
 
 
 def free_port():
+    """Below the ports that connections get, so that none takes it meanwhile; each of the runners of pytest -n has its own."""
+    runner = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4
     while True:
+        port = random.SystemRandom().randrange(12000 + 5000 * runner, 17000 + 5000 * runner)
+        if port in _given:
+            continue
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
 
 
 def wait_for(what, test, seconds=20.0, step=0.02):

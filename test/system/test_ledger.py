@@ -151,7 +151,8 @@ def test_rows_survive_a_restart_and_a_kill(relay):
     relay.relay.kill()
     relay.start("relay")
     deliver(relay, "c@there.example")
-    assert [r["rcpt"] for r in shown(relay)] == ["c@there.example", "b@there.example", "a@there.example"]
+    rows = [r["rcpt"] for r in shown(relay)]
+    assert rows[0] == "c@there.example" and sorted(rows[1:]) == ["a@there.example", "b@there.example"]
     assert "whole" in command(relay, "ledger", "verify")
     relay.relay.stop()
     relay.start("relay")
@@ -178,7 +179,7 @@ def test_a_ledger_put_back_is_told(relay):
 def test_export_as_csv_and_json(relay):
     deliver(relay, *[f"user{i}@there.example" for i in range(3)])
     lines = list(csv.DictReader(io.StringIO(command(relay, "ledger", "export", "--format", "csv", "--with-addresses"))))
-    assert [r["rcpt"] for r in lines] == [f"user{i}@there.example" for i in range(3)]
+    assert sorted(r["rcpt"] for r in lines) == [f"user{i}@there.example" for i in range(3)]
     assert {r["type"] for r in lines} == {"d"} and {r["dsnAction"] for r in lines} == {"relayed"}
     assert all(r["dsnDiag"].startswith("smtp;250 ") and r["dlvTlsProtocol"].startswith("TLS") for r in lines)
     sealed = command(relay, "ledger", "export", "--format", "csv")

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import harness
+import pytest
 from receiver import Receiver
 
 
@@ -91,6 +92,7 @@ def test_a_receiver_that_asks_for_a_pause_gets_it(sealpost, place, parts):
     assert sum(r.came.values()) == 20
 
 
+@pytest.mark.alone
 def test_a_receiver_that_wants_it_slower_gets_it_slower(sealpost, place, parts):
     seen = []
 
@@ -140,6 +142,7 @@ class Deaf:
             s.close()
 
 
+@pytest.mark.alone
 def test_bad_destinations_cost_the_others_less_than_five_percent(place, parts):
     """Some never answer, some answer late, some take no connection, some put everything off. Two sets side by side, one with
     mail for these and one without, send to a good receiver each, at the same time, so that what else runs here slows both.

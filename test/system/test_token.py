@@ -172,7 +172,7 @@ def hanging(helper):
 def test_when_keyd_leaves_helper_and_worker_end(helper):
     hanging(helper)
     assert helper.stop() == 0
-    harness.wait_for("all of them to be gone", lambda: hsm.helper_processes() == {})
+    harness.wait_for("all of them to be gone", lambda: helper.processes() == {})
 
 
 def test_a_helper_that_is_killed_takes_its_worker_along(helper):
@@ -180,7 +180,7 @@ def test_a_helper_that_is_killed_takes_its_worker_along(helper):
     helper.child.kill()
     assert helper.sock.recv(4096) == b""
     helper.child.wait()
-    harness.wait_for("all of them to be gone", lambda: hsm.helper_processes() == {})
+    harness.wait_for("all of them to be gone", lambda: helper.processes() == {})
 
 
 def test_a_worker_that_is_killed_is_a_crash(helper):

@@ -7,6 +7,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import time
 from collections import namedtuple
 
 import harness
@@ -129,9 +130,10 @@ class Helper:
 
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.settimeout(30)
+        self.mark = f"SEALPOST_TEST_HELPER={os.getpid()}-{id(self)}-{time.monotonic_ns()}"  # tells it from those of other tests
         with open(self.log, "ab") as out:
             self.child = subprocess.Popen(argv, stdin=theirs, stdout=out, stderr=out, preexec_fn=become,
-                                          env=dict(os.environ, **(env or {})))
+                                          env=dict(os.environ, **(env or {}), **dict([self.mark.split("=")])))
         theirs.close()
         self.last = 0
 
@@ -154,7 +156,18 @@ class Helper:
 
     def workers(self):
         """Processes of the helper beside itself: {pid: parent}."""
-        return {p: parent for p, parent in helper_processes().items() if p != self.child.pid}
+        return {p: parent for p, parent in self.processes().items() if p != self.child.pid}
+
+    def processes(self):
+        """All that began with this helper, whoever their parent is now."""
+        return {p: parent for p, parent in helper_processes().items() if self.began(p)}
+
+    def began(self, pid):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                return os.fsencode(self.mark) in f.read().split(b"\0")
+        except OSError:
+            return False
 
     def stop(self):
         """Leaves as keyd does; the helper's exit code."""
