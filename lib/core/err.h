@@ -33,7 +33,8 @@
 	X(ERR_MORE, -21, "taken; more is needed")                                                  \
 	X(ERR_QUORUM, -22, "kept; others must approve")                                            \
 	X(ERR_GONE, -23, "destroyed")                                                              \
-	X(ERR_ROLLBACK, -24, "an older copy of the store")
+	X(ERR_ROLLBACK, -24, "an older copy of the store")                                         \
+	X(ERR_EXPIRED, -25, "expired")
 
 #define ERR_ENUM(name, value, text) name = value,
 enum err { ERR_OK = 0, ERR_LIST(ERR_ENUM) };

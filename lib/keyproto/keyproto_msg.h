@@ -80,6 +80,11 @@
 	X(APPROVE, 55, "approve")                                                                  \
 	X(PROPOSALS, 56, "proposals")                                                              \
 	X(WITHDRAW, 57, "withdraw")                                                                \
+	X(MANIFEST_SIGN, 58, "manifest-sign")                                                      \
+	X(APPROVER_ADD, 59, "approver-add")                                                        \
+	X(APPROVER_REMOVE, 60, "approver-remove")                                                  \
+	X(APPROVERS, 61, "approvers")                                                              \
+	X(TRACK_KEY, 62, "track-key")                                                              \
 	X(EVENT, 64, "event")
 
 enum keyproto_op {
