@@ -181,7 +181,7 @@ void queue_one(struct queue *q, struct queue_ask *a)
 	char text[ID_TEXT_SIZE];
 
 	if (!m || m->deleted || a->action >= sizeof(ones) / sizeof(*ones) || !ones[a->action]) {
-		a->err = m ? ERR_UNSUPPORTED : ERR_NOTFOUND;
+		a->err = m && !m->deleted ? ERR_UNSUPPORTED : ERR_NOTFOUND;
 		queue_control_answer(a);
 		return;
 	}
