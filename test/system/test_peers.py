@@ -314,7 +314,7 @@ def test_an_international_address_arrives_where_it_is_understood(sealpost, place
     hand_in(sealpost.smtp_port, data, recipients=["jürgen@mail.example"], options=["SMTPUTF8", "BODY=8BITMIME"])
     kept, = harness.wait_for("it to be kept", peer.kept, 30)
     assert same(kept, data)
-    assert "jürgen@mail.example" in peer.log()
+    harness.wait_for("the peer's log to name him", lambda: "jürgen@mail.example" in peer.log())
 
 
 def test_an_international_address_bounces_where_it_is_not(sealpost, place, parts, sink):

@@ -41,6 +41,7 @@ struct scene {
 static struct {
 	unsigned begun, done, retired, destroyed, waits, stuck, failed;
 } heard;
+static char fault[512]; /* the last line of an error: what keyd says when it stops serving */
 
 static void hear(void *arg, const char *line)
 {
@@ -52,6 +53,8 @@ static void hear(void *arg, const char *line)
 	heard.waits += strstr(line, "event=rotation-waits ") != NULL;
 	heard.stuck += strstr(line, "event=rotation-stuck ") != NULL;
 	heard.failed += strstr(line, "event=rewrap-failed ") != NULL;
+	if (strstr(line, " error ") || strstr(line, "event=state-changed "))
+		snprintf(fault, sizeof(fault), "%s", line);
 }
 
 static void forget(void)
@@ -96,6 +99,8 @@ static void restart(struct scene *s)
 
 static struct keyd_ring *ring(struct scene *s)
 {
+	if (!s->play.keyd->ring)
+		fail_msg("keyd serves nothing any more: %s", fault);
 	return s->play.keyd->ring;
 }
 
