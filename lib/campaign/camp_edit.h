@@ -14,7 +14,7 @@
 
 #include "mail/mail_gate.h"
 
-#define CAMP_EDIT_MAX	4096 /* edits of a message */
+#define CAMP_EDIT_MAX	 4096 /* edits of a message */
 #define CAMP_EDIT_OCTETS 4096 /* of one TEXT edit's text */
 
 enum camp_edit_kind { CAMP_EDIT_TEXT, CAMP_EDIT_RAW };

@@ -21,7 +21,7 @@
  *            ordinary mail programs write passes, what hides a part from a reader still does not.
  *            Charsets that are neither known nor mask ASCII deliver U+FFFD for octets above 127.
  * Ownership: no allocation; strings and pieces live for one call (a part's strings: until its end).
- * Limits:    MAIL_GATE_*; the struct is about 40 KiB.
+ * Limits:    MAIL_GATE_MAX_*; the struct is about 40 KiB.
  * Time:      linear; each octet is looked at a constant number of times.
  * Thread:    pure; one at a time.
  * Source:    RFC 2045, 2046, 2183, 2231, 3676, 5322; campaign notes 2.2. */
@@ -31,69 +31,69 @@
 #include "core/span.h"
 #include "mail/mail_cte.h"
 
-#define MAIL_GATE_DEPTH	    8		  /* parts lie at depth 0..8 */
-#define MAIL_GATE_PARTS	    64		  /* nodes of the tree, the message itself with them */
-#define MAIL_GATE_HEADER    (64U << 10)	  /* octets of one header section */
-#define MAIL_GATE_FIELDS    1000	  /* fields of one header section */
-#define MAIL_GATE_FIELD	    4096	  /* octets of a MIME field, unfolded */
-#define MAIL_GATE_STRING    255		  /* octets of a file name, a Content-ID */
-#define MAIL_GATE_TEXT	    (1U << 20)	  /* octets of a part's canonical text */
-#define MAIL_GATE_AS_DATA   1
+#define MAIL_GATE_MAX_DEPTH  8		 /* parts lie at depth 0..8 */
+#define MAIL_GATE_MAX_PARTS  64		 /* nodes of the tree, the message itself with them */
+#define MAIL_GATE_MAX_HEADER (64U << 10) /* octets of one header section */
+#define MAIL_GATE_MAX_FIELDS 1000	 /* fields of one header section */
+#define MAIL_GATE_MAX_FIELD  4096	 /* octets of a MIME field, unfolded */
+#define MAIL_GATE_MAX_STRING 255	 /* octets of a file name, a Content-ID */
+#define MAIL_GATE_MAX_TEXT   (1U << 20)	 /* octets of a part's canonical text */
+#define MAIL_GATE_AS_DATA    1
 
 /* X(symbol, name, mode, class): mode T: not a rule for a tolerant gate; S: always.
  * class 552: too big; 554: ambiguous. Names are stable: logs, reports and man pages show them. */
-#define MAIL_GATE_RULES(X)                                                                         \
-	X(NONE, "none", S, 0)                                                                      \
-	X(NUL, "nul", S, 554)                                                                      \
-	X(BARE_CR, "bare-cr", S, 554)                                                              \
-	X(BARE_LF, "bare-lf", S, 554)                                                              \
-	X(LINE_LENGTH, "line-length", S, 554)		/* over 998 octets */                      \
-	X(HEADER_SIZE, "header-size", S, 552)		/* a header section over 64 KiB */         \
-	X(HEADER_FIELDS, "header-fields", S, 552)	/* over 1000 fields */                     \
-	X(FIELD_SIZE, "field-size", S, 552)		/* a MIME field or a string in it */       \
-	X(FIELD_NAME, "field-name", S, 554)                                                        \
-	X(BLANK_BEFORE_COLON, "blank-before-colon", S, 554)                                        \
-	X(FIELD_FOLD, "field-fold", S, 554)		/* a fold without text, a line no fold */  \
-	X(FIELD_CONTROL, "field-control", S, 554)                                                  \
-	X(FIELD_8BIT, "field-8bit", S, 554)		/* no UTF-8, or in a MIME field */         \
-	X(DUPLICATE_HEADER, "duplicate-header", S, 554)                                            \
-	X(MIME_VERSION, "mime-version", T, 554)		/* missing, or not 1.0 */                  \
-	X(CONTENT_TYPE, "content-type", S, 554)		/* not of the grammar */                   \
-	X(CONTENT_FIELD, "content-field", S, 554)	/* another MIME field not of its grammar */\
-	X(TRAILING_SEMICOLON, "trailing-semicolon", T, 554)                                        \
-	X(PARAMETER_TWICE, "parameter-twice", S, 554)                                              \
-	X(BOUNDARY_TWICE, "boundary-twice", S, 554)                                                \
-	X(BOUNDARY_MISSING, "boundary-missing", S, 554)                                            \
-	X(BOUNDARY_ILLEGAL, "boundary-illegal", S, 554)                                            \
-	X(BOUNDARY_NESTED, "boundary-nested", S, 554)	/* begins as an outer one, or that as it */\
-	X(BOUNDARY_INLINE, "boundary-not-at-line-start", S, 554)                                   \
-	X(BOUNDARY_LIKE, "boundary-like", S, 554)	/* a delimiter with more behind it */      \
-	X(BOUNDARY_PADDING, "boundary-padding", T, 554) /* blanks behind a delimiter */            \
-	X(MISSING_CLOSE, "missing-close", S, 554)                                                  \
-	X(MULTIPART_EMPTY, "multipart-empty", S, 554)	/* no part between the delimiters */       \
-	X(PREAMBLE, "preamble", T, 554)                                                            \
-	X(EPILOGUE, "epilogue", T, 554)                                                            \
-	X(PART_HEADER, "part-header", S, 554)		/* not ended by an empty line */           \
-	X(PART_FIELD, "part-field", T, 554)		/* a part's field that a manifest cannot name */\
-	X(UNKNOWN_ENCODING, "unknown-encoding", S, 554)                                            \
-	X(ENCODING_ON_MULTIPART, "encoding-on-multipart", S, 554)                                  \
-	X(RFC2231, "rfc2231", S, 554)			/* malformed, or where it must not be */   \
-	X(RFC2231_AND_PLAIN, "rfc2231-and-plain", T, 554)                                          \
-	X(ENCODED_WORD_IN_QUOTES, "encoded-word-in-quotes", T, 554)                                \
-	X(DEPTH, "depth", S, 554)                                                                  \
-	X(PARTS, "parts", S, 554)                                                                  \
-	X(MESSAGE_PARTIAL, "message-partial", S, 554)                                              \
-	X(EXTERNAL_BODY, "external-body", S, 554)                                                  \
-	X(BASE64_FOREIGN, "base64-foreign", S, 554)                                                \
-	X(BASE64_END, "base64-end", S, 554)		/* an open quantum */                      \
-	X(QP_ILLEGAL, "qp-illegal", S, 554)                                                        \
-	X(EIGHT_IN_SEVEN, "8bit-in-7bit", T, 554)                                                  \
-	X(CHARSET, "charset", S, 554)			/* none that can be read as UTF-8 */       \
-	X(CHARSET_OCTETS, "charset-octets", T, 554)	/* octets that are not of the charset */   \
-	X(TEXT_SIZE, "text-size", T, 552)		/* a text part over 1 MiB */               \
-	X(TEXT_FORM, "text-form", T, 554)		/* format=, delsp=; line ends of all kinds */\
-	X(UUENCODE, "uuencode", T, 554)                                                            \
-	X(TNEF, "tnef", T, 554)                                                                    \
+#define MAIL_GATE_RULES(X)                                                                        \
+	X(NONE, "none", S, 0)                                                                     \
+	X(NUL, "nul", S, 554)                                                                     \
+	X(BARE_CR, "bare-cr", S, 554)                                                             \
+	X(BARE_LF, "bare-lf", S, 554)                                                             \
+	X(LINE_LENGTH, "line-length", S, 554)	  /* over 998 octets */                           \
+	X(HEADER_SIZE, "header-size", S, 552)	  /* a header section over 64 KiB */              \
+	X(HEADER_FIELDS, "header-fields", S, 552) /* over 1000 fields */                          \
+	X(FIELD_SIZE, "field-size", S, 552)	  /* a MIME field or a string in it */            \
+	X(FIELD_NAME, "field-name", S, 554)                                                       \
+	X(BLANK_BEFORE_COLON, "blank-before-colon", S, 554)                                       \
+	X(FIELD_FOLD, "field-fold", S, 554) /* a fold without text, a line no fold */             \
+	X(FIELD_CONTROL, "field-control", S, 554)                                                 \
+	X(FIELD_8BIT, "field-8bit", S, 554) /* no UTF-8, or in a MIME field */                    \
+	X(DUPLICATE_HEADER, "duplicate-header", S, 554)                                           \
+	X(MIME_VERSION, "mime-version", T, 554)	  /* missing, or not 1.0 */                       \
+	X(CONTENT_TYPE, "content-type", S, 554)	  /* not of the grammar */                        \
+	X(CONTENT_FIELD, "content-field", S, 554) /* another MIME field not of its grammar */     \
+	X(TRAILING_SEMICOLON, "trailing-semicolon", T, 554)                                       \
+	X(PARAMETER_TWICE, "parameter-twice", S, 554)                                             \
+	X(BOUNDARY_TWICE, "boundary-twice", S, 554)                                               \
+	X(BOUNDARY_MISSING, "boundary-missing", S, 554)                                           \
+	X(BOUNDARY_ILLEGAL, "boundary-illegal", S, 554)                                           \
+	X(BOUNDARY_NESTED, "boundary-nested", S, 554) /* begins as an outer one, or that as it */ \
+	X(BOUNDARY_INLINE, "boundary-not-at-line-start", S, 554)                                  \
+	X(BOUNDARY_LIKE, "boundary-like", S, 554)	/* a delimiter with more behind it */     \
+	X(BOUNDARY_PADDING, "boundary-padding", T, 554) /* blanks behind a delimiter */           \
+	X(MISSING_CLOSE, "missing-close", S, 554)                                                 \
+	X(MULTIPART_EMPTY, "multipart-empty", S, 554) /* no part between the delimiters */        \
+	X(PREAMBLE, "preamble", T, 554)                                                           \
+	X(EPILOGUE, "epilogue", T, 554)                                                           \
+	X(PART_HEADER, "part-header", S, 554) /* not ended by an empty line */                    \
+	X(PART_FIELD, "part-field", T, 554)   /* a part's field that a manifest cannot name */    \
+	X(UNKNOWN_ENCODING, "unknown-encoding", S, 554)                                           \
+	X(ENCODING_ON_MULTIPART, "encoding-on-multipart", S, 554)                                 \
+	X(RFC2231, "rfc2231", S, 554) /* malformed, or where it must not be */                    \
+	X(RFC2231_AND_PLAIN, "rfc2231-and-plain", T, 554)                                         \
+	X(ENCODED_WORD_IN_QUOTES, "encoded-word-in-quotes", T, 554)                               \
+	X(DEPTH, "depth", S, 554)                                                                 \
+	X(PARTS, "parts", S, 554)                                                                 \
+	X(MESSAGE_PARTIAL, "message-partial", S, 554)                                             \
+	X(EXTERNAL_BODY, "external-body", S, 554)                                                 \
+	X(BASE64_FOREIGN, "base64-foreign", S, 554)                                               \
+	X(BASE64_END, "base64-end", S, 554) /* an open quantum */                                 \
+	X(QP_ILLEGAL, "qp-illegal", S, 554)                                                       \
+	X(EIGHT_IN_SEVEN, "8bit-in-7bit", T, 554)                                                 \
+	X(CHARSET, "charset", S, 554)		    /* none that can be read as UTF-8 */          \
+	X(CHARSET_OCTETS, "charset-octets", T, 554) /* octets that are not of the charset */      \
+	X(TEXT_SIZE, "text-size", T, 552)	    /* a text part over 1 MiB */                  \
+	X(TEXT_FORM, "text-form", T, 554)	    /* format=, delsp=; line ends of all kinds */ \
+	X(UUENCODE, "uuencode", T, 554)                                                           \
+	X(TNEF, "tnef", T, 554)                                                                   \
 	X(STOPPED, "stopped", S, 0)
 
 #define MAIL_GATE_ENUM(symbol, name, mode, class) MAIL_GATE_##symbol,
@@ -122,12 +122,13 @@ struct mail_gate_part {
 	enum mail_cte encoding;
 	int multipart, text; /* both 0: data */
 	int flowed, delsp;   /* format=flowed; delsp=yes */
-	int protect;	     /* signed, encrypted, or within such a part; PGP armour: known at end */
+	int protect; /* signed, encrypted, or within such a part; PGP armour: known at end */
 	uint64_t header_from; /* where its header section begins in the body; 0 for the message */
 	uint64_t raw_from;    /* where its (encoded) body begins, in the message's body */
-	uint64_t raw_to;      /* at end: where it ends, the line end before a delimiter not counted */
-	unsigned width;	      /* at end, base64: characters of its first line if there are more, else 76 */
-	uint64_t size;	      /* at end: octets delivered */
+	uint64_t raw_to; /* at end: where it ends, the line end before a delimiter not counted */
+	unsigned
+	    width;     /* at end, base64: characters of its first line if there are more, else 76 */
+	uint64_t size; /* at end: octets delivered */
 	uint64_t tail; /* at end, text: the source place just behind the last canonical octet */
 };
 
