@@ -29,7 +29,7 @@
 #define KEYPROTO_MANIFEST_TEXT	   512 /* no text is longer */
 #define KEYPROTO_APPROVER_SPKI_MAX 128 /* DER of a public key, Ed25519 or EC P-256 */
 #define KEYPROTO_APPROVERS_MAX	   256
-#define KEYPROTO_TRACK_KEY	   32
+#define KEYPROTO_TRACK_SIZE	   32 /* of a key that TRACK_KEY gives */
 #define KEYPROTO_ANY_CUSTOMER	   "*" /* an approver for all */
 
 /* 1 if s is the name of a campaign: 1..64 of letters, digits, '.', '_', '-'. */
@@ -85,7 +85,7 @@ int keyproto_approver_add_get(struct span body, struct keyproto_approver_add *m)
  * {"approvers":[{"name":"erika","customer":"shop","type":"ed25519","added":"2026-11-22T06:16:18Z",
  *  "fingerprint":"<64 digits: SHA-256 of the key's DER>","key":"<base64 of the DER>"}]} */
 
-/* Request of TRACK_KEY; the reply is one bytes16, KEYPROTO_TRACK_KEY bytes. E_NOTFOUND, E_GONE: no such
+/* Request of TRACK_KEY; the reply is one bytes16, KEYPROTO_TRACK_SIZE bytes. E_NOTFOUND, E_GONE: no such
  * customer, or not any more. */
 struct keyproto_track {
 	struct span customer;
