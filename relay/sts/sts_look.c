@@ -242,6 +242,22 @@ static enum step next_step(struct sts_look *k, enum tlsrpt_result *failure)
 	return step;
 }
 
+/* Whether the domain has a policy is not known: mail goes by the one that is kept, or as if there were none (RFC 8461
+ * 3.3), and that should not pass in silence. */
+static void log_unknown(const struct sts_look *k, int result)
+{
+	const struct sts_policy *kept;
+	char left[24] = "none";
+
+	pthread_mutex_lock(&k->sts->lock);
+	kept = sts_cache_policy(k->sts, k->entry);
+	if (kept)
+		num_format_duration(left, (kept->expires - clock_wall()) / CLOCK_SEC * CLOCK_SEC);
+	pthread_mutex_unlock(&k->sts->lock);
+	log_event(LOG_LEVEL_WARN, NULL, "sts-record-unknown", "domain=%s kept=%s why=\"%s\"", k->entry->domain,
+		  left, err_text(result));
+}
+
 static void on_record(void *arg, int result, const struct out_dnsmsg *m, int secure)
 {
 	struct sts_look *k = arg;
@@ -250,6 +266,8 @@ static void on_record(void *arg, int result, const struct out_dnsmsg *m, int sec
 	int there = result == 0 && choose_record(k, m);
 
 	(void)secure; /* what matters is who has the certificate */
+	if (unknown)
+		log_unknown(k, result);
 	k->hold = hold_for(result, m);
 	if (!there && !(unknown && k->refresh)) {
 		end(k, unknown ? ERR_AWAY : 0, TLSRPT_OK);

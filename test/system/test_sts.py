@@ -419,6 +419,14 @@ def test_row(world, ends, waiting, name):
         assert r.why and r.why in waiting[r.domain]
 
 
+def test_what_cannot_be_read_is_told(relay, ends):
+    """Each record and policy that is no good, or could not be had, is in the log with its domain."""
+    told = {f["domain"].removesuffix(".example"): name for _, _, name, f in relay.relay.events() if name.startswith("sts-")}
+    assert {n: told.get(n) for n in ("record-servfail", "record-twice", "record-id", "away-type", "away-mode", "away-404")} == {
+        "record-servfail": "sts-record-unknown", "record-twice": "sts-record-invalid", "record-id": "sts-record-invalid",
+        "away-type": "sts-policy-invalid", "away-mode": "sts-policy-invalid", "away-404": "sts-fetch-failed"}
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_ledger_says_why(ids, ledger, name):
     r = ROWS[name]
