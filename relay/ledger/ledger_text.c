@@ -181,19 +181,42 @@ void ledger_text_csv(struct buf *out, const struct ledger_row *r, const struct l
 
 /* --- JSON */
 
+/* Octets of the UTF-8 character that s begins with; 0: it begins with none (RFC 3629). */
+static size_t character(struct span s)
+{
+	static const struct {
+		uint8_t from, to, next_from, next_to, n;
+	} rows[] = {{0x00, 0x7f, 0, 0, 1},	 {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+		    {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+		    {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+	unsigned i = 0;
+
+	while (i < sizeof(rows) / sizeof(*rows) && !(s.p[0] >= rows[i].from && s.p[0] <= rows[i].to))
+		i++;
+	if (i == sizeof(rows) / sizeof(*rows) || rows[i].n > s.n ||
+	    (rows[i].n > 1 && (s.p[1] < rows[i].next_from || s.p[1] > rows[i].next_to)))
+		return 0;
+	for (size_t k = 2; k < rows[i].n; k++)
+		if ((s.p[k] & 0xc0) != 0x80)
+			return 0;
+	return rows[i].n;
+}
+
+/* What other servers replied may be in any charset: octets that are no UTF-8 become U+FFFD, so that the rest can be read. */
 static void quoted(struct buf *out, struct span s)
 {
 	static const char digits[] = "0123456789abcdef";
-	size_t from = 0;
+	size_t from = 0, n;
 
 	buf_put(out, "\"", 1);
-	for (size_t i = 0; i < s.n; i++) {
+	for (size_t i = 0; i < s.n; i += n ? n : 1) {
 		uint8_t c = s.p[i];
 		char escape[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
-		if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
+		n = c < 0x80 ? 1 : character(span_sub(s, i, s.n - i));
+		if (n && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
 			continue;
 		buf_put(out, s.p + from, i - from);
-		buf_put(out, escape, 6);
+		buf_put(out, n ? escape : "\\ufffd", 6);
 		from = i + 1;
 	}
 	if (s.n)

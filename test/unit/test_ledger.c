@@ -387,6 +387,26 @@ static void make_tampered_ledger(void)
 
 /* --- tests */
 
+static void a_reply_in_another_charset_can_be_read_but_for_its_letters(void **state)
+{
+	struct ledger_attempt a = {.id = 0x7000, .at = clock_wall(), .customer = "shop", .domain = "d.test",
+				   .reply = "5.1.1 Empf\xe4nger \xc3\xa4 \xf0\x9f\x98\x80 \xed\xa0\x80 unbekannt \xc3",
+				   .outcome = LEDGER_OUTCOME_BOUNCED, .code = 550};
+	json_t *j;
+
+	(void)state;
+	open_with(0, 0, 0);
+	ledger_post(ledger, &a);
+	flush(0);
+	j = rows_of(NULL, "d.test", 10);
+	assert_string_equal(text_of(json_array_get(json_object_get(j, "items"), 0), "reply"),
+			    "5.1.1 Empf\xef\xbf\xbdnger \xc3\xa4 \xf0\x9f\x98\x80 "
+			    "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd unbekannt \xef\xbf\xbd");
+	assert_null(json_object_get(json_array_get(json_object_get(j, "items"), 0), "rcpt")); /* nobody opened it */
+	json_decref(j);
+	shut();
+}
+
 static void rows_are_found_by_recipient_message_and_domain(void **state)
 {
 	json_t *j, *i;
@@ -1022,6 +1042,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	    TEST(a_reply_in_another_charset_can_be_read_but_for_its_letters),
 	    TEST(rows_are_found_by_recipient_message_and_domain),
 	    TEST(pages_go_on_where_the_last_one_ended),
 	    TEST(counters_of_a_domain_add_up),
