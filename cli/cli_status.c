@@ -82,6 +82,19 @@ static void print_sts(const json_t *r)
 	printf("\n");
 }
 
+static void print_ledger(const json_t *r)
+{
+	const json_t *l = json_object_get(r, "ledger");
+	char size[16];
+
+	num_format_size(size, (uint64_t)cli_number(l, "bytes"));
+	printf("ledger  %lld rows, %s; signed by keyd up to row %lld", (long long)cli_number(l, "rows"), size,
+	       (long long)cli_number(l, "signed"));
+	if (cli_number(l, "waiting"))
+		printf("; %lld to be written", (long long)cli_number(l, "waiting"));
+	printf("\n");
+}
+
 static void print_relay(const json_t *r)
 {
 	const json_t *q = json_object_get(r, "queue"), *s = json_object_get(r, "spool"),
@@ -99,6 +112,7 @@ static void print_relay(const json_t *r)
 	       (long long)cli_number(q, "active"), (long long)cli_number(q, "deferred"), oldest);
 	printf("spool   %lld segment%s, %s used, %s free on disk\n", (long long)cli_number(s, "segments"),
 	       cli_number(s, "segments") == 1 ? "" : "s", used, free_space);
+	print_ledger(r);
 	print_dns(r);
 	print_sts(r);
 	printf("mail    %lld accepted, %lld delivered, %lld deferrals, %lld bounced, %lld expired\n",

@@ -5,8 +5,10 @@
 #include <openssl/x509.h>
 
 #include "core/clock.h"
+#include "core/err.h"
 #include "keyproto/keyproto_client_ev.h"
 #include "relay/api/api_call.h"
+#include "relay/ledger/ledger.h"
 #include "relay/out/out_anchor.h"
 #include "relay/out/out_selftest.h"
 #include "relay/queue/queue.h"
@@ -84,6 +86,20 @@ static json_t *queue(const struct queue_numbers *n, json_t *warnings)
 			 (json_int_t)n->bytes, "oldest", (json_int_t)n->oldest);
 }
 
+static json_t *ledger(struct relay *r, json_t *warnings)
+{
+	struct ledger_numbers n = {.rows = 0};
+
+	if (r->ledger)
+		ledger_numbers(r->ledger, &n);
+	if (n.stuck)
+		json_array_append_new(warnings,
+				      json_sprintf("the ledger cannot be written (%s): %llu rows wait in memory",
+						   err_text(n.stuck), (unsigned long long)n.waiting));
+	return json_pack("{s:I, s:I, s:I, s:I}", "rows", (json_int_t)n.rows, "waiting", (json_int_t)n.waiting,
+			 "signed", (json_int_t)n.signed_to, "bytes", (json_int_t)n.bytes);
+}
+
 static json_t *dns(struct relay *r, const struct relay_conf *conf, json_t *warnings)
 {
 	int result = atomic_load(&r->dns.selftest);
@@ -129,6 +145,7 @@ static void answer(struct relay_msg *m, void *receiver)
 	json_object_set_new(out, "tls_exceptions", json_integer((json_int_t)tls_exception_count(r)));
 	json_object_set_new(out, "queue", queue(&a->numbers, warnings));
 	json_object_set_new(out, "spool", spool(r, warnings));
+	json_object_set_new(out, "ledger", ledger(r, warnings));
 	json_object_set_new(out, "mta_sts", mta_sts(r));
 	json_object_set_new(out, "counters", counters(r));
 	json_object_set_new(out, "warnings", warnings);
