@@ -4,7 +4,7 @@
  * Story:  feed every stretch of the body in order; it looks no further than the empty line. no then says whether
  *         the message has that field once, with the value "No": its sender would rather have it arrive than be
  *         safe. Two of them, or any other value, mean nothing. Pure; any thread.
- * Source: RFC 8689 3, 5. */
+ * Source: RFC 8689 3, 4.2.2. */
 #ifndef RELAY_IN_IN_REQUIRED_H
 #define RELAY_IN_IN_REQUIRED_H
 

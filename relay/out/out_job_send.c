@@ -214,7 +214,7 @@ static void end_refused(struct out_job *job)
 	out_job_with_reader(job, out_job_settle);
 }
 
-/* The envelope says whether the sender would rather have it go than be safe (RFC 8689 5). */
+/* The envelope says whether the sender would rather have it go than be safe (RFC 8689 4.2.2). */
 static void try_relaxed(struct out_job *job)
 {
 	int flags = spool_reader_envelope(job->reader)->flags;

@@ -30,7 +30,7 @@ enum {
 	SPOOL_RET_FULL = 16,  /* RFC 3461 4.3; neither: not said */
 	SPOOL_RET_HDRS = 32,
 	SPOOL_REPORT = 64, /* made here (a DSN): what it reports on is not reported on again */
-	SPOOL_TLS_OPTIONAL = 128, /* header TLS-Required: no (RFC 8689 5): receivers' TLS policies are passed over */
+	SPOOL_TLS_OPTIONAL = 128, /* header TLS-Required: no (RFC 8689 4.2.2): receivers' TLS policies are passed over */
 	SPOOL_DKIM = 256 /* signed here */
 };
 enum { /* RFC 3461 4.1; 0: not said */

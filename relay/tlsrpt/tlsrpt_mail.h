@@ -7,7 +7,7 @@
  * Limits: TLSRPT_MAIL_MAX octets in all. Lines end with CRLF and are at most 998 octets long.
  * Errors: ERR_LIMIT, ERR_NOMEM.
  * Thread: pure; any. Time and boundary are arguments.
- * Source: RFC 8460 3, 5.3, 5.4; RFC 8689 5; RFC 6522. */
+ * Source: RFC 8460 3, 5.3, 5.4; RFC 8689 3; RFC 6522. */
 #ifndef RELAY_TLSRPT_TLSRPT_MAIL_H
 #define RELAY_TLSRPT_TLSRPT_MAIL_H
 

@@ -117,7 +117,7 @@ def both(d):
     d.host(chain="ca")
 
 
-# --- TLS-Required: no (RFC 8689 3, 5): better in any way than not at all
+# --- TLS-Required: no (RFC 8689 3, 4.2.2): better in any way than not at all
 
 @relaxed("TLSA of another key")
 def relaxed_dane(d):
