@@ -18,6 +18,7 @@ lib/audit: core/ audit/
 lib/seal: core/ seal/
 lib/smtp: core/ smtp/
 lib/mail: core/ mail/
+lib/campaign: core/ mail/ campaign/
 lib/http: core/ http/
 lib/json: core/ json/
 lib/jose: core/ json/ jose/
