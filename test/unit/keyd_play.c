@@ -8,6 +8,21 @@
 #include "core/err.h"
 #include "core/secret.h"
 
+/* From a file, so that paths in it are below the state: tests run side by side. */
+static int from_file(const struct keyd_play *p, const char *text, struct keyd_conf **conf, char err[CONF_ERR_MAX])
+{
+	char path[sizeof(p->dir) + 16];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/keyd.yaml", p->dir);
+	f = fopen(path, "w");
+	snprintf(err, CONF_ERR_MAX, "%s cannot be written", path);
+	if (!f)
+		return ERR_IO;
+	fputs(text, f);
+	return fclose(f) ? ERR_IO : keyd_conf_load(path, conf, err);
+}
+
 static int load(struct keyd_play *p, const char *slots)
 {
 	struct keyd_conf *conf;
@@ -19,7 +34,7 @@ static int load(struct keyd_play *p, const char *slots)
 		 "peers: {\"1\": relay}\nlimits: {derive_existing: 100, derive_burst: 300}\n"
 		 "tamper: {denied: 0}\naudit: %s/state/audit\n",
 		 *p->dir ? p->dir : "/nonexistent", slots, *p->dir ? p->dir : "/nonexistent");
-	rc = keyd_conf_parse("test", span_str(text), &conf, err);
+	rc = *p->dir ? from_file(p, text, &conf, err) : keyd_conf_parse("test", span_str(text), &conf, err);
 	if (rc < 0) {
 		fprintf(stderr, "%s\n", err);
 		return rc;
