@@ -78,6 +78,8 @@ static const struct conf_key rule_keys[] = {
      .help = "Domain of the envelope sender; .example.org for what is below it."},
     {.name = "customer", .type = CONF_STRING, .offset = RULE(customer), .required = 1,
      .check = check_name, .help = "Customer whose message it then is."},
+    {.name = "stream", .type = CONF_STRING, .offset = RULE(stream), .check = check_name,
+     .help = "Which of streams it belongs to; none: policy open."},
     {0}};
 
 static const struct conf_key keys[] = {
@@ -94,17 +96,70 @@ static const struct conf_key keys[] = {
      .min = SECOND, .max = 60 * SECOND,
      .help = "How long an answer of keyd may take before mail is deferred."},
     {.name = "api", .type = CONF_PATH, .offset = AT(api), .fallback = SP_RUNDIR "/api.sock",
-     .help = "Local API socket of sealpost-relay(8). Accepted; not used in this version."},
+     .help = "Local API socket of sealpost-relay(8), which knows the campaigns; asked if there are streams."},
+    {.name = "feed_every", .type = CONF_DURATION, .offset = AT(feed_every), .fallback = "1s",
+     .min = SECOND / 10, .max = 60 * SECOND, .help = "How often relay is asked which campaigns there are."},
+    {.name = "feed_stale", .type = CONF_DURATION, .offset = AT(feed_stale), .fallback = "10s",
+     .min = SECOND, .max = 600 * SECOND,
+     .help = "How long campaigns are believed without a fresh answer of relay; after that their mail is deferred."},
+    {.name = "state", .type = CONF_PATH, .offset = AT(state), .fallback = SP_STATEDIR "/milter",
+     .help = "Directory for what is kept, sealed, of a large body until its end has come."},
+    {.name = "max_size", .type = CONF_SIZE, .offset = AT(max_size), .fallback = "50M",
+     .min = 65536, .max = INT64_C(1) << 30, .help = "Largest message that is judged; a larger one is refused with 552."},
     {.name = "customer", .type = CONF_STRING, .offset = AT(customer), .fallback = "default",
      .check = check_name, .help = "Customer of a message that no rule names."},
     {.name = "customers", .type = CONF_LIST, .offset = AT(customers), .sub = rule_keys,
      .item_size = sizeof(struct milter_rule), .check_item = check_rule,
      .help = "Rules that name the customer of a message; the first that holds counts."},
+    {.name = "stream", .type = CONF_STRING, .offset = AT(stream), .check = check_name,
+     .help = "Stream of a message that no rule names; none: policy open."},
+    {.name = "streams", .type = CONF_LIST, .offset = AT(streams), .sub = milter_stream_keys,
+     .item_size = sizeof(struct milter_stream), .check_item = milter_stream_finish,
+     .help = "Streams, and what is demanded of their messages; without any, campaigns are not looked up."},
+    {.name = "sensitive", .type = CONF_LIST, .offset = AT(sensitive), .sub = milter_sensitive_keys,
+     .item_size = sizeof(struct milter_sensitive), .check_item = milter_sensitive_finish,
+     .help = "Content for which a message is refused, or delivered to verified servers alone."},
     {0}};
 
 const struct conf_key *milter_conf_table(void)
 {
 	return keys;
+}
+
+/* key: "stream", or of a rule: "customers" with its index. */
+static int no_stream(const struct milter_conf *c, const char *name, const char *key, size_t i, char err[CONF_ERR_MAX])
+{
+	char at[32] = "";
+
+	if (!name || milter_stream_find(&c->streams, name))
+		return 0;
+	if (i != SIZE_MAX)
+		snprintf(at, sizeof(at), "[%zu].stream", i);
+	snprintf(err, CONF_ERR_MAX, "%s: %s%s: no stream is named \"%s\"", c->path, key, at, name);
+	return 1;
+}
+
+/* What names a stream names one that there is, and no two have one name. */
+static int check_streams(const struct milter_conf *c, char err[CONF_ERR_MAX])
+{
+	const struct milter_rule *rules = c->customers.items;
+	const struct milter_stream *streams = c->streams.items;
+
+	for (size_t i = 0; i < c->streams.count; i++)
+		if (milter_stream_find(&c->streams, streams[i].name) != &streams[i]) {
+			snprintf(err, CONF_ERR_MAX, "%s: streams[%zu].name: another stream is named \"%s\"", c->path, i,
+				 streams[i].name);
+			return ERR_CONFIG;
+		}
+	for (size_t i = 0; i < c->customers.count; i++)
+		if (no_stream(c, rules[i].stream, "customers", i, err))
+			return ERR_CONFIG;
+	return no_stream(c, c->stream, "stream", SIZE_MAX, err) ? ERR_CONFIG : 0;
+}
+
+int milter_conf_bodies(const struct milter_conf *c)
+{
+	return c->streams.count || c->sensitive.count;
 }
 
 struct milter_conf *milter_conf_load(const char *path, char err[CONF_ERR_MAX])
@@ -118,6 +173,12 @@ struct milter_conf *milter_conf_load(const char *path, char err[CONF_ERR_MAX])
 	}
 	atomic_init(&c->refs, 1);
 	if (conf_load(path, keys, c, err) < 0) {
+		free(c->path);
+		free(c);
+		return NULL;
+	}
+	if (check_streams(c, err) < 0) {
+		conf_free(keys, c);
 		free(c->path);
 		free(c);
 		return NULL;
@@ -156,5 +217,9 @@ const char *milter_conf_fixed(const struct milter_conf *a, const struct milter_c
 		return "user";
 	if (strcmp(a->keyd, b->keyd))
 		return "keyd";
-	return a->keyd_timeout != b->keyd_timeout ? "keyd_timeout" : NULL;
+	if (a->keyd_timeout != b->keyd_timeout)
+		return "keyd_timeout";
+	if (strcmp(a->api, b->api))
+		return "api";
+	return strcmp(a->state, b->state) ? "state" : NULL;
 }

@@ -12,6 +12,7 @@
 
 #include "conf/conf_schema.h"
 #include "milter/milter_rule.h"
+#include "milter/milter_stream.h"
 
 struct milter_conf {
 	char *path;
@@ -23,7 +24,13 @@ struct milter_conf {
 	char *keyd, *api;
 	int64_t keyd_timeout; /* microseconds */
 	char *customer;
+	char *stream;		    /* of what no rule names; NULL: none */
 	struct conf_list customers; /* struct milter_rule */
+	struct conf_list streams;   /* struct milter_stream; none: campaigns are not looked up */
+	struct conf_list sensitive; /* struct milter_sensitive */
+	char *state;		    /* directory for what is kept of a body while it passes */
+	uint64_t max_size;	    /* of a message that is judged */
+	int64_t feed_every, feed_stale; /* microseconds */
 };
 
 const struct conf_key *milter_conf_table(void);
@@ -35,6 +42,9 @@ void milter_conf_unref(struct milter_conf *c);
 
 /* Path of the Unix socket that listen names, or NULL. */
 const char *milter_conf_socket(const struct milter_conf *c);
+
+/* Whether messages are looked at whole, and not by their headers alone. */
+int milter_conf_bodies(const struct milter_conf *c);
 
 /* First key in which two configurations differ and that only a restart can change, or NULL. */
 const char *milter_conf_fixed(const struct milter_conf *a, const struct milter_conf *b);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* milter_rule - which customer a message belongs to.
+/* milter_rule - which customer a message belongs to, and which of his streams.
  *
  * Story:     the configuration has a list of rules, each with one condition: the SASL login of the client,
  *            the network that it comes from, or the domain of the envelope sender. The first rule that
@@ -18,6 +18,7 @@
 struct milter_rule {
 	char *auth, *client, *sender; /* exactly one is set */
 	char *customer;
+	char *stream; /* NULL: none */
 	uint8_t net[16]; /* of client; IPv4 mapped */
 	unsigned bits;
 };

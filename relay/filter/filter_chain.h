@@ -60,6 +60,7 @@ struct filter_chain_result {
 	uint64_t id;		     /* its id */
 	const uint8_t *hash;	     /* with it, if mail is signed: of the body, for DKIM; valid until forget */
 	int quarantine;
+	int mark; /* head has one trace header of our milter, and a filter wrote it */
 };
 void filter_chain_result(struct filter_chain *c, struct filter_chain_result *out);
 

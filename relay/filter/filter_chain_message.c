@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/err.h"
+#include "mail/mail_trace.h"
 #include "relay/filter/filter_chain_own.h"
 
 /* Gives the header section to the first filter from at on that wants the message. */
@@ -234,6 +235,7 @@ void filter_chain_result(struct filter_chain *c, struct filter_chain_result *out
 	memset(out, 0, sizeof(*out));
 	out->head = buf_span(&c->rendered);
 	out->quarantine = c->quarantine;
+	out->mark = filter_head_given(&c->head, SPAN_LIT(MAIL_TRACE_HEADER));
 	if (c->replaced) {
 		out->writer = c->replaced;
 		out->id = c->replaced_id;

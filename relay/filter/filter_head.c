@@ -296,6 +296,13 @@ int filter_head_change(struct filter_head *h, uint32_t index, struct span name, 
 	return 0;
 }
 
+int filter_head_given(const struct filter_head *h, struct span name)
+{
+	int i = find(h, 1, name);
+
+	return i >= 0 && find(h, 2, name) < 0 && h->fields[i].own != NULL;
+}
+
 int filter_head_render(const struct filter_head *h, struct buf *out)
 {
 	for (unsigned i = 0; i < h->count; i++)

@@ -68,6 +68,9 @@ int filter_head_change(struct filter_head *h, uint32_t index, struct span name, 
 /* 1 if name can be a field's. */
 int filter_head_name_ok(struct span name);
 
+/* 1 if there is one field of this name, and a filter gave it. */
+int filter_head_given(const struct filter_head *h, struct span name);
+
 /* The section with its empty line. Errors of buf. */
 int filter_head_render(const struct filter_head *h, struct buf *out);
 

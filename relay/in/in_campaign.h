@@ -8,17 +8,12 @@
 #ifndef RELAY_IN_IN_CAMPAIGN_H
 #define RELAY_IN_IN_CAMPAIGN_H
 
-#include "core/span.h"
+#include "relay/in/in_field.h"
 
-#define IN_CAMPAIGN_ID	  65  /* with NUL */
-#define IN_CAMPAIGN_VALUE 400 /* the longest value is shorter */
+#define IN_CAMPAIGN_ID 65 /* with NUL */
 
 struct in_campaign {
-	uint8_t at;    /* characters of the field name matched so far on this line */
-	uint8_t state; /* enum in in_campaign.c */
-	uint8_t count; /* such headers */
-	uint16_t used;
-	char value[IN_CAMPAIGN_VALUE];
+	struct in_field field;
 };
 
 void in_campaign_init(struct in_campaign *c);

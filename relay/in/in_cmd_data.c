@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "relay/in/in_cmd.h"
 #include "relay/in/in_trace.h"
+#include "relay/track/track.h"
 
 /* Back to where MAIL may come, with a reply. The transaction is over. */
 static void end(struct in_session *s, enum in_reply r, const char *param)
@@ -89,6 +90,7 @@ void in_cmd_data_begun(struct in_session *s, int err, uint64_t id)
 			smtp_data_in_init(&tx->data);
 		in_hops_init(&tx->hops);
 		in_campaign_init(&tx->campaign);
+		in_mark_init(&tx->mark);
 		in_required_init(&tx->required);
 		err = put_trace(s);
 	} else {
@@ -153,6 +155,7 @@ static void take_body(struct in_session *s, struct span body)
 	}
 	in_hops_feed(&tx->hops, body);
 	in_campaign_feed(&tx->campaign, body);
+	in_mark_feed(&tx->mark, body);
 	in_required_feed(&tx->required, body);
 	if (tx->hops.count > IN_HOPS_MAX) {
 		give_up(s, IN_REPLY_LOOP);
@@ -190,11 +193,35 @@ static char *keep_tls(struct in_session *s)
 	return in_tx_keep(&s->tx, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
+/* What our milter says of it counts from a filter, and from a peer that has the milter itself. */
+static void heed_mark(struct in_session *s, char campaign[IN_CAMPAIGN_ID])
+{
+	struct spool_envelope *e = &s->tx.envelope;
+	struct mail_trace t;
+
+	if (!s->tx.mark.by_filter &&
+	    (s->peer.mode != RELAY_SMARTHOST || (!s->peer.trusted && !s->login)))
+		return;
+	if (in_mark_get(&s->tx.mark, &t) < 0)
+		return;
+	if (t.campaign.n)
+		span_copy_str(campaign, IN_CAMPAIGN_ID, t.campaign);
+	e->flags |= t.verify ? SPOOL_VERIFIED : 0;
+	if (t.tid && e->count == 1) {
+		e->tid = t.tid;
+		e->number = t.number;
+		e->consent = track_consent_of(t.consent);
+		if (e->consent < 0)
+			e->consent = TRACK_CONSENT_NONE;
+	}
+}
+
 static char *keep_campaign(struct in_session *s)
 {
 	char id[IN_CAMPAIGN_ID];
 
 	in_campaign_id(&s->tx.campaign, id);
+	heed_mark(s, id);
 	return in_tx_keep(&s->tx, id, strlen(id));
 }
 

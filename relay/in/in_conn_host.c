@@ -9,6 +9,7 @@
 #include "relay/in/in_clients.h"
 #include "relay/queue/queue.h"
 #include "relay/spool/spool_log.h"
+#include "relay/track/track.h"
 
 #define ADD_AGAIN CLOCK_SEC
 static int keyd_err(const struct in_conn *c)
@@ -180,11 +181,29 @@ void in_conn_add_again(void *arg)
 	add(arg, NULL);
 }
 
+/* The tracking host hears of it before anybody can click. */
+static void note_sent(const struct in_conn *c)
+{
+	const struct spool_envelope *e = c->committing;
+	const struct track_sent sent = {.tid = e->tid,
+					.number = e->number,
+					.customer = e->customer,
+					.campaign = e->campaign,
+					.consent = (unsigned)e->consent,
+					.recipient = e->count ? e->recipients[0].address : "",
+					.at = e->created};
+
+	if (e->tid)
+		track_note_sent(c->w->relay, &sent);
+}
+
 static void committed(void *arg, int result, struct spool_place at, struct spool_fresh *fresh)
 {
 	struct in_conn *c = arg;
 
 	c->at = at;
+	if (result == 0)
+		note_sent(c);
 	if (result == 0)
 		add(c, fresh);
 	else

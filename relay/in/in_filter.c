@@ -161,6 +161,9 @@ static void take_result(struct in_filter *f)
 	if (r.head.n) { /* what counts is the header that is sent */
 		in_campaign_init(&tx->campaign);
 		in_campaign_feed(&tx->campaign, r.head);
+		in_mark_init(&tx->mark);
+		in_mark_feed(&tx->mark, r.head);
+		tx->mark.by_filter = r.mark;
 		in_required_init(&tx->required);
 		in_required_feed(&tx->required, r.head);
 	}

@@ -12,6 +12,7 @@
 #include "core/id.h"
 #include "relay/in/in_campaign.h"
 #include "relay/in/in_hops.h"
+#include "relay/in/in_mark.h"
 #include "relay/in/in_reply.h"
 #include "relay/in/in_required.h"
 #include "relay/spool/spool_message.h"
@@ -39,6 +40,7 @@ struct in_tx {
 	struct smtp_data_in data;
 	struct in_hops hops;
 	struct in_campaign campaign;
+	struct in_mark mark;
 	struct in_required required;
 	const char *dkim; /* domain that signed it; NULL: none */
 	enum in_reply refusal; /* why the message will be refused when its end has come */

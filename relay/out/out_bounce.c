@@ -98,7 +98,7 @@ static int wants_full(const struct relay_conf *conf, const struct out_bounce_of 
 	const struct spool_envelope *e = spool_reader_envelope(of->reader);
 	int asked = e->flags & (SPOOL_RET_FULL | SPOOL_RET_HDRS);
 
-	return failed_any(of) && !(e->flags & SPOOL_REQUIRETLS) &&
+	return failed_any(of) && !(e->flags & (SPOOL_REQUIRETLS | SPOOL_VERIFIED)) &&
 	       spool_reader_size(of->reader) <= OUT_BOUNCE_FULL &&
 	       (asked ? (e->flags & SPOOL_RET_FULL) != 0 : conf->bounce.full);
 }

@@ -132,15 +132,17 @@ static void give_permit_back(struct out_job *job)
 	job->permit = 0;
 }
 
-/* 1: the message wants a verified server, which offers REQUIRETLS unless the message is a report, and
- * this connection is not with one. */
+/* 1: the message wants a verified server, which offers REQUIRETLS unless the message is a report or has
+ * only sensitive content, and this connection is not with one. */
 static int wants_verified(struct out_job *job)
 {
 	int flags = spool_reader_envelope(job->reader)->flags;
 
-	if (job->requiretls || !(flags & SPOOL_REQUIRETLS))
+	if (job->requiretls || !(flags & (SPOOL_REQUIRETLS | SPOOL_VERIFIED)))
 		return 0;
-	job->requiretls = flags & SPOOL_REPORT ? OUT_ROUTE_VERIFIED : OUT_ROUTE_OFFERED;
+	job->requiretls = !(flags & SPOOL_REQUIRETLS) ? OUT_ROUTE_SENSITIVE
+			  : flags & SPOOL_REPORT      ? OUT_ROUTE_VERIFIED
+						      : OUT_ROUTE_OFFERED;
 	return !job->conn->vouched || (job->requiretls == OUT_ROUTE_OFFERED &&
 				       !(job->conn->session.caps & OUT_CAP_REQUIRETLS));
 }
@@ -219,7 +221,7 @@ static void try_relaxed(struct out_job *job)
 {
 	int flags = spool_reader_envelope(job->reader)->flags;
 
-	if ((flags & SPOOL_TLS_OPTIONAL) && !(flags & SPOOL_REQUIRETLS)) {
+	if ((flags & SPOOL_TLS_OPTIONAL) && !(flags & (SPOOL_REQUIRETLS | SPOOL_VERIFIED))) {
 		job->relaxed = 1;
 		out_job_log(job, LOG_LEVEL_INFO, "tls-required-no",
 			    "the sender asked to pass over the receiver's TLS policy");
@@ -243,7 +245,9 @@ static void refused(struct out_task *t, const struct queue_result *v, const stru
 	}
 	if (job->requiretls && v->reason == QUEUE_TLS && v->code / 100 != 4) /* RFC 8689 4.2.1 */
 		out_verdict_ours(&job->refusal, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30",
-				 "message needs REQUIRETLS, and no server could be verified");
+				 job->requiretls == OUT_ROUTE_SENSITIVE
+				     ? OUT_SESSION_SENSITIVE
+				     : "message needs REQUIRETLS, and no server could be verified");
 	if (!job->relaxed && !job->requiretls && policy_forbids(job, v))
 		out_job_with_reader(job, try_relaxed);
 	else

@@ -14,8 +14,8 @@
  *
  *            DANE and MTA-STS only ever raise what the rule demands. A host that the administrator
  *            named has no MTA-STS policy, and counts as proven; its TLSA records are asked for if it has
- *            a name. REQUIRETLS (route->requiretls) passes over exceptions, and wants a verified host of
- *            a proven name. TLS-Required: no (route->relaxed) passes over DANE and MTA-STS, but for rules
+ *            a name. REQUIRETLS, like the milter's word on sensitive content (route->requiretls), passes over
+ *            exceptions, and wants a verified host of a proven name. TLS-Required: no (route->relaxed) passes over DANE and MTA-STS, but for rules
  *            that name them.
  *            What holds for one host is said by out_policy_judge, once its lookups are done.
  *            A failure to look up the domain's MX records is told as out_hosts would tell it.

@@ -105,7 +105,10 @@ static void judge_requiretls(const struct out_policy *p, struct out_policy_host 
 		return;
 	o->level = RELAY_TLS_VERIFY;
 	if (!o->vouched)
-		refuse(o, "REQUIRETLS needs mail hosts that DNSSEC or MTA-STS proves",
+		refuse(o,
+		       p->requiretls == OUT_ROUTE_SENSITIVE
+			   ? "sensitive content needs mail hosts that DNSSEC or MTA-STS proves"
+			   : "REQUIRETLS needs mail hosts that DNSSEC or MTA-STS proves",
 		       TLSRPT_VALIDATION_FAILURE, 0);
 	else if (o->by == OUT_POLICY_NOBODY)
 		o->by = p->by;

@@ -21,8 +21,9 @@
 #include "relay/relay_conf.h"
 
 /* What a message with REQUIRETLS asks of a host. Reports about such mail are content without the offer, so
- * that they are not lost where nobody offers it (RFC 8689 5). */
-enum out_route_requiretls { OUT_ROUTE_ANY, OUT_ROUTE_OFFERED, OUT_ROUTE_VERIFIED };
+ * that they are not lost where nobody offers it (RFC 8689 5); so is mail of which our milter says that only a
+ * verified host may have it (SENSITIVE), which differs in what the ledger says. */
+enum out_route_requiretls { OUT_ROUTE_ANY, OUT_ROUTE_OFFERED, OUT_ROUTE_VERIFIED, OUT_ROUTE_SENSITIVE };
 
 struct out_route {
 	const char *pool, *credential; /* names, "" if none; the configuration's */

@@ -57,6 +57,8 @@
 
 /* Per transaction: what every server takes (RFC 5321 4.5.3.1.8). */
 #define OUT_SESSION_RECIPIENTS 100
+/* Said of a message that the milter wants to go to verified servers alone (SPOOL_VERIFIED). */
+#define OUT_SESSION_SENSITIVE "message has sensitive content, and no server could be verified"
 /* Octets of a body that leaves before its recipients are answered. */
 #define OUT_SESSION_EAGER 65536
 

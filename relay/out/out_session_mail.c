@@ -179,6 +179,8 @@ static int refuse_locally(struct out_session *s)
 				 s->vouched
 				     ? "message needs REQUIRETLS, which the server does not offer"
 				     : "message needs REQUIRETLS, and no server could be verified");
+	} else if ((e->flags & SPOOL_VERIFIED) && (!s->secured || !s->vouched)) {
+		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_POLICY, "5.7.30", OUT_SESSION_SENSITIVE);
 	} else if (s->setup.refuse_eightbit && (e->flags & SPOOL_8BIT) &&
 		   !(s->caps & OUT_CAP_8BITMIME)) {
 		out_verdict_ours(&v, SPOOL_BOUNCED, QUEUE_DATA, "5.6.3",

@@ -7,10 +7,11 @@
 #include "wire/wire_get.h"
 #include "wire/wire_put.h"
 
-#define FORMAT 2
+#define FORMAT 3 /* 2: without what tracking knows it by; still read */
 #define FLAGS                                                                            \
 	(SPOOL_8BIT | SPOOL_UTF8 | SPOOL_REQUIRETLS | SPOOL_HOLD | SPOOL_RET_FULL |          \
-	 SPOOL_RET_HDRS | SPOOL_REPORT | SPOOL_TLS_OPTIONAL | SPOOL_DKIM)
+	 SPOOL_RET_HDRS | SPOOL_REPORT | SPOOL_TLS_OPTIONAL | SPOOL_DKIM |       \
+	 SPOOL_VERIFIED)
 #define NOTIFY                                                                           \
 	(SPOOL_NOTIFY_NEVER | SPOOL_NOTIFY_SUCCESS | SPOOL_NOTIFY_FAILURE | SPOOL_NOTIFY_DELAY)
 
@@ -70,6 +71,9 @@ int spool_envelope_put(struct buf *b, const struct spool_envelope *e)
 	wire_put_bytes8(b, text(e->campaign));
 	wire_put_bytes8(b, text(e->credential));
 	wire_put_bytes8(b, text(e->envid));
+	wire_put_u64(b, e->tid);
+	wire_put_u32(b, e->number);
+	wire_put_u8(b, (uint8_t)e->consent);
 	wire_put_bytes32(b, e->head);
 	wire_put_u64(b, e->skip);
 	wire_put_u32(b, e->count);
@@ -122,7 +126,9 @@ static void read_changed_head(struct reading *r, struct spool_envelope *e)
 /* Reads all but the count of recipients and what follows. */
 static void read_head(struct reading *r, struct spool_envelope *e)
 {
-	r->bad |= wire_get_u8(&r->g) != FORMAT;
+	uint8_t format = wire_get_u8(&r->g);
+
+	r->bad |= format != FORMAT && format != FORMAT - 1;
 	e->customer = string(r, wire_get_bytes8(&r->g));
 	e->sender = string(r, wire_get_bytes16(&r->g));
 	e->flags = (int)wire_get_u32(&r->g);
@@ -133,6 +139,11 @@ static void read_head(struct reading *r, struct spool_envelope *e)
 	e->campaign = string(r, wire_get_bytes8(&r->g));
 	e->credential = string(r, wire_get_bytes8(&r->g));
 	e->envid = string(r, wire_get_bytes8(&r->g));
+	if (format == FORMAT) {
+		e->tid = wire_get_u64(&r->g);
+		e->number = wire_get_u32(&r->g);
+		e->consent = wire_get_u8(&r->g);
+	}
 	read_changed_head(r, e);
 	e->count = wire_get_u32(&r->g);
 	r->bad |= (e->flags & ~FLAGS) != 0 || e->count > SPOOL_RECIPIENTS_MAX;

@@ -31,7 +31,8 @@ enum {
 	SPOOL_RET_HDRS = 32,
 	SPOOL_REPORT = 64, /* made here (a DSN): what it reports on is not reported on again */
 	SPOOL_TLS_OPTIONAL = 128, /* header TLS-Required: no (RFC 8689 4.2.2): receivers' TLS policies are passed over */
-	SPOOL_DKIM = 256 /* signed here */
+	SPOOL_DKIM = 256,    /* signed here */
+	SPOOL_VERIFIED = 512 /* only to servers that verify, whether they offer REQUIRETLS or not: the milter's word */
 };
 enum { /* RFC 3461 4.1; 0: not said */
 	SPOOL_NOTIFY_NEVER = 1,
@@ -54,6 +55,9 @@ struct spool_envelope {
 	char *tls;	 /* how it came in: "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" */
 	char *campaign;	 /* id, at most 64 octets, or "" */
 	char *credential; /* that logged in, or "" */
+	uint64_t tid;	 /* in its tracking tokens; 0: it has none, and number and consent say nothing */
+	uint32_t number; /* of its campaign's version */
+	int consent;	 /* enum track_consent, as a number of 0..255 */
 	char *envid;	 /* xtext as it was given, at most 100 octets, or "" */
 	struct span head; /* stands in place of the first skip stored bytes: a header section that a
 			   * filter changed, signatures in front of it. With skip 0 it stands in front of

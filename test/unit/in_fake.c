@@ -71,6 +71,8 @@ static void remember(struct in_fake *f, const struct spool_envelope *e)
 		snprintf(f->dsn + n, sizeof(f->dsn) - n, " %u:%s", e->recipients[i].notify,
 			 e->recipients[i].orcpt && *e->recipients[i].orcpt ? e->recipients[i].orcpt : "-");
 	}
+	snprintf(f->mark, sizeof(f->mark), "%s %llu %u %d", e->campaign && *e->campaign ? e->campaign : "-",
+		 (unsigned long long)e->tid, e->number, e->consent);
 	f->flags = e->flags;
 	f->size = e->size;
 	log_assert(e->size == buf_size(&f->body));

@@ -11,6 +11,7 @@
 #define IN_FAKE_RECIPIENTS 1200
 
 struct in_fake {
+	char mark[128]; /* campaign, and what tracking knows the message by */
 	/* knobs */
 	int keys;	/* result of begin and, if away or locked, of ready */
 	int disk;	/* result of ready */

@@ -478,12 +478,19 @@ static void dsn_is(struct play *p, const char *v)
 static void flags_are(struct play *p, const char *v)
 {
 	static const char *const names[] = {"none", "8bit", "utf8", "8bit utf8", "requiretls", "ret-hdrs",
-					   "tls-optional", NULL};
+					   "tls-optional", "verified", NULL};
 	static const int values[] = {0, SPOOL_8BIT, SPOOL_UTF8, SPOOL_8BIT | SPOOL_UTF8,
-				     SPOOL_REQUIRETLS, SPOOL_RET_HDRS, SPOOL_TLS_OPTIONAL};
+				     SPOOL_REQUIRETLS, SPOOL_RET_HDRS, SPOOL_TLS_OPTIONAL, SPOOL_VERIFIED};
 
 	if (p->f.flags != choose(v, names, values))
 		wrong("flags differ from", v);
+}
+
+/* "campaign tid number consent" */
+static void mark_is(struct play *p, const char *v)
+{
+	if (strcmp(p->f.mark, v))
+		wrong("our milter said", p->f.mark);
 }
 
 static void via_is(struct play *p, const char *v)
@@ -582,7 +589,7 @@ static const struct {
     {"stored", stored, 0},	{"aborted", aborted, 0},
     {"sender", sender_is, 0},	{"recipients", recipients_are, 0},
     {"body", body_is, 0},	{"body-has", body_has, 0},
-    {"flags", flags_are, 0},	{"dsn", dsn_is, 0},
+    {"flags", flags_are, 0},	{"mark", mark_is, 0},	{"dsn", dsn_is, 0},
    	{"via", via_is, 0},
     {"log", logged, 0},		{"filters", set_filters, 1},
     {"filter", set_filter, 1},	{"asked", asked, 0},

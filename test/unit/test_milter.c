@@ -198,11 +198,13 @@ static void a_change_that_needs_a_restart_is_named(void **state)
 		const char *text, *key;
 	} rows[] = {
 	    {"{}\n", NULL},
-	    {"customer: x\napi: /x\ncustomers: [{auth: a, customer: b}]\n", NULL},
+	    {"customer: x\ncustomers: [{auth: a, customer: b}]\n", NULL},
 	    {"listen: inet:1@127.0.0.1\n", "listen"},
 	    {"socket_mode: \"0600\"\n", "socket_mode"},
 	    {"user: x\n", "user"},
 	    {"keyd: /x\n", "keyd"},
+	    {"api: /x\n", "api"},
+	    {"state: /x\n", "state"},
 	    {"keyd_timeout: 6s\n", "keyd_timeout"},
 	};
 	struct milter_conf *base = load("{}\n");

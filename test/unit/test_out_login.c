@@ -203,6 +203,36 @@ static void requiretls_bounces_where_the_server_does_not_offer_it(void **state)
 	assert_int_equal(server.message_count, 0);
 }
 
+static void sensitive_content_goes_to_a_verified_server_that_need_not_offer_requiretls(void **state)
+{
+	(void)state;
+	use_mx(names);
+	server.tls = server_tls;
+	message(1, 1, "hi\r\n")->envelope.flags = SPOOL_VERIFIED;
+	deliver(1);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DELIVERED, ANY, 250);
+	assert_non_null(strstr(fake.states[0].detail, "verified=yes"));
+}
+
+static void sensitive_content_bounces_where_no_server_can_be_verified(void **state)
+{
+	static const struct out_fake_name strangers[] = {{"there.test", MX, 0, "10 stranger.test", .secure = 1},
+							 {"stranger.test", A, 0, .data = "127.0.0.1"},
+							 {.name = NULL}};
+
+	(void)state;
+	use_mx(strangers);
+	server.tls = server_tls; /* for another name */
+	message(1, 1, "hi\r\n")->envelope.flags = SPOOL_VERIFIED;
+	deliver(1);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_BOUNCED, QUEUE_POLICY, 0);
+	assert_non_null(strstr(fake.report, "Status: 5.7.30\r\n"));
+	assert_non_null(strstr(fake.report, "sensitive content"));
+	assert_int_equal(server.message_count, 0);
+}
+
 static void requiretls_waits_while_tls_is_out_of_order(void **state)
 {
 	(void)state;
@@ -328,6 +358,8 @@ int main(void)
 	    TEST(requiretls_bounces_where_no_server_can_be_verified),
 	    TEST(requiretls_bounces_where_the_server_does_not_offer_it),
 	    TEST(requiretls_waits_while_tls_is_out_of_order),
+	    TEST(sensitive_content_goes_to_a_verified_server_that_need_not_offer_requiretls),
+	    TEST(sensitive_content_bounces_where_no_server_can_be_verified),
 	    TEST(a_chunk_arrives_as_it_was_whatever_its_size),
 	    TEST(a_small_message_leaves_in_one_flight),
 	    TEST(a_chunk_that_cannot_be_verified_is_never_complete),

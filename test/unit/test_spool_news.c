@@ -3,6 +3,7 @@
 #include "spool_world.h"
 
 #include "core/err.h"
+#include "wire/wire_put.h"
 #include "relay/spool/spool_reread.h"
 
 /* --- news and details */
@@ -122,6 +123,56 @@ static void an_envelope_survives_its_bytes_and_no_part_of_them_does(void **state
 	buf_put(&b, "", 1);
 	assert_int_equal(spool_envelope_get(buf_span(&b), &e), ERR_FORMAT);
 	assert_null(e.recipients);
+	buf_clear(&b);
+}
+
+static void what_tracking_knows_a_message_by_travels_in_the_envelope(void **state)
+{
+	struct spool_envelope e = *world_envelope(), back;
+	struct buf b;
+
+	(void)state;
+	e.tid = UINT64_C(0x1122334455667788);
+	e.number = UINT32_MAX;
+	e.consent = 4;
+	e.flags |= SPOOL_VERIFIED;
+	buf_init(&b, 65536);
+	assert_int_equal(spool_envelope_put(&b, &e), 0);
+	assert_int_equal(spool_envelope_get(buf_span(&b), &back), 0);
+	assert_true(back.tid == e.tid && back.number == e.number && back.consent == 4);
+	assert_true(back.flags & SPOOL_VERIFIED);
+	spool_envelope_clear(&back);
+	buf_clear(&b);
+}
+
+/* As messages lie in a spool since before there was tracking. */
+static void an_envelope_of_the_format_before_is_read(void **state)
+{
+	struct spool_envelope e;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 65536);
+	wire_put_u8(&b, 2);
+	wire_put_bytes8(&b, SPAN_LIT("shop"));
+	wire_put_bytes16(&b, SPAN_LIT("a@shop.example"));
+	wire_put_u32(&b, SPOOL_8BIT | SPOOL_DKIM);
+	wire_put_u64(&b, 1767225600000000);
+	wire_put_u64(&b, 4711);
+	wire_put_bytes16(&b, SPAN_LIT("c [192.0.2.7]"));
+	for (int i = 0; i < 4; i++)
+		wire_put_bytes8(&b, SPAN_LIT("x")); /* TLS, campaign, credential, ENVID */
+	wire_put_bytes32(&b, SPAN_LIT(""));
+	wire_put_u64(&b, 0);
+	wire_put_u32(&b, 1);
+	wire_put_bytes16(&b, SPAN_LIT("b@example.test"));
+	wire_put_u32(&b, 0);
+	wire_put_bytes16(&b, SPAN_LIT(""));
+	assert_int_equal(spool_envelope_get(buf_span(&b), &e), 0);
+	assert_string_equal(e.customer, "shop");
+	assert_string_equal(e.recipients[0].address, "b@example.test");
+	assert_true(e.size == 4711 && e.tid == 0 && e.number == 0 && e.consent == 0);
+	spool_envelope_clear(&e);
 	buf_clear(&b);
 }
 
@@ -313,6 +364,8 @@ int main(void)
 	    T(a_long_detail_is_cut),
 	    cmocka_unit_test(an_envelope_survives_its_bytes_and_no_part_of_them_does),
 	    cmocka_unit_test(a_changed_header_section_travels_in_the_envelope),
+	    cmocka_unit_test(what_tracking_knows_a_message_by_travels_in_the_envelope),
+	    cmocka_unit_test(an_envelope_of_the_format_before_is_read),
 	    cmocka_unit_test(an_envelope_of_ten_thousand_recipients_fits),
 	    cmocka_unit_test(an_envelope_made_of_separate_strings_is_freed_whole),
 	};
