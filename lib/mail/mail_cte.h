@@ -39,22 +39,30 @@ struct mail_cte_run {
 /* Value of a hexadecimal digit, or -1. */
 int mail_cte_hex(uint8_t c);
 
-struct mail_cte_qp {
-	int soft; /* the last line ended in "=" */
+/* A piece of decoded octets: number i comes from source place + i * stride of its line. */
+struct mail_cte_piece {
+	struct span octets;
+	size_t place;
+	unsigned stride; /* 1, or 3: "=3D" */
 };
-/* line: without its CR LF. dst has room for line.n octets, runs for line.n; sources count from source,
- * the place of the line's first octet. *n octets are decoded, the number of runs comes back, or
- * ERR_FORMAT with *n the place in the line where it fails. lenient: blanks before the line's end are
- * taken away, as RFC 2045 6.7 (3) has it, instead of refused. The caller adds the line end unless
- * q->soft is set after the call. */
-int mail_cte_qp_line(struct mail_cte_qp *q, struct span line, uint64_t source, int lenient,
-		     uint8_t *dst, struct mail_cte_run *runs, size_t *n);
+struct mail_cte_qp {
+	struct span line;
+	size_t at;   /* octets taken; after ERR_FORMAT the place that fails */
+	size_t stop; /* where the line's text ends */
+	int soft;    /* the line ends in "=": nothing stands between it and the next one */
+	uint8_t out[64];
+};
+/* line: without its CR LF; it stays until its last piece is taken. lenient: blanks before the line's end
+ * are taken away, as RFC 2045 6.7 (3) has it, instead of refused. */
+int mail_cte_qp_line(struct mail_cte_qp *q, struct span line, int lenient);
+/* 1: a piece, which lives until the next call; 0: the line is over; ERR_FORMAT. */
+int mail_cte_qp_next(struct mail_cte_qp *q, struct mail_cte_piece *piece);
 
 struct mail_cte_base64 {
 	uint32_t bits;
 	unsigned have; /* characters of the open quantum: 0..3 */
 	int padded;    /* 1: one "=" is missing yet, 2: over */
-	int gap;       /* an empty line came */
+	int seen, gap; /* data came; an empty line behind it */
 };
 /* line: without its CR LF. dst has room for line.n octets. Octets decoded, or ERR_FORMAT with *at the
  * place in the line. */

@@ -19,7 +19,8 @@
  *            (rule "stopped"). Callbacks stop the parser with any result below 0.
  * Tolerant:  for streams without templates (observe, links-only). The rules marked T are then off: what
  *            ordinary mail programs write passes, what hides a part from a reader still does not.
- *            Charsets that are neither known nor mask ASCII deliver U+FFFD for octets above 127.
+ *            Octets that are no characters of a charset come as U+FFFD, as do those above 127 of
+ *            charsets that are not known but hold ASCII.
  * Ownership: no allocation; strings and pieces live for one call (a part's strings: until its end).
  * Limits:    MAIL_GATE_MAX_*; the struct is about 40 KiB.
  * Time:      linear; each octet is looked at a constant number of times.
@@ -69,6 +70,7 @@
 	X(BOUNDARY_INLINE, "boundary-not-at-line-start", S, 554)                                  \
 	X(BOUNDARY_LIKE, "boundary-like", S, 554)	/* a delimiter with more behind it */     \
 	X(BOUNDARY_PADDING, "boundary-padding", T, 554) /* blanks behind a delimiter */           \
+	X(BOUNDARY_AFTER_CLOSE, "boundary-after-close", S, 554)                                   \
 	X(MISSING_CLOSE, "missing-close", S, 554)                                                 \
 	X(MULTIPART_EMPTY, "multipart-empty", S, 554) /* no part between the delimiters */        \
 	X(PREAMBLE, "preamble", T, 554)                                                           \
@@ -129,7 +131,8 @@ struct mail_gate_part {
 	unsigned
 	    width;     /* at end, base64: characters of its first line if there are more, else 76 */
 	uint64_t size; /* at end: octets delivered */
-	uint64_t tail; /* at end, text: the source place just behind the last canonical octet */
+	uint64_t decoded; /* at end: octets with the encoding undone */
+	uint64_t tail;	  /* at end, text: the source place just behind the last canonical octet */
 };
 
 struct mail_gate_fns {
