@@ -47,7 +47,7 @@
 	X(EXPIRED, "expired", REFUSED)                                                          \
 	X(CAP, "cap", REFUSED)                                                                  \
 	X(REVOKED, "revoked", REFUSED)                                                          \
-	X(AUDIENCE, "audience", REFUSED)                                                        \
+	X(NOT_IN_AUDIENCE, "audience", REFUSED)                                                 \
 	X(MAC, "mac", REFUSED)		       /* the campaign header is not the sender's */    \
 	X(NO_CAMPAIGN, "no-campaign", REFUSED) /* the stream demands one */                     \
 	X(POLICY, "policy", REFUSED)	       /* links-only: hosts, active content, types */   \
