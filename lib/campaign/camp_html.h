@@ -12,8 +12,9 @@
  *            choice of branches cuts into the same tokens. Offsets are always those of the blob, where fields take no room.
  * Comments:  conditional ones ("<!--[if mso]>") are read as HTML, as Outlook does, with VML: a link in them is a link.
  * Ownership: borrows everything; what a callback is given lives until it returns.
- * Limits:    CAMP_HTML_PLACES places; link text is cut at CAMP_HTML_TEXT octets. Time is linear in blob + places. Memory: one
- *            copy of the blob if there are fields, and buffers of CAMP_HTML_VALUE at most.
+ * Limits:    CAMP_HTML_PLACES places; link text is cut at CAMP_HTML_TEXT octets; 1000 findings are told, more are only
+ *            counted. Time is linear in blob + places. Memory: 40 KiB, two copies of what is longest (the blob if there are
+ *            fields, a text, a style).
  * Thread:    pure; any.
  * Source:    the attack table of the design; WHATWG HTML by mail_html. */
 #ifndef CAMPAIGN_CAMP_HTML_H
@@ -23,7 +24,6 @@
 
 #define CAMP_HTML_PLACES 65536
 #define CAMP_HTML_TEXT	 1024
-#define CAMP_HTML_VALUE	 65536
 
 enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 
@@ -41,7 +41,7 @@ enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 	X(ATTR_TWICE, "html-attribute-twice", ERROR, ERROR, "an attribute twice in one tag")       \
 	X(ATTR_GLUED, "html-attribute-glued", ERROR, NONE, "no blank between two attributes")      \
 	X(ATTR_VALUE, "html-attribute-value", ERROR, ERROR,                                        \
-	  "an unquoted value with quotes, '<', '=' or '`'")                                        \
+	  "an unquoted value with quotes, '<' or '`'")                                             \
 	X(COMMENT_ODD, "html-comment", ERROR, ERROR,                                               \
 	  "a comment that parsers end at different places")                                        \
 	X(COMMENT_BOGUS, "html-bogus-comment", ERROR, NONE, "markup that is taken for a comment")  \
@@ -88,7 +88,7 @@ enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 	X(FIELD_URL, "html-field-url", ERROR, NONE,                                                \
 	  "a field in a URL that is neither a path segment nor the value of a query")              \
 	X(FIELD_REFERENCE, "html-field-reference", ERROR, NONE, "'&' directly before a field or a block's edge") \
-	X(FIELD_COMMENT, "html-field-comment", ERROR, NONE, "'-', '!' or '>' behind a field in a conditional comment") \
+	X(FIELD_COMMENT, "html-field-comment", ERROR, NONE, "'>', '->' or '!>' behind a field in a conditional comment: a value could end it") \
 	X(BLOCK, "html-block", ERROR, NONE, "a block that begins or ends elsewhere than in text")
 
 #define CAMP_HTML_X(sym, name, registration, live, text) CAMP_HTML_RULE_##sym,
