@@ -49,6 +49,7 @@ struct tls_exceptions;
 struct tlsrpt;
 struct out_selftest;
 struct ledger;
+struct campaigns;
 
 /* Every message to a worker, the queue or control begins with this: kind-free, it carries its own handler,
  * which runs on the receiving thread. */
@@ -114,6 +115,7 @@ struct relay {
 	struct api_dkim_checks *dkim_checks; /* control's */
 	struct store *store;	/* control's database */
 	struct ledger *ledger;	/* what became of each attempt; any thread posts */
+	struct campaigns *campaigns; /* that are registered; see campaign/campaign.h */
 	atomic_int ledger_full; /* it has no room for more: nothing new is tried */
 	struct keyproto_client_ev *keyd; /* control's own */
 	int64_t started; /* wall */

@@ -7,6 +7,7 @@
 #include "keyproto/keyproto_client_ev.h"
 #include "relay/api/api_dkim.h"
 #include "relay/bounce/bounce_list.h"
+#include "relay/campaign/campaign.h"
 #include "relay/keys/keys_cred.h"
 #include "relay/ledger/ledger.h"
 #include "relay/relay_credential.h"
@@ -27,6 +28,7 @@ static const struct relay_control_part *const parts[] = {
     &sts_part,
     &tls_exception_part,
     &tlsrpt_part,
+    &campaign_part,
     &api_dkim_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* campaign - what campaigns are registered here, and what others may know of them.
+ *
+ * Story:     an author adds a source (campaign_add); the lint makes a manifest and templates of it, which lie sealed in the
+ *            store and never change. Somebody else approves them with a key of his own, keyd countersigns at activation.
+ *            milter asks for the list and for bundles (api_milter), the tracking host where a link leads.
+ *
+ *              linted --> approved --> active <--> paused
+ *                 |           |           |           |     revoked: by order; superseded: a newer version was activated;
+ *                 +-----------+-----------+-----------+---> both stand in the signed list of the revoked, for ever
+ *
+ *            Whatever was ever active is opened and checked when keyd is ready: hash, templates, keyd's signature. What
+ *            does not hold is told loudly (event campaign-damaged), and served to nobody.
+ * Numbers:   each version has one, from 1, which no other version of any campaign ever gets: tokens carry it.
+ * Ownership: everything is copied.
+ * Thread:    campaign_link, campaign_find: any, they never wait. The rest: control's. */
+#ifndef RELAY_CAMPAIGN_CAMPAIGN_H
+#define RELAY_CAMPAIGN_CAMPAIGN_H
+
+#include "relay/relay_control.h"
+
+#define CAMPAIGN_NAME_MAX 64
+#define CAMPAIGN_URL_MAX  2048
+
+/* X(symbol, number in the store, name) */
+#define CAMPAIGN_STATES(X)                                                                         \
+	X(MAKING, 0, "making") /* being sealed: nobody is told of it */                            \
+	X(LINTED, 1, "linted")                                                                     \
+	X(APPROVED, 2, "approved")                                                                 \
+	X(ACTIVE, 3, "active")                                                                     \
+	X(PAUSED, 4, "paused")                                                                     \
+	X(REVOKED, 5, "revoked")                                                                   \
+	X(SUPERSEDED, 6, "superseded")
+enum campaign_state {
+#define CAMPAIGN_X(sym, num, name) CAMPAIGN_##sym = num,
+	CAMPAIGN_STATES(CAMPAIGN_X)
+#undef CAMPAIGN_X
+};
+/* "unknown" for a number that has no name. */
+const char *campaign_state_name(int state);
+
+/* A version that was ever active, by its number. */
+struct campaign_about {
+	char customer[CAMPAIGN_NAME_MAX + 1], campaign[CAMPAIGN_NAME_MAX + 1];
+	uint32_t version;
+	int state;	/* enum campaign_state: ACTIVE and what comes after it */
+	unsigned links; /* indexes are below it */
+};
+/* 0; ERR_NOTFOUND: no version of that number was ever active, or its manifest does not hold; ERR_AWAY: not opened yet,
+ * for keyd was not there since relay started: it may be answered later. */
+int campaign_find(struct relay *r, uint32_t number, struct campaign_about *out);
+/* Where the manifest's link leads: url as the manifest has it, {NAME} standing for a field's value; "" for a link that is
+ * not tracked. ERR_NOTFOUND also for an index that it does not have. about may be NULL. */
+int campaign_link(struct relay *r, uint32_t number, unsigned index, char url[CAMPAIGN_URL_MAX + 1],
+		  struct campaign_about *about);
+
+extern const struct relay_control_part campaign_part;
+
+#endif
