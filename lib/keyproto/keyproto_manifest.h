@@ -81,6 +81,10 @@ struct keyproto_approver_add {
 int keyproto_approver_add_put(struct buf *b, const struct keyproto_approver_add *m);
 int keyproto_approver_add_get(struct span body, struct keyproto_approver_add *m);
 
+/* Type of an approver's public key: KEYPROTO_KEY_ED25519 or _EC_P256, or 0 if it is neither, or not one
+ * key alone. */
+unsigned keyproto_approver_keytype(struct span spki);
+
 /* --- APPROVERS: empty request. The reply is JSON text:
  * {"approvers":[{"name":"erika","customer":"shop","type":"ed25519","added":"2026-11-22T06:16:18Z",
  *  "fingerprint":"<64 digits: SHA-256 of the key's DER>","key":"<base64 of the DER>"}]} */

@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_CIPHER *gcm, *ecb, *cbc, *kwp[3];
+static EVP_CIPHER *gcm, *ecb, *cbc, *siv, *kwp[3];
 /* Never keyed: copying one is how a caller gets a context without naming the digest again. */
 static EVP_MAC_CTX *hmac[2];
 
@@ -32,6 +32,7 @@ static void fetch(void)
 	gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
 	cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	siv = EVP_CIPHER_fetch(NULL, "AES-128-SIV", NULL);
 	kwp[0] = EVP_CIPHER_fetch(NULL, "AES-128-WRAP-PAD", NULL);
 	kwp[1] = EVP_CIPHER_fetch(NULL, "AES-192-WRAP-PAD", NULL);
 	kwp[2] = EVP_CIPHER_fetch(NULL, "AES-256-WRAP-PAD", NULL);
@@ -58,6 +59,12 @@ const EVP_CIPHER *seal_alg_cbc(void)
 {
 	pthread_once(&once, fetch);
 	return cbc;
+}
+
+const EVP_CIPHER *seal_alg_siv(void)
+{
+	pthread_once(&once, fetch);
+	return siv;
 }
 
 const EVP_CIPHER *seal_alg_kwp(size_t key_size)

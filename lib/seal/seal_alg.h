@@ -16,6 +16,7 @@
 const EVP_CIPHER *seal_alg_gcm(void); /* AES-256-GCM */
 const EVP_CIPHER *seal_alg_ecb(void); /* AES-256-ECB: single blocks of the XAES key derivation */
 const EVP_CIPHER *seal_alg_cbc(void); /* AES-256-CBC with PKCS#7 padding: inside of seal_cbc only */
+const EVP_CIPHER *seal_alg_siv(void); /* AES-128-SIV: tracking tokens */
 const EVP_CIPHER *seal_alg_kwp(size_t key_size); /* AES-KWP; key of 16, 24 or 32 bytes, else NULL */
 
 enum seal_alg_hash { SEAL_ALG_SHA256, SEAL_ALG_SHA512 };

@@ -19,8 +19,9 @@
  * Days:   are counted from 1970-01-01 in UTC (seal_track_day). A token is good through its last day,
  *         at most SEAL_TRACK_DAYS_MAX after the day it was made.
  * Errors: ERR_FORMAT (not of this form), ERR_AUTH (does not verify: changed, or of another host,
- *         customer or key, or so old that its epoch's number was given again), ERR_EXPIRED, ERR_LIMIT
- *         (a number of days or field too long), ERR_CRYPTO (OpenSSL refuses: no memory).
+ *         customer or key, or so old that its epoch's number was given again), ERR_EXPIRED,
+ *         ERR_LIMIT (too many days; a host, customer or field that is too long, or empty),
+ *         ERR_CRYPTO (OpenSSL refuses: no memory).
  *         Text is malformed unless it is the one text of these bytes.
  * Source: RFC 5297, RFC 4648; sealpost-crypto(7); vectors in test/vectors/seal.
  * Thread: pure; any. */
@@ -45,7 +46,7 @@
 /* The numbers are in tokens, and in paths as /c/, /o/ and /u/. */
 enum seal_track_kind { SEAL_TRACK_CLICK = 0, SEAL_TRACK_OPEN = 1, SEAL_TRACK_UNSUBSCRIBE = 2 };
 
-/* Where a token is good. host: the tracking host's name, in lower case, without a port. At most 255
+/* Where a token is good. host: the tracking host's name, in lower case, without a port. 1 to 255
  * bytes each. */
 struct seal_track_place {
 	struct span host, customer;
