@@ -236,7 +236,7 @@ int camp_html_stand(struct buf *out, const struct camp_html_doc *doc)
 	size_t at = 0;
 
 	for (size_t i = 0; i < doc->count; i++) {
-		buf_put(out, doc->blob.p + at, doc->places[i].at - at);
+		buf_put_span(out, span_sub(doc->blob, at, doc->places[i].at - at));
 		at = doc->places[i].at;
 		if (doc->places[i].field)
 			buf_put(out, "x", 1);

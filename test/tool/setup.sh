@@ -6,7 +6,7 @@ PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libevent-dev lib
 	libcmocka-dev zlib1g-dev"
 PACKAGES_RUN="postfix python3 python3-dkim procps ca-certificates"
 PACKAGES_TEST="python3-pytest python3-pytest-xdist python3-cryptography python3-dkim python3-jsonschema faketime rspamd opendkim mandoc miltertest nsd ldnsutils unbound iproute2 softhsm2 opensc
-	msmtp swaks libnet-ssleay-perl curl"
+	msmtp swaks libnet-ssleay-perl curl python3-html5lib nodejs node-parse5"
 # MTAs exclude each other, so these are unpacked only (test/system/peers.py runs them).
 PACKAGES_PEERS="exim4-daemon-light exim4-base opensmtpd"
 
