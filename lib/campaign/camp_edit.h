@@ -35,14 +35,13 @@ struct camp_edit_part {
 	uint64_t raw_from, raw_to;
 	uint64_t size; /* base64: decoded octets */
 };
-/* text parts only: for others size is what was delivered as data */
-void camp_edit_part_of(struct camp_edit_part *dst, const struct mail_gate_part *part,
-		       uint64_t decoded);
+/* part: as the gate's end tells it. */
+void camp_edit_part_of(struct camp_edit_part *dst, const struct mail_gate_part *part);
 
-/* By part and place; edits at one place keep their order. */
-void camp_edit_sort(struct camp_edit *edits, size_t n);
+/* By part and place; edits at one place keep their order. ERR_NOMEM. */
+int camp_edit_sort(struct camp_edit *edits, size_t n);
 /* 0 if sorted edits are fit for these parts (in preorder): each in a part that is listed, within it, not
- * protected, none overlapping the one before, their text permitted. Else ERR_FORMAT, ERR_LIMIT or
+ * protected, none overlapping the one before, those of a part of one kind, their text permitted. Else ERR_FORMAT, ERR_LIMIT or
  * ERR_DENIED (protected), with *at the edit's index. */
 int camp_edit_check(const struct camp_edit *edits, size_t n, const struct camp_edit_part *parts,
 		    size_t n_parts, size_t *at);

@@ -165,7 +165,8 @@ static void check_text(const struct gate_play *p, const struct gate_play_part *q
 	for (size_t i = 1; i < s.n; i++)
 		must(q->sources[i] > q->sources[i - 1] || !utf8, "sources rise");
 	if (q->encoding == MAIL_CTE_BASE64) {
-		must(!s.n || (q->sources[s.n - 1] < q->decoded && q->tail <= q->decoded), "within");
+		must(!s.n || ((q->sources[s.n - 1] < q->decoded || !utf8) && q->tail <= q->decoded),
+		     "sources lie within the decoded part");
 		return;
 	}
 	for (size_t i = 0; i < s.n && utf8; i++) {
