@@ -101,6 +101,20 @@ static void doctype(struct camp_html_walk *w, const struct mail_html_token *toke
 		camp_html_walk_found(w, CAMP_HTML_RULE_DOCTYPE, token->from, token->name, SIZE_MAX);
 }
 
+/* LRE to RLO, LRI to PDI in UTF-8: what is read is not in the order that is seen. */
+static int turns_text(struct span s)
+{
+	const uint8_t *p;
+
+	while (s.n >= 3 && (p = memchr(s.p, 0xe2, s.n - 2))) {
+		if ((p[1] == 0x80 && p[2] >= 0xaa && p[2] <= 0xae) ||
+		    (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9))
+			return 1;
+		s = span_sub(s, (size_t)(p - s.p) + 1, s.n);
+	}
+	return 0;
+}
+
 static void say_text(struct camp_html_walk *w, const struct mail_html_token *token)
 {
 	buf_reset(&w->scratch);
@@ -108,7 +122,9 @@ static void say_text(struct camp_html_walk *w, const struct mail_html_token *tok
 		w->error = buf_failed(&w->scratch);
 		return;
 	}
-	if (w->fns->text && !w->conditional)
+	if (turns_text(buf_span(&w->scratch)))
+		camp_html_walk_say(w, CAMP_HTML_RULE_BIDI, token->text);
+	if (w->fns->text)
 		w->fns->text(w->arg, buf_span(&w->scratch),
 			     camp_html_walk_blob(w, camp_html_walk_at(w, token->text)));
 	if (!w->in_link)
@@ -131,6 +147,7 @@ static void text(struct camp_html_walk *w, const struct mail_html_token *token)
 	if (token->model == MAIL_HTML_RAWTEXT) {
 		/* style: the one element of this model that may stand; others are findings of their own. */
 		camp_html_css(w, token->text, token->from, token->to, 1, 0, token->from);
+		camp_html_css_sheet(w, token->text);
 		return;
 	}
 	lt = span_find(token->text, '<');

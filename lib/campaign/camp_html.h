@@ -82,6 +82,7 @@ enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 	/* hidden text: shown to who approves */                                                   \
 	X(HIDDEN, "html-hidden", WARNING, NONE, "text that is not shown")                          \
 	X(HIDDEN_COLOUR, "html-hidden-colour", WARNING, NONE, "text in the colour of its ground")  \
+	X(BIDI, "html-bidi", WARNING, NONE, "a control that turns the direction of text")            \
 	/* fields and blocks */                                                                    \
 	X(FIELD_CONTEXT, "html-field-context", ERROR, NONE, "a field may not stand here")          \
 	X(FIELD_HOST, "html-field-host", ERROR, NONE, "a field in a URL before its path")          \
@@ -89,7 +90,8 @@ enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 	  "a field in a URL that is neither a path segment nor the value of a query")              \
 	X(FIELD_REFERENCE, "html-field-reference", ERROR, NONE, "'&' directly before a field or a block's edge") \
 	X(FIELD_COMMENT, "html-field-comment", ERROR, NONE, "'>', '->' or '!>' behind a field in a conditional comment: a value could end it") \
-	X(BLOCK, "html-block", ERROR, NONE, "a block that begins or ends elsewhere than in text")
+	X(BLOCK, "html-block", ERROR, NONE, "a block that begins or ends elsewhere than in text")   \
+	X(BLOCK_LINK, "html-block-link", ERROR, NONE, "a block that begins or ends within a link")
 
 #define CAMP_HTML_X(sym, name, registration, live, text) CAMP_HTML_RULE_##sym,
 enum camp_html_rule { CAMP_HTML_RULES(CAMP_HTML_X) CAMP_HTML_RULE_COUNT };
@@ -156,8 +158,8 @@ struct camp_html_fns {
 	void (*finding)(void *arg, const struct camp_html_finding *f);
 	/* In the order in which their elements end. Result other than 0: the finding html-url-host is added. */
 	int (*url)(void *arg, const struct camp_html_url *u);
-	/* The text that is shown, decoded, piece by piece, as it is written (nothing folded): not of title, style and
-	 * comments. A field is "x". */
+	/* The text that is shown, decoded, piece by piece, as it is written (nothing folded): not of title and style; of
+	 * conditional comments too, for Outlook shows it. A field is "x". */
 	void (*text)(void *arg, struct span text, size_t at);
 };
 

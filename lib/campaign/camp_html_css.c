@@ -293,6 +293,11 @@ static void declaration(struct span name, struct span value, struct camp_html_cs
 		look->hidden |= hundredths(first) == 0;
 	else if (mail_html_is(name, "text-indent"))
 		look->hidden |= hundredths(first) <= -10000;
+	else if (mail_html_is(name, "left") || mail_html_is(name, "top") ||
+		 mail_html_is(name, "margin-left"))
+		look->hidden |= hundredths(first) <= -50000;
+	else if (mail_html_is(name, "color") && mail_html_is(first, "transparent"))
+		look->hidden = 1;
 	else if (mail_html_is(name, "color"))
 		look->colour = camp_html_css_colour(first);
 	else if (mail_html_is(name, "background-color") || mail_html_is(name, "background"))
@@ -315,5 +320,40 @@ void camp_html_css_look(struct span css, struct camp_html_css_look *look)
 		if (colon > 0)
 			declaration(trim(span_sub(d, 0, (size_t)colon)),
 				    trim(span_sub(d, (size_t)colon + 1, d.n)), look);
+	}
+}
+
+/* Behind the brace that closes the one at i. */
+static size_t block_end(struct span s, size_t i)
+{
+	size_t depth = 0;
+
+	for (; i < s.n; i++) {
+		depth += s.p[i] == '{';
+		if (s.p[i] == '}' && --depth == 0)
+			return i + 1;
+	}
+	return s.n;
+}
+
+void camp_html_css_sheet(struct camp_html_walk *w, struct span css)
+{
+	size_t i = 0, from = 0, end;
+
+	for (; i < css.n && !w->live; i++) {
+		struct camp_html_css_look look = {0, CAMP_HTML_NO_COLOUR, CAMP_HTML_NO_COLOUR};
+		struct span selector;
+		if (css.p[i] == ';')
+			from = i + 1;
+		if (css.p[i] != '{')
+			continue;
+		selector = trim(span_sub(css, from, i - from));
+		end = block_end(css, i);
+		if (!selector.n || selector.p[0] != '@')
+			camp_html_css_look(span_sub(css, i + 1, end - i - 2), &look);
+		if (look.hidden)
+			camp_html_walk_say(w, CAMP_HTML_RULE_HIDDEN, selector);
+		from = end;
+		i = end - 1;
 	}
 }

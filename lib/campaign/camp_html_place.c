@@ -112,7 +112,10 @@ static void edge(struct camp_html_walk *w, size_t place)
 	w->edge_last = worse(w->edge_last, w->last);
 	w->after_edge = 1;
 	w->done[place] = 1;
-	if (camp_html_place_hanging(w, place))
+	/* Else one choice of branches could leave a link open, and another text would be in it. */
+	if (w->in_link || w->outer_link)
+		camp_html_place_deny(w, place, CAMP_HTML_RULE_BLOCK_LINK);
+	else if (camp_html_place_hanging(w, place))
 		camp_html_place_deny(w, place, CAMP_HTML_RULE_FIELD_REFERENCE);
 	else if (ends_comment(w, place))
 		camp_html_place_deny(w, place, CAMP_HTML_RULE_FIELD_COMMENT);

@@ -98,6 +98,8 @@ struct camp_html_css_look {
 };
 void camp_html_css_look(struct span css, struct camp_html_css_look *look);
 uint32_t camp_html_css_colour(struct span value);
+/* A style element: rules that hide, but those for some media alone (what small screens hide others show). */
+void camp_html_css_sheet(struct camp_html_walk *w, struct span css);
 
 void camp_html_comment(struct camp_html_walk *w, const struct mail_html_token *token);
 

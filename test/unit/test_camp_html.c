@@ -350,6 +350,9 @@ static void blocks_begin_and_end_in_text(void **state)
 	    {"x <^b>", "block@3", ""},
 	    {"x <^ y^b>", "stray-lt@2", ""},
 	    {"<title>^</title>", "block@7", ""},
+	    {"^<a href='https://a.example/'>^b^</a>^", "block-link@29 block-link@30",
+	     "link:https://a.example/[b]"},
+	    {"^<a href='https://a.example/'>b</a>^", "", "link:https://a.example/[b]"},
 	};
 
 	(void)state;
@@ -539,6 +542,15 @@ static void attack_hidden_text(void **state)
 	    {"<span style='opacity:0.01'>a</span>", "hidden@1", ""},
 	    {"<span style='mso-hide:all'>a</span>", "hidden@1", ""},
 	    {"<span style='max-height:0;visibility:hidden'>a</span>", "hidden@1", ""},
+	    {"<span style='color:transparent'>a</span>", "hidden@1", ""},
+	    {"<div style='position:absolute;left:-9999px'>a</div>", "hidden@1", ""},
+	    {"<style>@media print{.a{display:none}} .b,.c { display : none }</style>", "hidden@38",
+	     ""},
+	    {"<style>@import x;.b{font-size:0}", "css-import@8 hidden@17 unclosed@1", ""},
+	    {"a\xe2\x80\xae"
+	     "b",
+	     "bidi@0", ""},
+	    {"a&#x2067;b", "bidi@0", ""},
 	    {"<p hidden>a</p>", "hidden@3", ""},
 	    {"<p style='color:#fff;background:#FFFFFF url(https://a.example/)'>a</p>",
 	     "hidden-colour@1", "css:https://a.example/"},
