@@ -17,7 +17,7 @@
  *   field-unused      a field that no template has (warning)
  *   field-values, field-max, field-context a field whose members do not fit its type
  *   value-prefix      the text behind an enum goes on like another of its values
- *   link-span, link-across-block, link-overlap, link-fields, link-text   links[i] does not lie well; its
+ *   link-span, link-across-block, link-overlap, link-fields   links[i] does not lie well; its
  *                     fields are not those of its url
  *   link-field-size   a tracked link's values can be over 255 octets
  *   too-many-links    more than CAMP_PLACES can come in one message
