@@ -83,6 +83,14 @@ void camp_html_walk_found(struct camp_html_walk *w, enum camp_html_rule rule, si
 	}
 }
 
+struct span camp_html_walk_decoded(struct camp_html_walk *w, const struct mail_html_attr *a)
+{
+	buf_reset(&w->scratch);
+	if (mail_html_decode(&w->scratch, a->value, MAIL_HTML_VALUE))
+		w->error = buf_failed(&w->scratch);
+	return buf_span(&w->scratch);
+}
+
 static void find_controls(struct camp_html_walk *w)
 {
 	for (size_t i = 0; i < w->stand.n; i++) {

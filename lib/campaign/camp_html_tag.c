@@ -217,21 +217,12 @@ static int value_is_odd(const struct mail_html_attr *a)
 	return 0;
 }
 
-/* Decodes an attribute into scratch. */
-static struct span decoded(struct camp_html_walk *w, const struct mail_html_attr *a)
-{
-	buf_reset(&w->scratch);
-	if (mail_html_decode(&w->scratch, a->value, MAIL_HTML_VALUE))
-		w->error = buf_failed(&w->scratch);
-	return buf_span(&w->scratch);
-}
-
 static int value_is(struct camp_html_walk *w, const struct mail_html_token *token, const char *name,
 		    const char *value)
 {
 	const struct mail_html_attr *a = mail_html_attr(token, name);
 
-	return a && mail_html_is(decoded(w, a), value);
+	return a && mail_html_is(camp_html_walk_decoded(w, a), value);
 }
 
 /* Fields in what is shown of an attribute. */
@@ -279,7 +270,7 @@ static void style(struct camp_html_walk *w, const struct mail_html_token *token,
 		  const struct mail_html_attr *a)
 {
 	size_t from = camp_html_walk_at(w, a->value);
-	struct span css = decoded(w, a);
+	struct span css = camp_html_walk_decoded(w, a);
 
 	camp_html_css(w, css, from, from + a->value.n, css.n == a->value.n, a->quote, token->from);
 }
@@ -331,100 +322,6 @@ static void attribute(struct camp_html_walk *w, const struct mail_html_token *to
 		camp_html_walk_say(w, CAMP_HTML_RULE_ATTRIBUTE, a->name);
 }
 
-/* --- meta --- */
-
-static const char *const latin[] = {"iso-8859-1",   "iso8859-1",     "latin1",	 "l1",
-				    "windows-1252", "cp1252",	     "x-cp1252", "ascii",
-				    "us-ascii",	    "ansi_x3.4-1968"};
-
-/* Browsers read all of these as windows-1252; all of ASCII is the same in them and in UTF-8. */
-static const char *charset_group(struct span s)
-{
-	if (mail_html_is(s, "utf-8") || mail_html_is(s, "utf8") ||
-	    mail_html_is(s, "unicode-1-1-utf-8"))
-		return "utf-8";
-	for (size_t i = 0; i < COUNT(latin); i++)
-		if (mail_html_is(s, latin[i]))
-			return latin[0];
-	if (mail_html_is(s, "iso-8859-15") || mail_html_is(s, "latin9"))
-		return "iso-8859-15";
-	return NULL;
-}
-
-static int all_ascii(struct span s)
-{
-	uint8_t any = 0;
-
-	for (size_t i = 0; i < s.n; i++)
-		any |= s.p[i];
-	return any < 0x80;
-}
-
-static void charset(struct camp_html_walk *w, struct span said, const struct mail_html_attr *a)
-{
-	const char *part = w->doc->charset ? w->doc->charset : "utf-8", *group;
-
-	while (said.n && strchr(" \t\n\f\r\"'", said.p[0]))
-		said = span_sub(said, 1, said.n);
-	for (size_t i = 0; i < said.n; i++)
-		if (strchr(" \t\n\f\r\"';", said.p[i]))
-			said.n = i;
-	group = charset_group(said);
-	/* Where all is ASCII, it is the same text by either; a field's value need not be. */
-	if (group && (!strcmp(group, "utf-8") || group == latin[0]) && w->live &&
-	    all_ascii(w->stand))
-		return;
-	if (!strcasecmp(part, "us-ascii"))
-		part = "utf-8";
-	if (!group || !charset_group(span_str(part)) ||
-	    strcmp(group, charset_group(span_str(part))) != 0)
-		camp_html_walk_say(w, CAMP_HTML_RULE_META_CHARSET, a->value);
-}
-
-static void content_charset(struct camp_html_walk *w, const struct mail_html_attr *content)
-{
-	struct span value = decoded(w, content);
-
-	while (value.n >= 8 && !mail_html_is(span_sub(value, 0, 7), "charset"))
-		value = span_sub(value, 1, value.n);
-	if (value.n < 8)
-		return;
-	value = span_sub(value, 7, value.n);
-	while (value.n && strchr(" \t\n\f\r=", value.p[0]))
-		value = span_sub(value, 1, value.n);
-	charset(w, value, content);
-}
-
-static void meta(struct camp_html_walk *w, const struct mail_html_token *token)
-{
-	static const char *const harmless[] = {
-	    "x-ua-compatible",	 "content-language",   "cleartype", "imagetoolbar",
-	    "msthemecompatible", "content-style-type", "pics-label"};
-	const struct mail_html_attr *equiv = mail_html_attr(token, "http-equiv"),
-				    *content = mail_html_attr(token, "content"),
-				    *set = mail_html_attr(token, "charset");
-	struct span value;
-
-	if (set)
-		charset(w, decoded(w, set), set);
-	if (!equiv)
-		return;
-	value = decoded(w, equiv);
-	if (mail_html_is(value, "content-type")) {
-		if (content)
-			content_charset(w, content);
-		return;
-	}
-	if (mail_html_is(value, "refresh")) {
-		camp_html_walk_say(w, CAMP_HTML_RULE_REFRESH, equiv->value);
-		return;
-	}
-	for (size_t i = 0; i < COUNT(harmless); i++)
-		if (mail_html_is(value, harmless[i]))
-			return;
-	camp_html_walk_say(w, CAMP_HTML_RULE_META, equiv->value);
-}
-
 /* --- what is seen --- */
 
 static const char *ground_element(struct span name)
@@ -442,7 +339,7 @@ static uint32_t colour_attr(struct camp_html_walk *w, const struct mail_html_tok
 {
 	const struct mail_html_attr *a = mail_html_attr(token, name);
 
-	return a ? camp_html_css_colour(decoded(w, a)) : CAMP_HTML_NO_COLOUR;
+	return a ? camp_html_css_colour(camp_html_walk_decoded(w, a)) : CAMP_HTML_NO_COLOUR;
 }
 
 static void look(struct camp_html_walk *w, const struct mail_html_token *token)
@@ -453,7 +350,7 @@ static void look(struct camp_html_walk *w, const struct mail_html_token *token)
 	uint32_t around = w->grounds ? w->ground[w->grounds - 1].colour : CAMP_HTML_NO_COLOUR;
 
 	if (a)
-		camp_html_css_look(decoded(w, a), &look);
+		camp_html_css_look(camp_html_walk_decoded(w, a), &look);
 	if (look.hidden)
 		camp_html_walk_say(w, CAMP_HTML_RULE_HIDDEN, token->name);
 	if (look.colour == CAMP_HTML_NO_COLOUR)
@@ -477,7 +374,7 @@ static void image_in_link(struct camp_html_walk *w, const struct mail_html_token
 
 	if (!alt)
 		return;
-	s = decoded(w, alt);
+	s = camp_html_walk_decoded(w, alt);
 	if (buf_size(&w->alt) && buf_room(&w->alt))
 		buf_put(&w->alt, " ", 1);
 	buf_put_span(&w->alt, span_sub(s, 0, buf_room(&w->alt)));
@@ -529,7 +426,7 @@ void camp_html_tag_start(struct camp_html_walk *w, const struct mail_html_token 
 	if (element != INLINE)
 		camp_html_place_break(w);
 	if (element == META)
-		meta(w, token);
+		camp_html_meta(w, token);
 	if (mail_html_is(token->name, "a"))
 		link_begin(w, token);
 	else if (w->in_link && mail_html_is(token->name, "img"))

@@ -2,8 +2,8 @@
 /* camp_html_walk - what the files behind camp_html.h share: one walk over one document.
  *
  * Story:     camp_html.c makes the walk and feeds it with tokens; camp_html_tag.c judges elements and attributes,
- *            camp_html_url.c URLs and the fields in them, camp_html_css.c styles, camp_html_comment.c comments,
- *            camp_html_place.c fields and edges in text. All report by camp_html_walk_found.
+ *            camp_html_meta.c <meta>, camp_html_url.c URLs and the fields in them, camp_html_css.c styles,
+ *            camp_html_comment.c comments, camp_html_place.c fields and edges in text. All report by camp_html_walk_found.
  * Positions: "stand" positions count octets of the document that is tokenized, where each field is one x;
  *            camp_html_walk_blob turns them into the blob's.
  * Thread:    pure; any. */
@@ -70,12 +70,15 @@ static inline size_t camp_html_walk_at(const struct camp_html_walk *w, struct sp
 }
 /* First place at or behind a stand position. */
 size_t camp_html_walk_place(const struct camp_html_walk *w, size_t stand_at);
+/* An attribute's value, decoded into scratch. */
+struct span camp_html_walk_decoded(struct camp_html_walk *w, const struct mail_html_attr *a);
 /* All tokens of t; its document is within the stand. */
 void camp_html_walk_tokens(struct camp_html_walk *w, struct mail_html *t);
 
 /* A start tag, an end tag. */
 void camp_html_tag_start(struct camp_html_walk *w, const struct mail_html_token *token);
 void camp_html_tag_end(struct camp_html_walk *w, const struct mail_html_token *token);
+void camp_html_meta(struct camp_html_walk *w, const struct mail_html_token *token);
 /* The link that is open ends here. */
 void camp_html_tag_link_end(struct camp_html_walk *w);
 
