@@ -11,9 +11,9 @@
  *              base64            from the line with the first edited quantum on, the part is encoded anew
  *                                with its own width and line ends; decoded octets outside the edits are
  *                                the same
- *            An edit that would make a line begin with "--" (a delimiter, to some reader) is refused
- *            where it cannot be encoded. Nothing in a part without edits changes; without edits nothing
- *            does.
+ *            An edit in the first 72 octets of a line that begins with "--" and no blank (a delimiter, to
+ *            some reader) is refused (ERR_DENIED) where the dash cannot be encoded. Nothing in a part
+ *            without edits changes; without edits nothing does.
  * Undo:      watch tells which octets of the old body became which of the new one: RAW edits of them
  *            undo it to the octet.
  * Ownership: edits, parts and their texts are borrowed until free.

@@ -6,7 +6,7 @@
 
 #include "campaign/camp_splice.h"
 
-enum { SPLICE_OUT = 4096, SPLICE_WIDTH = 76, SPLICE_LINE = 998 };
+enum { SPLICE_OUT = 4096, SPLICE_WIDTH = 76, SPLICE_LINE = 998, SPLICE_DELIMITER = 72 };
 
 /* How one encoding is changed. feed gets one line at a time, which begins at s->in; the last one of the
  * part may be without its end. */
@@ -37,8 +37,8 @@ struct camp_splice {
 	struct { /* 7bit, 8bit, raw */
 		unsigned column;
 		int raw;
-		int changed, dash; /* the line; its first two octets are not as they were */
-		uint8_t head[2];
+		int changed, dash; /* the line; that of it which a delimiter may take */
+		uint8_t head[3];
 	} plain;
 	struct {		 /* quoted-printable */
 		int open;	 /* a region is being wrapped anew */

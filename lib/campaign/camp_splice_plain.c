@@ -20,12 +20,14 @@ static int put(struct camp_splice *s, struct span t)
 		return camp_splice_own_put(s, t.p, t.n);
 	if (n && t.p[n - 1] == '\n')
 		n -= n > 1 && t.p[n - 2] == '\r' ? 2 : 1;
-	for (size_t i = 0; i < n && s->plain.column + i < 2; i++)
+	for (size_t i = 0; i < n && s->plain.column + i < sizeof(s->plain.head); i++)
 		s->plain.head[s->plain.column + i] = t.p[i];
 	s->plain.column += (unsigned)n;
 	if (s->plain.changed && s->plain.column > SPLICE_LINE)
 		return ERR_LIMIT;
-	if (s->plain.dash && s->plain.column >= 2 && !memcmp(s->plain.head, "--", 2))
+	/* "-- " is none: no boundary begins with a blank */
+	if (s->plain.dash && s->plain.column > 2 && !memcmp(s->plain.head, "--", 2) &&
+	    s->plain.head[2] != ' ')
 		return ERR_DENIED;
 	if (n < t.n)
 		s->plain.column = s->plain.changed = s->plain.dash = 0;
@@ -37,7 +39,7 @@ static int put_text(struct camp_splice *s, const struct camp_edit *e, uint64_t a
 	camp_splice_own_touch(s, at);
 	s->put = 1;
 	s->plain.changed = 1;
-	s->plain.dash |= s->plain.column < 2;
+	s->plain.dash |= s->plain.column < SPLICE_DELIMITER;
 	return put(s, e->text);
 }
 

@@ -85,6 +85,9 @@ static int wrap(struct camp_splice *s, struct span text)
 {
 	int rc = 0;
 
+	/* what changes behind "--" could make a delimiter of it; no boundary begins with a blank */
+	if (text.n > 2 && !memcmp(text.p, "--", 2) && text.p[2] != ' ')
+		s->qp.fresh = 1;
 	for (size_t i = 0; i < text.n && rc >= 0;) {
 		unsigned n = text.p[i] == '=' ? 3 : 1;
 		if (n > text.n - i)

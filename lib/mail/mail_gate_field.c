@@ -221,7 +221,7 @@ static int check_boundary(struct mail_gate *g)
 		      strchr("'()+_,-./:=? ", c)))
 			return mail_gate_own_fail(g, MAIL_GATE_BOUNDARY_ILLEGAL, g->offset);
 	}
-	if (l->boundary[n - 1] == ' ')
+	if (l->boundary[0] == ' ' || l->boundary[n - 1] == ' ')
 		return mail_gate_own_fail(g, MAIL_GATE_BOUNDARY_ILLEGAL, g->offset);
 	/* readers differ on whether a delimiter must match to its end */
 	for (int i = 0; i < g->top; i++) {

@@ -543,6 +543,9 @@ static void quoted_printable_is_wrapped_where_it_changed(void **state)
 	begin_case(QP, "OLDx\n");
 	replace("OLD", "--");
 	body_is("=2D-x\n");
+	begin_case(QP, "--OLD\n");
+	replace("OLD", "boundary");
+	body_is("=2D-boundary\n");
 	begin_case(QP, "-- OLD\n");
 	replace("OLD", "x");
 	body_is("-- x\n");
@@ -600,13 +603,17 @@ static void plain_lines_stay_lines(void **state)
 	replace("OLD", "--");
 	assert_int_equal(run_case(), ERR_DENIED);
 	world_clear();
-	begin_case(EIGHT, "a\n-OLD\n");
+	begin_case(EIGHT, "a\n-OLDx\n");
 	replace("OLD", "-");
 	assert_int_equal(run_case(), ERR_DENIED);
 	world_clear();
-	begin_case(EIGHT, "a\n--x OLD\n");
+	begin_case(EIGHT, "a\n--OLD\n");
+	replace("OLD", "boundary");
+	assert_int_equal(run_case(), ERR_DENIED);
+	world_clear();
+	begin_case(EIGHT, "a\n-- OLD\n");
 	replace("OLD", "-");
-	body_is("a\n--x -\n");
+	body_is("a\n-- -\n");
 }
 
 static void what_must_not_be_edited_is_not(void **state)

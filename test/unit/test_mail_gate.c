@@ -96,6 +96,7 @@ static const struct broken {
      -1, 0},
     {"boundary-missing", V "Content-Type: multipart/mixed\n\n--b\n\nx\n--b--\n", -1, 0},
     {"boundary-illegal", V "Content-Type: multipart/mixed; boundary=\"b \"\n\n", -1, 0},
+    {"boundary-illegal", V "Content-Type: multipart/mixed; boundary=\" b\"\n\n", -1, 0},
     {"boundary-illegal", V "Content-Type: multipart/mixed; boundary=\"a\\b\"\n\n", -1, 0},
     {"boundary-illegal", V "Content-Type: multipart/mixed; boundary=\"\"\n\n", -1, 0},
     {"boundary-illegal",
