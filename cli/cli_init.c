@@ -77,6 +77,7 @@ static const char milter_prefix[] = "# Every key, with its meaning: sealpost-mil
 				    "listen: \"inet:8891@127.0.0.1\"\n"
 				    "keyd: @PREFIX@/run/keyd.sock\n"
 				    "api: @PREFIX@/run/api.sock\n"
+				    "state: @PREFIX@/milter\n"
 				    "@USER@"
 				    "customer: default\n";
 static const char keyd_system[] = "# Every key, with its meaning: sealpost-keyd.yaml(5)\n"
@@ -167,11 +168,11 @@ static int check_absent(const struct init *in)
 
 static int make_dirs(const struct init *in)
 {
-	static const char *const names[] = {"run", "keyd", "relay"};
+	static const char *const names[] = {"run", "keyd", "relay", "milter"};
 	char path[4200];
 	int rc = in->c->prefix ? sys_file_mkdir(in->c->conf_dir, 0755) : 0;
 
-	for (int i = 0; in->c->prefix && rc == 0 && i < 3; i++) {
+	for (int i = 0; in->c->prefix && rc == 0 && i < 4; i++) {
 		snprintf(path, sizeof(path), "%s/%s", in->c->conf_dir, names[i]);
 		rc = sys_file_mkdir(path, i == 0 ? 0755 : 0700);
 		if (rc == 0 && in->user && chown(path, in->uid, (gid_t)-1) < 0)

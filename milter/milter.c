@@ -29,6 +29,8 @@ enum note { NOTE_RELOAD = 'r', NOTE_STOP = 's', NOTE_ENDED = 'e', NOTE_IDLE = 'i
 
 struct milter {
 	struct milter_keyd *keyd;
+	struct milter_feed *feed;
+	struct milter_track_keys *keys;
 	pthread_mutex_t lock; /* over conf */
 	struct milter_conf *conf;
 	struct milter_conf *first; /* what the socket was opened with */
@@ -56,20 +58,31 @@ static void on_signal(int signo)
 	errno = saved;
 }
 
+static struct milter_conf *conf_for_feed(void *arg)
+{
+	return milter_conf_now(arg);
+}
+
 struct milter *milter_new(struct milter_conf *conf)
 {
 	struct milter *m = calloc(1, sizeof(*m));
 
-	if (m)
-		m->keyd = milter_keyd_new(conf->keyd, conf->keyd_timeout);
-	if (!m || !m->keyd) {
-		free(m);
+	if (!m) {
 		milter_conf_unref(conf);
 		return NULL;
 	}
 	pthread_mutex_init(&m->lock, NULL);
 	m->conf = conf;
 	m->first = milter_conf_ref(conf);
+	m->keyd = milter_keyd_new(conf->keyd, conf->keyd_timeout);
+	if (m->keyd)
+		m->keys = milter_track_keys_new(m->keyd);
+	if (m->keys)
+		m->feed = milter_feed_new(conf_for_feed, m, m->keyd);
+	if (!m->feed) {
+		milter_free(m);
+		return NULL;
+	}
 	return m;
 }
 
@@ -77,6 +90,8 @@ void milter_free(struct milter *m)
 {
 	if (!m)
 		return;
+	milter_feed_free(m->feed);
+	milter_track_keys_free(m->keys);
 	milter_keyd_free(m->keyd);
 	milter_conf_unref(m->conf);
 	milter_conf_unref(m->first);
@@ -97,6 +112,16 @@ struct milter_conf *milter_conf_now(struct milter *m)
 struct milter_keyd *milter_keyd_of(struct milter *m)
 {
 	return m->keyd;
+}
+
+struct milter_feed *milter_feed_of(struct milter *m)
+{
+	return m->feed;
+}
+
+struct milter_track_keys *milter_track_keys_of(struct milter *m)
+{
+	return m->keys;
 }
 
 int milter_enter(struct milter *m)
@@ -132,6 +157,7 @@ static void reload(struct milter *m)
 		m->conf = fresh;
 		pthread_mutex_unlock(&m->lock);
 		milter_conf_unref(old);
+		milter_feed_wake(m->feed);
 		log_event(LOG_LEVEL_INFO, NULL, "reloaded", NULL);
 	}
 	sys_notify_ready();
@@ -202,7 +228,9 @@ static int start(struct milter *m)
 	/* The thread must not inherit unblocked signals: see catch_signals. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&m->thread, NULL, libmilter_main, NULL);
+	rc = milter_feed_start(m->feed);
+	if (rc == 0)
+		rc = pthread_create(&m->thread, NULL, libmilter_main, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc != 0)
 		return ERR_IO;
@@ -248,6 +276,7 @@ static void stop(struct milter *m)
 		log_event(LOG_LEVEL_WARN, NULL, "stopped-early", "messages=%d", left);
 	if (path)
 		unlink(path);
+	milter_feed_stop(m->feed);
 }
 
 int milter_run(struct milter *m)

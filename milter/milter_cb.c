@@ -9,13 +9,14 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "milter/milter.h"
-#include "milter/milter_campaign.h"
-#include "milter/milter_msg.h"
+#include "milter/milter_act.h"
 
-#define ACTIONS (SMFIF_ADDHDRS | SMFIF_CHGHDRS)
-#define STEPS                                                                         \
-	(SMFIP_NOHELO | SMFIP_NOBODY | SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA | \
-	 SMFIP_NR_CONN | SMFIP_NR_RCPT | SMFIP_NR_HDR)
+/* By headers alone, or the message as a whole. */
+#define ACTIONS	      (SMFIF_ADDHDRS | SMFIF_CHGHDRS)
+#define ACTIONS_WHOLE (ACTIONS | SMFIF_CHGBODY | SMFIF_QUARANTINE)
+#define STEPS	      (SMFIP_NOHELO | SMFIP_NOUNKNOWN | SMFIP_NODATA | SMFIP_NR_CONN | SMFIP_NR_RCPT | SMFIP_NR_HDR)
+#define STEPS_HEADERS (SMFIP_NOBODY | SMFIP_NOEOH)
+#define STEPS_WHOLE   (SMFIP_NR_EOH | SMFIP_SKIP)
 
 static struct milter *daemon_at_work;
 
@@ -23,7 +24,14 @@ static struct milter *daemon_at_work;
 struct conn {
 	struct milter_rule_who who; /* address, from connect on */
 	struct milter_msg msg;
+	struct milter_judge judge;
+	struct milter_track track;
 	const char *blank; /* before a header value, if the MTA does not add it itself */
+	int whole;	   /* the MTA gives the body, and may be asked to change it */
+	int single;	   /* it waits for an answer to each RCPT */
+	int skips;	   /* it can be told that nothing more of the body is needed */
+	int begun;	   /* the judge has the headers */
+	int enough;	   /* and needs nothing more */
 };
 
 static struct conn *conn_of(SMFICTX *ctx)
@@ -51,23 +59,47 @@ static sfsistat done(sfsistat r)
 	return r;
 }
 
+/* What the present configuration needs. A connection that began before it changed is told to come again. */
+static void needs(int *whole, int *single)
+{
+	struct milter_conf *conf = milter_conf_now(daemon_at_work);
+	const struct milter_stream *streams = conf->streams.items;
+
+	*whole = milter_conf_bodies(conf);
+	*single = 0;
+	for (size_t i = 0; i < conf->streams.count; i++)
+		*single |= streams[i].policy == MILTER_POLICY_ENFORCE || streams[i].policy == MILTER_POLICY_OBSERVE;
+	milter_conf_unref(conf);
+}
+
 static sfsistat cb_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 			     unsigned long f2, unsigned long f3, unsigned long *want_actions,
 			     unsigned long *want_steps, unsigned long *want_f2,
 			     unsigned long *want_f3)
 {
 	struct conn *c = conn_of(ctx);
+	unsigned long acts;
+	int whole, single;
 
 	(void)f2;
 	(void)f3;
 	*want_f2 = *want_f3 = 0;
-	if ((actions & ACTIONS) != ACTIONS) {
-		log_event(LOG_LEVEL_ERROR, NULL, "mta-unfit",
-			  "actions=0x%lx why=\"cannot change headers\"", actions);
+	needs(&whole, &single);
+	acts = whole ? ACTIONS_WHOLE : ACTIONS;
+	if ((actions & acts) != acts) {
+		log_event(LOG_LEVEL_ERROR, NULL, "mta-unfit", "actions=0x%lx why=\"cannot change %s\"", actions,
+			  (actions & ACTIONS) != ACTIONS ? "headers" : "bodies, or hold messages");
 		return done(SMFIS_REJECT);
 	}
-	*want_actions = ACTIONS;
-	*want_steps = STEPS & steps;
+	*want_actions = acts;
+	*want_steps = (STEPS | (whole ? STEPS_WHOLE : STEPS_HEADERS)) & steps;
+	if (single)
+		*want_steps &= ~(unsigned long)SMFIP_NR_RCPT;
+	if (c) {
+		c->whole = whole;
+		c->single = single;
+		c->skips = (*want_steps & SMFIP_SKIP) != 0;
+	}
 	if (c && (steps & SMFIP_HDR_LEADSPC)) {
 		*want_steps |= SMFIP_HDR_LEADSPC;
 		c->blank = " ";
@@ -97,6 +129,9 @@ static void end(struct conn *c)
 {
 	if (!c->msg.open)
 		return;
+	milter_track_clear(&c->track);
+	milter_judge_clear(&c->judge); /* it points into the message */
+	c->begun = c->enough = 0;
 	milter_msg_end(&c->msg);
 	milter_leave(daemon_at_work);
 }
@@ -139,6 +174,8 @@ static sfsistat cb_envfrom(SMFICTX *ctx, char **argv)
 		  c->msg.customer, c->msg.by);
 	if (milter_keyd_check(milter_keyd_of(daemon_at_work)) != 0)
 		return defer(ctx, c, "keyd");
+	if (!c->whole && milter_conf_bodies(c->msg.conf))
+		return defer(ctx, c, "reload"); /* its next connection is told what is needed now */
 	return done(SMFIS_CONTINUE);
 }
 
@@ -146,9 +183,14 @@ static sfsistat cb_envrcpt(SMFICTX *ctx, char **argv)
 {
 	struct conn *c = smfi_getpriv(ctx);
 
-	if (c && c->msg.open)
-		milter_msg_recipient(&c->msg, span_str(argv[0]));
-	return SMFIS_NOREPLY;
+	if (!c || !c->msg.open)
+		return c && c->single ? SMFIS_CONTINUE : SMFIS_NOREPLY;
+	if (c->msg.recipients && milter_stream_single(c->msg.stream, clock_wall())) {
+		log_debug("customer", c->msg.id_text, "second-recipient", "customer=%s", c->msg.customer);
+		return done(answer(ctx, "452", "4.5.3", "One recipient in each message here"));
+	}
+	milter_msg_recipient(&c->msg, span_str(argv[0]));
+	return c->single ? SMFIS_CONTINUE : SMFIS_NOREPLY;
 }
 
 static sfsistat cb_header(SMFICTX *ctx, char *name, char *value)
@@ -160,88 +202,169 @@ static sfsistat cb_header(SMFICTX *ctx, char *name, char *value)
 	return SMFIS_NOREPLY;
 }
 
-/* The sender learns that it was refused, and a name for it; the reason is for the log's readers. */
-static sfsistat refuse(SMFICTX *ctx, struct conn *c, enum milter_campaign_verdict v,
-		       const struct mail_campaign *camp)
-{
-	int parsed = v >= MILTER_CAMPAIGN_EXPIRED;
-	char text[64];
+/* --- the message as a whole */
 
-	log_event(LOG_LEVEL_WARN, c->msg.id_text, "campaign-refused",
-		  "reason=%s customer=%s campaign=%.*s recipients=%u", milter_campaign_name(v),
-		  c->msg.customer, parsed ? (int)camp->id.n : 1,
-		  parsed ? (const char *)camp->id.p : "-", c->msg.recipients);
-	snprintf(text, sizeof(text), "Campaign refused, report %s", c->msg.id_text);
-	end(c);
-	return done(answer(ctx, "550", "5.7.1", text));
+/* Without a body the end comes without eoh being of use, and without streams there is no eoh. */
+static void judge_begin(struct conn *c)
+{
+	if (c->begun)
+		return;
+	c->begun = 1;
+	milter_judge_begin(&c->judge, &c->msg, milter_feed_of(daemon_at_work), milter_keyd_of(daemon_at_work));
 }
 
-/* 0: verified, or there is no such header. >0: refused, and *v says why. <0: cannot tell now. */
-static int check_campaign(struct conn *c, enum milter_campaign_verdict *v,
-			  struct mail_campaign *camp)
+/* What keeps a message from being judged at all. */
+static int unfit(const struct conn *c)
 {
-	struct milter_keyd *keyd = milter_keyd_of(daemon_at_work);
-	struct buf input;
+	return c->msg.no_memory || c->msg.flood || (c->msg.odd && !c->msg.campaigns);
+}
+
+static sfsistat cb_eoh(SMFICTX *ctx)
+{
+	struct conn *c = smfi_getpriv(ctx);
+
+	if (c && c->msg.open && !unfit(c))
+		judge_begin(c);
+	return done(SMFIS_NOREPLY);
+}
+
+static sfsistat cb_body(SMFICTX *ctx, unsigned char *piece, size_t n)
+{
+	struct conn *c = smfi_getpriv(ctx);
+
+	if (!c || !c->msg.open || unfit(c))
+		return c && c->skips ? SMFIS_SKIP : SMFIS_CONTINUE;
+	judge_begin(c);
+	if (!c->enough)
+		c->enough = milter_judge_body(&c->judge, span_of(piece, n));
+	return done(c->enough && c->skips ? SMFIS_SKIP : SMFIS_CONTINUE);
+}
+
+/* --- what was decided */
+
+/* events: campaign-refused campaign-held campaign-observed */
+static void tell(const struct conn *c, enum log_level level, const char *event)
+{
+	const struct milter_judge *j = &c->judge;
+
+	log_event(level, c->msg.id_text, event,
+		  "reason=%s customer=%s stream=%s campaign=%.*s version=%u recipients=%u part=%u offset=%llu",
+		  j->reason, c->msg.customer, c->msg.stream ? c->msg.stream->name : "-",
+		  j->claimed ? (int)j->campaign.id.n : 1, j->claimed ? (const char *)j->campaign.id.p : "-",
+		  j->claimed ? j->campaign.version : 0, c->msg.recipients, j->where.part,
+		  (unsigned long long)j->where.offset);
+}
+
+static void report(const struct conn *c)
+{
+	struct milter_report r;
+
+	if (!c->msg.conf->streams.count)
+		return; /* relay is not asked for anything */
+	milter_judge_report(&c->judge, &r);
+	memcpy(r.id, c->msg.id_text, sizeof(r.id));
+	r.time = clock_wall();
+	milter_report_add(milter_feed_reports(milter_feed_of(daemon_at_work)), &r);
+}
+
+/* The sender learns that it was refused, and a name for it; the reason is for others. */
+static sfsistat refuse(SMFICTX *ctx, struct conn *c)
+{
+	struct camp_reply reply = camp_verdict_reply(c->judge.verdict);
+	char code[8], text[64];
+
+	tell(c, LOG_LEVEL_WARN, "campaign-refused");
+	report(c);
+	snprintf(code, sizeof(code), "%d", reply.code);
+	snprintf(text, sizeof(text), CAMP_VERDICT_TEXT "%s", c->msg.id_text);
+	end(c);
+	return done(answer(ctx, code, reply.enhanced, text));
+}
+
+/* Tokens and edits. 0, or the judge has failed. */
+static int prepare_tracking(struct conn *c)
+{
+	struct milter_judge *j = &c->judge;
 	int err;
 
-	if (c->msg.campaigns == 0)
-		return milter_keyd_check(keyd);
-	buf_init(&input, MAIL_CAMPAIGN_INPUT_MAX);
-	*v = milter_campaign_judge(&c->msg, clock_wall(), camp, &input);
-	err = buf_failed(&input) == ERR_NOMEM ? ERR_NOMEM : 0;
-	if (err == 0 && *v == MILTER_CAMPAIGN_GOOD) {
-		err = milter_keyd_verify(keyd, c->msg.customer, buf_span(&input), camp->mac);
-		if (err == ERR_AUTH) {
-			*v = MILTER_CAMPAIGN_FORGED;
-			err = 0;
-		}
-	}
-	buf_clear(&input);
-	return err < 0 ? err : *v != MILTER_CAMPAIGN_GOOD;
+	if (!j->check || j->word != MILTER_JUDGE_PASS)
+		return 0;
+	err = milter_track_prepare(&c->track, milter_track_keys_of(daemon_at_work), &c->msg,
+				   milter_manifest_of(j->manifest), j->check, clock_wall());
+	if (err == 0 && c->track.n_edits)
+		err = milter_track_try(&c->track, j->check, j->body);
+	if (err == 0 && c->track.skipped)
+		log_event(LOG_LEVEL_INFO, c->msg.id_text, "tracking-skipped", "reason=%s customer=%s campaign=%.*s",
+			  c->track.skipped, c->msg.customer, (int)j->campaign.id.n, (const char *)j->campaign.id.p);
+	return err;
 }
 
-static const char *reason_of(int err)
+static int change(SMFICTX *ctx, struct conn *c)
 {
-	return err == ERR_NOMEM ? "memory" : err == ERR_NOTFOUND ? "unknown-customer" : "keyd";
+	struct milter_act act = {ctx, &c->msg, &c->judge, c->judge.check ? &c->track : NULL, c->blank};
+	int err = milter_act_headers(&act);
+
+	if (err == 0)
+		err = milter_act_body(&act);
+	if (err == 0 && c->judge.word == MILTER_JUDGE_HOLD)
+		err = milter_act_hold(&act);
+	return err;
 }
 
-/* Takes out what came in and is ours, and puts the trace header in. Deletes from the highest index
- * down: each deletion renumbers those that follow it. */
-static int change_headers(SMFICTX *ctx, struct conn *c)
+static sfsistat pass(SMFICTX *ctx, struct conn *c)
 {
-	const struct milter_msg *m = &c->msg;
-	char value[130];
+	const struct milter_judge *j = &c->judge;
+	const char *queue = smfi_getsymval(ctx, (char *)"i");
 
-	for (unsigned i = 0; i < m->forged_names; i++) {
-		const char *name = (const char *)buf_ptr(&m->names) + m->forged[i].name;
-		for (unsigned n = m->forged[i].count; n > 0; n--)
-			if (smfi_chgheader(ctx, (char *)name, (int)n, NULL) != MI_SUCCESS)
-				return ERR_CLOSED;
-	}
-	if (m->campaigns &&
-	    smfi_chgheader(ctx, (char *)MAIL_CAMPAIGN_HEADER, 1, NULL) != MI_SUCCESS)
-		return ERR_CLOSED;
-	value[0] = ' ';
-	milter_msg_trace(m, value + 1);
-	/* Index 1: below the Received header that the MTA has put on top. */
-	if (smfi_insheader(ctx, 1, (char *)MILTER_MSG_TRACE, value + !*c->blank) != MI_SUCCESS)
-		return ERR_CLOSED;
-	return 0;
+	if (j->word == MILTER_JUDGE_HOLD)
+		tell(c, LOG_LEVEL_WARN, "campaign-held");
+	if (j->word == MILTER_JUDGE_TELL)
+		tell(c, LOG_LEVEL_WARN, "campaign-observed");
+	if (j->word != MILTER_JUDGE_PASS)
+		report(c);
+	if (j->sensitive.verify)
+		log_event(LOG_LEVEL_INFO, c->msg.id_text, "sensitive-content", "customer=%s rule=%s found=%u action=verify",
+			  c->msg.customer, j->sensitive.verify, j->sensitive.found);
+	log_event(LOG_LEVEL_INFO, c->msg.id_text, "message-passed",
+		  "customer=%s by=%s stream=%s queue=%s recipients=%u campaign=%.*s tracked=%zu forged=%u",
+		  c->msg.customer, c->msg.by, c->msg.stream ? c->msg.stream->name : "-", queue ? queue : "-",
+		  c->msg.recipients, j->claimed ? (int)j->campaign.id.n : 1,
+		  j->claimed ? (const char *)j->campaign.id.p : "-", c->track.n_edits, c->msg.forged_count);
+	end(c);
+	return done(SMFIS_ACCEPT);
+}
+
+static sfsistat finish(SMFICTX *ctx, struct conn *c)
+{
+	struct milter_judge *j = &c->judge;
+	int err;
+
+	judge_begin(c);
+	milter_judge_end(j);
+	if (j->word == MILTER_JUDGE_LATER)
+		return defer(ctx, c, j->reason);
+	if (j->word == MILTER_JUDGE_REFUSE)
+		return refuse(ctx, c);
+	/* It may have gone while the message passed. */
+	if (!c->msg.campaigns && milter_keyd_check(milter_keyd_of(daemon_at_work)) != 0)
+		return defer(ctx, c, "keyd");
+	err = prepare_tracking(c);
+	if (err < 0)
+		return defer(ctx, c, err == ERR_NOMEM ? "memory" : "keyd");
+	if (change(ctx, c) != 0)
+		return defer(ctx, c, "mta");
+	return pass(ctx, c);
 }
 
 static sfsistat cb_eom(SMFICTX *ctx)
 {
 	struct conn *c = smfi_getpriv(ctx);
-	enum milter_campaign_verdict verdict = MILTER_CAMPAIGN_GOOD;
-	struct mail_campaign camp;
-	const char *queue;
-	int r;
 
 	if (!c || !c->msg.open)
 		return later(ctx);
 	if (c->msg.no_memory)
 		return defer(ctx, c, "memory");
-	if (c->msg.flood || (c->msg.odd && !c->msg.campaigns)) {
+	if (unfit(c)) {
 		log_event(LOG_LEVEL_WARN, c->msg.id_text, "headers-refused",
 			  "reason=%s customer=%s", c->msg.flood ? "flood" : "blank-before-colon",
 			  c->msg.customer);
@@ -249,21 +372,7 @@ static sfsistat cb_eom(SMFICTX *ctx)
 		return done(
 		    answer(ctx, "550", "5.6.0", "Message carries trace headers of this service"));
 	}
-	r = check_campaign(c, &verdict, &camp);
-	if (r > 0)
-		return refuse(ctx, c, verdict, &camp);
-	if (r < 0)
-		return defer(ctx, c, reason_of(r));
-	if (change_headers(ctx, c) != 0)
-		return defer(ctx, c, "mta");
-	queue = smfi_getsymval(ctx, (char *)"i");
-	log_event(LOG_LEVEL_INFO, c->msg.id_text, "message-passed",
-		  "customer=%s by=%s queue=%s recipients=%u campaign=%.*s forged=%u",
-		  c->msg.customer, c->msg.by, queue ? queue : "-", c->msg.recipients,
-		  c->msg.campaigns ? (int)camp.id.n : 1,
-		  c->msg.campaigns ? (const char *)camp.id.p : "-", c->msg.forged_count);
-	end(c);
-	return done(SMFIS_ACCEPT);
+	return finish(ctx, c);
 }
 
 static sfsistat cb_abort(SMFICTX *ctx)
@@ -281,6 +390,7 @@ static sfsistat cb_close(SMFICTX *ctx)
 
 	if (c) {
 		end(c);
+		milter_judge_clear(&c->judge);
 		milter_msg_clear(&c->msg);
 		smfi_setpriv(ctx, NULL);
 		free(c);
@@ -291,11 +401,13 @@ static sfsistat cb_close(SMFICTX *ctx)
 static struct smfiDesc descriptor = {
     .xxfi_name = (char *)"sealpost-milter",
     .xxfi_version = SMFI_VERSION,
-    .xxfi_flags = ACTIONS | SMFIF_SETSYMLIST,
+    .xxfi_flags = ACTIONS_WHOLE | SMFIF_SETSYMLIST,
     .xxfi_connect = cb_connect,
     .xxfi_envfrom = cb_envfrom,
     .xxfi_envrcpt = cb_envrcpt,
     .xxfi_header = cb_header,
+    .xxfi_eoh = cb_eoh,
+    .xxfi_body = cb_body,
     .xxfi_eom = cb_eom,
     .xxfi_abort = cb_abort,
     .xxfi_close = cb_close,

@@ -98,7 +98,7 @@ static const struct conf_key keys[] = {
     {.name = "api", .type = CONF_PATH, .offset = AT(api), .fallback = SP_RUNDIR "/api.sock",
      .help = "Local API socket of sealpost-relay(8), which knows the campaigns; asked if there are streams."},
     {.name = "feed_every", .type = CONF_DURATION, .offset = AT(feed_every), .fallback = "1s",
-     .min = SECOND / 10, .max = 60 * SECOND, .help = "How often relay is asked which campaigns there are."},
+     .min = SECOND, .max = 60 * SECOND, .help = "How often relay is asked which campaigns there are."},
     {.name = "feed_stale", .type = CONF_DURATION, .offset = AT(feed_stale), .fallback = "10s",
      .min = SECOND, .max = 600 * SECOND,
      .help = "How long campaigns are believed without a fresh answer of relay; after that their mail is deferred."},
@@ -145,6 +145,10 @@ static int check_streams(const struct milter_conf *c, char err[CONF_ERR_MAX])
 	const struct milter_rule *rules = c->customers.items;
 	const struct milter_stream *streams = c->streams.items;
 
+	if (c->sensitive.count) {
+		snprintf(err, CONF_ERR_MAX, "%s: sensitive: not in this version", c->path);
+		return ERR_CONFIG;
+	}
 	for (size_t i = 0; i < c->streams.count; i++)
 		if (milter_stream_find(&c->streams, streams[i].name) != &streams[i]) {
 			snprintf(err, CONF_ERR_MAX, "%s: streams[%zu].name: another stream is named \"%s\"", c->path, i,

@@ -6,7 +6,10 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/secret.h"
+#include "keyproto/keyproto_checkpoint.h"
 #include "keyproto/keyproto_client_sync.h"
+#include "keyproto/keyproto_manifest.h"
 #include "mail/mail_campaign.h"
 
 #define IDLE_MAX 32 /* connections kept for the next question; more are closed after use */
@@ -131,6 +134,109 @@ int milter_keyd_verify(struct milter_keyd *k, const char *customer, struct span 
 		return err;
 	keyproto_mac_put(keyproto_client_sync_begin(c), &m);
 	err = keyproto_client_sync_call(c, KEYPROTO_VERIFY_MAC, NULL);
+	give_back(k, c);
+	return err;
+}
+
+/* --- what campaigns need */
+
+int milter_keyd_index(struct milter_keyd *k, const char *customer, const char *label, struct span value,
+		      uint8_t out[MILTER_KEYD_INDEX])
+{
+	struct keyproto_fields *m = calloc(1, sizeof(*m));
+	struct keyproto_result *results = calloc(KEYPROTO_BATCH_MAX, sizeof(*results));
+	struct keyproto_client_sync *c = NULL;
+	struct span reply;
+	int err = ERR_NOMEM;
+
+	if (m && results)
+		c = reach(k, &err);
+	if (c) {
+		m->customer = span_str(customer);
+		m->purpose = KEYPROTO_FOR_INDEX;
+		m->count = 1;
+		m->items[0] = (struct keyproto_field){span_str(label), value};
+		keyproto_fields_put(keyproto_client_sync_begin(c), m);
+		err = keyproto_client_sync_call(c, KEYPROTO_BLIND_INDEX, &reply);
+		if (err == 0 && keyproto_results_get(reply, results) != 1)
+			err = ERR_FORMAT;
+		if (err == 0 && results[0].status)
+			err = keyproto_err_of_status(results[0].status);
+		if (err == 0 && results[0].data.n != MILTER_KEYD_INDEX)
+			err = ERR_FORMAT;
+		if (err == 0)
+			memcpy(out, results[0].data.p, MILTER_KEYD_INDEX);
+		give_back(k, c);
+	}
+	free(results);
+	free(m);
+	return err;
+}
+
+int milter_keyd_public(struct milter_keyd *k, const char *label, struct buf *spki)
+{
+	struct keyproto_client_sync *c;
+	struct keyproto_public key;
+	struct span reply;
+	int err;
+
+	c = reach(k, &err);
+	if (!c)
+		return err;
+	keyproto_bytes_put(keyproto_client_sync_begin(c), span_str(label));
+	err = keyproto_client_sync_call(c, KEYPROTO_PUBLIC_KEY, &reply);
+	if (err == 0)
+		err = keyproto_public_get(reply, &key);
+	if (err == 0)
+		err = buf_put_span(spki, key.spki);
+	give_back(k, c);
+	return err;
+}
+
+int milter_keyd_revoked(struct milter_keyd *k, struct milter_keyd_revoked *out)
+{
+	struct keyproto_checkpoint_last last;
+	struct keyproto_client_sync *c;
+	struct span reply;
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	c = reach(k, &err);
+	if (!c)
+		return err;
+	keyproto_bytes_put(keyproto_client_sync_begin(c), SPAN_LIT(KEYPROTO_REVOKED));
+	err = keyproto_client_sync_call(c, KEYPROTO_CHECKPOINT_LAST, &reply);
+	if (err == 0)
+		err = keyproto_checkpoint_last_get(reply, &last);
+	if (err == 0) {
+		out->counter = last.counter;
+		out->lines = last.rows;
+		memcpy(out->hash, last.hash, sizeof(out->hash));
+	}
+	give_back(k, c);
+	return err == ERR_NOTFOUND ? 0 : err;
+}
+
+int milter_keyd_track(struct milter_keyd *k, const char *customer, uint32_t epoch, uint8_t out[MILTER_KEYD_TRACK])
+{
+	struct keyproto_track m = {span_str(customer), epoch};
+	struct keyproto_client_sync *c;
+	struct span reply = {0}, key;
+	int err;
+
+	c = reach(k, &err);
+	if (!c)
+		return err;
+	keyproto_track_put(keyproto_client_sync_begin(c), &m);
+	err = keyproto_client_sync_call(c, KEYPROTO_TRACK_KEY, &reply);
+	if (err == 0)
+		err = keyproto_bytes_get(reply, &key);
+	if (err == 0 && key.n != MILTER_KEYD_TRACK)
+		err = ERR_FORMAT;
+	if (err == 0)
+		memcpy(out, key.p, MILTER_KEYD_TRACK);
+	if (reply.n)
+		secret_wipe((void *)(uintptr_t)reply.p, reply.n); /* the client keeps its last answer */
 	give_back(k, c);
 	return err;
 }

@@ -10,7 +10,7 @@
 #ifndef MILTER_MILTER_KEYD_H
 #define MILTER_MILTER_KEYD_H
 
-#include "core/span.h"
+#include "core/buf.h"
 
 struct milter_keyd;
 
@@ -26,5 +26,26 @@ int milter_keyd_check(struct milter_keyd *k);
  * does not know the customer. */
 int milter_keyd_verify(struct milter_keyd *k, const char *customer, struct span data,
 		       const uint8_t *mac);
+
+
+/* --- what campaigns need */
+
+#define MILTER_KEYD_INDEX 32
+/* Keyed hash of a value, by the customer's index key: for who is in an audience. */
+int milter_keyd_index(struct milter_keyd *k, const char *customer, const char *label, struct span value,
+		      uint8_t out[MILTER_KEYD_INDEX]);
+/* Public part (DER) of the key label names, such as "manifest/shop#2", appended to spki. ERR_NOTFOUND. */
+int milter_keyd_public(struct milter_keyd *k, const char *label, struct buf *spki);
+
+/* How long the list of the revoked is, and its hash, as keyd signed it last. */
+struct milter_keyd_revoked {
+	uint64_t counter, lines; /* 0: nothing was ever revoked, and hash says nothing */
+	uint8_t hash[32];
+};
+int milter_keyd_revoked(struct milter_keyd *k, struct milter_keyd_revoked *out);
+
+#define MILTER_KEYD_TRACK 32
+/* Key of a customer's tokens in an epoch (seal/seal_track.h); out is locked memory. */
+int milter_keyd_track(struct milter_keyd *k, const char *customer, uint32_t epoch, uint8_t out[MILTER_KEYD_TRACK]);
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* milter_msg - what the milter keeps of one message while it passes: envelope, a few headers, no body.
+/* milter_msg - what the milter keeps of one message while it passes: envelope and headers, no body.
  *
  * Story:     begin at MAIL FROM, recipient and header as they come, end when the MTA is done with it or
- *            dropped it. Nothing is judged here; milter_campaign and milter_cb do that at the end.
+ *            dropped it. Nothing is judged here; milter_judge does that. Header
+ *            fields are kept as a whole only if messages are looked at whole: the campaign that they are held against is
+ *            known when the last has come.
  * Ownership: embedded in the connection's state; memory of the bufs is kept for the next message.
  * Limits:    each value has a maximum (below); a longer one is marked and not kept. Of headers that
  *            pretend to be ours, MILTER_MSG_FORGED_MAX are noted; more mark the message as a flood.
@@ -12,21 +14,26 @@
 
 #include "core/buf.h"
 #include "core/id.h"
+#include "mail/mail_trace.h"
 #include "milter/milter_conf.h"
 
-#define MILTER_MSG_TRACE "X-Sealpost-Trace"
+#define MILTER_MSG_TRACE MAIL_TRACE_HEADER
 #define MILTER_MSG_OURS "X-Sealpost-" /* headers with this prefix are ours alone */
+#define MILTER_MSG_APPLICATION "X-DoPosta-" /* and these go no further than to us */
+#define MILTER_MSG_CONSENT "X-DoPosta-Consent"
 #define MILTER_MSG_PATH_MAX 1024
 #define MILTER_MSG_VALUE_MAX 1024
 #define MILTER_MSG_FORGED_MAX 100
+#define MILTER_MSG_FIELDS_MAX (80u << 10) /* octets of the header section that are kept */
 
-/* A header name that came in though it is ours. */
+/* A header name that is to go. */
 struct milter_msg_forged {
 	size_t name;	/* offset in names */
 	unsigned count; /* how many of that name */
 };
 
 struct milter_msg {
+	const struct milter_stream *stream; /* NULL: none; conf's */
 	int open; /* between begin and end */
 	uint64_t id;
 	char id_text[ID_TEXT_SIZE];
@@ -37,9 +44,16 @@ struct milter_msg {
 	unsigned recipients;
 	struct buf campaign, message_id; /* values of the last seen */
 	unsigned campaigns, message_ids;
-	struct buf names; /* of forged headers, each NUL-terminated */
+	struct buf names; /* of headers that are to go, each NUL-terminated */
 	struct milter_msg_forged forged[MILTER_MSG_FORGED_MAX];
-	unsigned forged_names, forged_count;
+	unsigned forged_names;
+	unsigned forged_count; /* headers that are ours alone */
+	unsigned own_count;    /* headers of the application for us */
+	struct buf consent;    /* value of the last X-DoPosta-Consent */
+	unsigned consents;
+	struct buf fields; /* if messages are looked at whole: name NUL value NUL, of each */
+	unsigned field_count;
+	int fields_cut; /* there were more than are kept */
 	int flood;
 	int odd; /* a header name of ours with blanks before its colon */
 	int no_memory;
@@ -58,7 +72,10 @@ void milter_msg_header(struct milter_msg *m, struct span name, struct span value
 /* Lets go of conf; may be called twice. */
 void milter_msg_end(struct milter_msg *m);
 
-/* Value of the trace header: "v=1; customer=NAME; id=ID". */
-void milter_msg_trace(const struct milter_msg *m, char dst[128]);
+/* The kept fields, one after the other from *at 0 on: 1, or 0 after the last. value: without the blank that the MTA leaves in
+ * front of it. */
+int milter_msg_field(const struct milter_msg *m, size_t *at, struct span *name, struct span *value);
+/* How many of them have this name. */
+unsigned milter_msg_count(const struct milter_msg *m, const char *name);
 
 #endif

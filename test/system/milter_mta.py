@@ -13,6 +13,8 @@ ACTIONS_ALL, STEPS_ALL = 0x1FF, 0x1FFFFF
 ADD, CHANGE, SYMLIST = 0x01, 0x10, 0x100
 NOHELO, NOBODY, NOEOH, NR_HDR, NOUNKNOWN, NODATA = 0x02, 0x10, 0x40, 0x80, 0x100, 0x200
 NR_CONN, NR_RCPT, LEADSPC = 0x1000, 0x8000, 0x100000
+SKIP, NR_EOH, NR_BODY = 0x400, 0x40000, 0x80000
+CHUNK = 65535
 
 
 class Answer:
@@ -27,6 +29,24 @@ class Answer:
 
     def deleted(self):
         return [(name, index) for what, index, name, value in self.changes if what == b"m" and value == ""]
+
+    @property
+    def passed(self):
+        """The message goes on, perhaps into quarantine."""
+        return self.accepted
+
+    @property
+    def held(self):
+        return any(c[0] == b"q" for c in self.changes)
+
+    @property
+    def body(self):
+        """The body in place of the one that was given, or None."""
+        pieces = [c[3] for c in self.changes if c[0] == b"b"]
+        return b"".join(pieces) if pieces else None
+
+    def added(self):
+        return {name: value for what, index, name, value in self.changes if what == b"h"}
 
     def inserted(self):
         return [(index, name, value) for what, index, name, value in self.changes if what == b"i"]
@@ -102,6 +122,13 @@ class Mta:
                 name, value = data[4:].rstrip(b"\0").decode().split("\0") if data[4:].count(b"\0") > 1 and \
                     not data.endswith(b"\0\0") else (data[4:].split(b"\0")[0].decode(), "")
                 changes.append((kind, struct.unpack(">I", data[:4])[0], name, value))
+            elif kind == b"h":
+                name, value = data.rstrip(b"\0").decode().split("\0")
+                changes.append((kind, 0, name, value))
+            elif kind == b"b":
+                changes.append((kind, 0, "", data))
+            elif kind == b"q":
+                changes.append((kind, 0, "", data.rstrip(b"\0").decode()))
             elif kind == b"y":
                 return Answer(changes, kind, data.rstrip(b"\0").decode())
             else:
@@ -128,12 +155,30 @@ class Mta:
         if not self.steps & NR_HDR:
             return self.answer()
 
+    def content(self, body):
+        """End of the headers, and the body, as far as it is wanted."""
+        if not self.steps & NOEOH:
+            self.send(b"N")
+            if not self.steps & NR_EOH:
+                self.answer()
+        self.sent = 0
+        for at in range(0, 0 if self.steps & NOBODY else len(body), CHUNK):
+            self.send(b"B", body[at:at + CHUNK])
+            self.sent += len(body[at:at + CHUNK])
+            if not self.steps & NR_BODY:
+                a = self.answer()
+                if a.kind == b"s":
+                    break
+                if a.kind != b"c":
+                    return a
+        return None
+
     def end(self, queue="4ABCDEF"):
         self.macro(b"E", i=queue)
         self.send(b"E")
         return self.answer()
 
-    def message(self, sender="<a@shop.example>", recipients=("<b@example.test>",), headers=(), login=None):
+    def message(self, sender="<a@shop.example>", recipients=("<b@example.test>",), headers=(), login=None, body=b""):
         """A whole message; the first answer that is not "go on" ends it."""
         a = self.mail(sender, login)
         if not a.accepted:
@@ -142,7 +187,7 @@ class Mta:
             self.rcpt(r)
         for name, value in headers:
             self.header(name, value)
-        return self.end()
+        return self.content(body) or self.end()
 
     def close(self):
         try:

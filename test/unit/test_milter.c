@@ -176,6 +176,24 @@ static void mistakes_name_line_and_key(void **state)
 	     "2001:db8::/32"},
 	    {"customers: [{customer: x, sender: a@b.example}]\n",
 	     "1: customers[0].sender: must be a domain, or .domain for what is below it"},
+	    {"streams: [{name: x, policy: observe}]\n",
+	     "1: streams[0]: policy observe needs until, the day on which it ends"},
+	    {"streams: [{name: x, policy: observe, until: 2026-02-30}]\n",
+	     "1: streams[0].until: must be a date such as 2026-12-31"},
+	    {"streams: [{name: x, policy: enforce, until: 2026-02-28}]\n",
+	     "1: streams[0]: until is for policy observe alone"},
+	    {"streams: [{name: x, policy: enforce, hosts: [a.example]}]\n",
+	     "1: streams[0]: hosts and attachments are for policy links-only alone"},
+	    {"streams: [{name: x, policy: open}, {name: x, policy: open}]\n",
+	     " streams[1].name: another stream is named \"x\""},
+	    {"stream: y\n", " stream: no stream is named \"y\""},
+	    {"customers: [{customer: x, auth: a, stream: y}]\n",
+	     " customers[0].stream: no stream is named \"y\""},
+	    {"sensitive: [{name: x, kind: card, pattern: y, action: verify}]\n",
+	     "1: sensitive[0]: pattern is for kind pattern alone"},
+	    {"sensitive: [{name: x, kind: pattern, action: verify}]\n",
+	     "1: sensitive[0]: kind pattern needs pattern"},
+	    {"feed_every: 2m\n", "1: feed_every: must lie between 1s and 1m"},
 	};
 	char path[] = "/tmp/test_milter.XXXXXX", err[CONF_ERR_MAX], want[CONF_ERR_MAX];
 	int fd = mkstemp(path);
@@ -263,35 +281,18 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void a_message_has_an_id_a_customer_and_a_trace(void **state)
+static void a_message_has_an_id_and_a_customer(void **state)
 {
 	struct fixture *f = *state;
-	char trace[128], want[128];
 	uint64_t id, first = f->m.id;
 
 	assert_int_equal(id_parse(span_str(f->m.id_text), &id), 0);
 	assert_true(id == first);
 	assert_string_equal(f->m.customer, "shop");
 	assert_string_equal(f->m.by, "sender");
-	milter_msg_trace(&f->m, trace);
-	snprintf(want, sizeof(want), "v=1; customer=shop; id=%s", f->m.id_text);
-	assert_string_equal(trace, want);
+	assert_null(f->m.stream);
 	begin(f);
 	assert_true(f->m.id != first);
-}
-
-static void the_longest_customer_fits_into_the_trace(void **state)
-{
-	struct milter_conf *c =
-	    load("customer: "
-		 "0123456789012345678901234567890123456789012345678901234567890123\n");
-	struct milter_rule_who who = {.sender = SPAN_LIT("<>")};
-	struct fixture *f = *state;
-	char trace[128];
-
-	milter_msg_begin(&f->m, c, &who);
-	milter_msg_trace(&f->m, trace);
-	assert_int_equal(strlen(trace), strlen("v=1; customer=; id=") + 64 + 13);
 }
 
 static void forged_headers_are_counted_by_name_whatever_their_case(void **state)
@@ -350,6 +351,97 @@ static void a_message_remembers_nothing_of_the_one_before(void **state)
 	assert_int_equal(f->m.odd, 0);
 	assert_int_equal(f->m.recipients, 1);
 	assert_int_equal(buf_size(&f->m.campaign) + buf_size(&f->m.message_id), 0);
+}
+
+static void headers_of_the_application_go_as_well(void **state)
+{
+	struct fixture *f = *state;
+
+	header(f, "X-DoPosta-Consent", " opens");
+	header(f, "x-doposta-part", "x");
+	header(f, "X-DoPosta-Part", "y");
+	header(f, "X-DoPostal", "no");
+	assert_int_equal(f->m.forged_count, 0);
+	assert_int_equal(f->m.own_count, 3);
+	assert_int_equal(f->m.forged_names, 2);
+	assert_int_equal(f->m.forged[1].count, 2);
+	assert_int_equal(f->m.consents, 1);
+	assert_true(span_equal(buf_span(&f->m.consent), SPAN_LIT(" opens")));
+}
+
+#define DAY (INT64_C(86400) * CLOCK_SEC)
+
+static void a_rule_names_the_stream_and_its_policy_holds_until_its_day(void **state)
+{
+	struct milter_conf *c = load("stream: rest\n"
+				     "streams:\n"
+				     "  - {name: news, policy: enforce}\n"
+				     "  - {name: trial, policy: observe, until: 2026-01-01}\n"
+				     "  - {name: rest, policy: links-only, hosts: [a.example], attachments: [image/*]}\n"
+				     "customers:\n"
+				     "  - {sender: shop.example, customer: shop, stream: trial}\n"
+				     "  - {sender: open.example, customer: shop}\n");
+	static const struct {
+		const char *sender, *stream;
+		int64_t now;
+		enum milter_policy policy;
+	} rows[] = {
+	    {"<a@shop.example>", "trial", NOW, MILTER_POLICY_OBSERVE}, /* NOW is the first moment of that day */
+	    {"<a@shop.example>", "trial", NOW + DAY - 1, MILTER_POLICY_OBSERVE},
+	    {"<a@shop.example>", "trial", NOW + DAY, MILTER_POLICY_ENFORCE},
+	    {"<a@open.example>", NULL, NOW, MILTER_POLICY_OPEN},
+	    {"<a@b.example>", "rest", NOW, MILTER_POLICY_LINKS},
+	};
+	struct milter_msg m;
+
+	(void)state;
+	milter_msg_init(&m);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct milter_rule_who who = {.sender = span_str(rows[i].sender)};
+		milter_msg_begin(&m, milter_conf_ref(c), &who);
+		assert_int_equal(!!m.stream, !!rows[i].stream);
+		if (m.stream)
+			assert_string_equal(m.stream->name, rows[i].stream);
+		assert_int_equal(milter_stream_policy(m.stream, rows[i].now), rows[i].policy);
+		assert_int_equal(milter_stream_single(m.stream, rows[i].now), rows[i].policy == MILTER_POLICY_ENFORCE);
+	}
+	milter_msg_clear(&m);
+	milter_conf_unref(c);
+}
+
+static void fields_are_kept_only_where_messages_are_looked_at_whole(void **state)
+{
+	struct milter_conf *open = load("{}\n"), *whole = load("streams: [{name: x, policy: enforce}]\n");
+	struct milter_rule_who who = {.sender = SPAN_LIT("<>")};
+	struct span name, value;
+	char longest[1000];
+	struct milter_msg m;
+	size_t at = 0;
+
+	(void)state;
+	milter_msg_init(&m);
+	milter_msg_begin(&m, open, &who);
+	milter_msg_header(&m, SPAN_LIT("Subject"), SPAN_LIT(" x"));
+	assert_int_equal(milter_msg_field(&m, &at, &name, &value), 0);
+	milter_msg_begin(&m, whole, &who);
+	milter_msg_header(&m, SPAN_LIT("Subject"), SPAN_LIT("  two blanks\n folded"));
+	milter_msg_header(&m, SPAN_LIT("X-Empty"), SPAN_LIT(""));
+	milter_msg_header(&m, SPAN_LIT("subject"), SPAN_LIT("none"));
+	assert_int_equal(milter_msg_field(&m, &at, &name, &value), 1);
+	assert_true(span_equal(name, SPAN_LIT("Subject")) && span_equal(value, SPAN_LIT(" two blanks\n folded")));
+	assert_int_equal(milter_msg_field(&m, &at, &name, &value), 1);
+	assert_int_equal(value.n, 0);
+	assert_int_equal(milter_msg_field(&m, &at, &name, &value), 1);
+	assert_true(span_equal(value, SPAN_LIT("none")));
+	assert_int_equal(milter_msg_field(&m, &at, &name, &value), 0);
+	assert_int_equal(milter_msg_count(&m, "SUBJECT"), 2);
+	memset(longest, 'x', sizeof(longest));
+	for (int i = 0; i < 100; i++)
+		milter_msg_header(&m, SPAN_LIT("X"), span_of(longest, sizeof(longest)));
+	assert_true(m.fields_cut && !m.no_memory);
+	milter_msg_begin(&m, milter_conf_ref(m.conf), &who);
+	assert_true(!m.fields_cut && milter_msg_count(&m, "X") == 0);
+	milter_msg_clear(&m);
 }
 
 /* --- campaigns */
@@ -457,8 +549,10 @@ int main(void)
 	    cmocka_unit_test(an_empty_configuration_has_the_defaults),
 	    cmocka_unit_test(mistakes_name_line_and_key),
 	    cmocka_unit_test(a_change_that_needs_a_restart_is_named),
-	    WITH_MESSAGE(a_message_has_an_id_a_customer_and_a_trace),
-	    WITH_MESSAGE(the_longest_customer_fits_into_the_trace),
+	    WITH_MESSAGE(a_message_has_an_id_and_a_customer),
+	    cmocka_unit_test(a_rule_names_the_stream_and_its_policy_holds_until_its_day),
+	    cmocka_unit_test(fields_are_kept_only_where_messages_are_looked_at_whole),
+	    WITH_MESSAGE(headers_of_the_application_go_as_well),
 	    WITH_MESSAGE(forged_headers_are_counted_by_name_whatever_their_case),
 	    WITH_MESSAGE(more_than_a_hundred_forged_headers_or_too_long_ones_are_a_flood),
 	    WITH_MESSAGE(a_message_remembers_nothing_of_the_one_before),

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "milter/milter_feed.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/hex.h"
+#include "core/log.h"
+#include "http/http_client.h"
+#include "milter/milter_feed_own.h"
+
+#define ANSWER_WAIT (5 * CLOCK_SEC)
+#define ANSWER_MAX  (64u << 20)
+#define RETRY_EVERY (2 * CLOCK_SEC) /* a bundle that does not hold is fetched again */
+
+struct milter_feed {
+	struct milter_conf *(*conf)(void *arg);
+	void *arg;
+	struct milter_keyd *keyd;
+	struct milter_reports *reports;
+	pthread_t thread;
+	int started;
+	pthread_mutex_t lock; /* over what follows */
+	pthread_cond_t woken;
+	int stopping, wake;
+	struct milter_feed_list *now;	/* NULL: none yet */
+	int64_t confirmed;		/* monotonic */
+	int64_t stale_after;
+	/* the thread's own */
+	int away; /* 1: told; -1: nothing told yet */
+};
+
+struct milter_feed *milter_feed_new(struct milter_conf *(*conf)(void *arg), void *arg, struct milter_keyd *keyd)
+{
+	struct milter_feed *f = calloc(1, sizeof(*f));
+	pthread_condattr_t attr;
+
+	if (f)
+		f->reports = milter_report_new();
+	if (!f || !f->reports) {
+		free(f);
+		return NULL;
+	}
+	f->conf = conf;
+	f->arg = arg;
+	f->keyd = keyd;
+	f->away = -1;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&f->woken, &attr);
+	pthread_condattr_destroy(&attr);
+	return f;
+}
+
+void milter_feed_free(struct milter_feed *f)
+{
+	if (!f)
+		return;
+	milter_feed_list_unref(f->now);
+	milter_report_free(f->reports);
+	pthread_cond_destroy(&f->woken);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}
+
+struct milter_reports *milter_feed_reports(struct milter_feed *f)
+{
+	return f->reports;
+}
+
+/* --- asking relay */
+
+/* 0 and the answer as JSON (the caller's); ERR_NOTFOUND: 404; ERR_DENIED: another refusal; or why there is none. */
+static int ask(const char *socket, const char *method, const char *target, struct span body, json_t **out)
+{
+	int status = 0, err;
+	struct buf in;
+
+	*out = NULL;
+	buf_init(&in, ANSWER_MAX);
+	err = http_client_ask(socket, method, target, body, ANSWER_WAIT, &status, &in);
+	if (err == 0 && status >= 400)
+		err = status == 404 ? ERR_NOTFOUND : status >= 500 ? ERR_BUSY : ERR_DENIED;
+	if (err == 0) {
+		*out = buf_size(&in) ? json_loadb((const char *)buf_ptr(&in), buf_size(&in), JSON_REJECT_DUPLICATES, NULL)
+				     : json_object();
+		err = *out ? 0 : ERR_FORMAT;
+	}
+	buf_clear(&in);
+	return err;
+}
+
+static int ask_version(const char *socket, const char *target, const struct milter_manifest_item *i, unsigned count,
+		       json_t **out)
+{
+	char body[320];
+	int n = snprintf(body, sizeof(body), "{\"customer\":\"%s\",\"campaign\":\"%s\",\"version\":%u", i->customer,
+			 i->campaign, i->version);
+
+	if (count)
+		n += snprintf(body + n, sizeof(body) - (size_t)n, ",\"count\":%u", count);
+	n += snprintf(body + n, sizeof(body) - (size_t)n, "}");
+	return ask(socket, "POST", target, span_of(body, (size_t)n), out);
+}
+
+/* --- a round */
+
+/* The version as it was in the list before, if that still holds; else fetched. */
+static void fill(struct milter_feed *f, const struct milter_conf *conf, const struct milter_feed_list *before,
+		 struct milter_feed_entry *e)
+{
+	const struct milter_feed_entry *was = milter_feed_list_same(before, &e->item);
+	const char *why = "not fetched";
+	json_t *answer;
+	int err;
+
+	if (!e->item.active)
+		return;
+	if (was && was->manifest) {
+		e->manifest = milter_manifest_ref(was->manifest);
+		return;
+	}
+	e->tried = clock_mono();
+	if (was && was->tried && e->tried - was->tried < RETRY_EVERY) {
+		e->tried = was->tried;
+		return;
+	}
+	err = ask_version(conf->api, "/v1/milter/bundle", &e->item, 0, &answer);
+	if (err == 0)
+		err = milter_manifest_load(&e->item, answer, f->keyd, &e->manifest, &why);
+	json_decref(answer);
+	if (err == 0)
+		log_event(LOG_LEVEL_INFO, NULL, "campaign-loaded", "customer=%s campaign=%s version=%u number=%u",
+			  e->item.customer, e->item.campaign, e->item.version, e->item.number);
+	else if (!was)
+		log_event(LOG_LEVEL_ERROR, NULL, "campaign-not-loaded", "customer=%s campaign=%s version=%u reason=\"%s\" why=\"%s\"",
+			  e->item.customer, e->item.campaign, e->item.version, why, err_text(err));
+}
+
+/* A list that relay gave and keyd vouches for, or an error. */
+static int fetch(struct milter_feed *f, const struct milter_conf *conf, const struct milter_feed_list *before,
+		 struct milter_feed_list **out, const char **who)
+{
+	struct milter_keyd_revoked signed_last;
+	struct milter_feed_list *l = NULL;
+	json_t *answer;
+	int err;
+
+	*who = "relay";
+	err = ask(conf->api, "GET", "/v1/milter/campaigns", span_of(NULL, 0), &answer);
+	if (err == 0)
+		err = milter_feed_list_parse(answer, &l);
+	json_decref(answer);
+	if (err < 0)
+		return err;
+	*who = "keyd";
+	err = milter_keyd_revoked(f->keyd, &signed_last);
+	if (err == 0 && milter_feed_list_vouched(l, &signed_last) < 0) {
+		*who = "revoked";
+		err = ERR_ROLLBACK;
+	}
+	for (unsigned i = 0; err == 0 && i < l->count; i++)
+		fill(f, conf, before, &l->entries[i]);
+	if (err < 0)
+		milter_feed_list_unref(l);
+	else
+		*out = l;
+	return err;
+}
+
+static void tell(struct milter_feed *f, int err, const char *who, const struct milter_feed_list *l)
+{
+	int away = err < 0;
+
+	if (away == f->away)
+		return;
+	f->away = away;
+	if (away)
+		log_event(LOG_LEVEL_WARN, NULL, "campaigns-away", "from=%s why=\"%s\"", who, err_text(err));
+	else
+		log_event(LOG_LEVEL_INFO, NULL, "campaigns-ready", "versions=%u revoked=%u", l->count, l->revoked_count);
+}
+
+static void look(struct milter_feed *f, const struct milter_conf *conf)
+{
+	struct milter_feed_list *before, *fresh = NULL;
+	const char *who = "";
+	int err;
+
+	pthread_mutex_lock(&f->lock);
+	before = milter_feed_list_ref(f->now);
+	pthread_mutex_unlock(&f->lock);
+	err = fetch(f, conf, before, &fresh, &who);
+	milter_feed_list_unref(before);
+	tell(f, err, who, fresh);
+	if (err < 0)
+		return;
+	pthread_mutex_lock(&f->lock);
+	before = f->now;
+	f->now = fresh;
+	f->confirmed = clock_mono();
+	pthread_mutex_unlock(&f->lock);
+	milter_feed_list_unref(before);
+}
+
+static void send_reports(struct milter_feed *f, const struct milter_conf *conf)
+{
+	int n = 1, err = 0;
+
+	while (n > 0 && err == 0) {
+		json_t *answer = NULL;
+		struct buf body;
+
+		buf_init(&body, 1u << 20);
+		n = milter_report_batch(f->reports, &body);
+		if (n > 0)
+			err = ask(conf->api, "POST", "/v1/milter/reports", buf_span(&body), &answer);
+		milter_report_done(f->reports, n > 0 && err == 0);
+		json_decref(answer);
+		buf_clear(&body);
+	}
+}
+
+/* --- the thread */
+
+static int wait_turn(struct milter_feed *f, int64_t usec)
+{
+	struct timespec until;
+	int stop;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += usec / CLOCK_SEC;
+	until.tv_nsec += usec % CLOCK_SEC * 1000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&f->lock);
+	while (!f->stopping && !f->wake)
+		if (pthread_cond_timedwait(&f->woken, &f->lock, &until) != 0)
+			break;
+	f->wake = 0;
+	stop = f->stopping;
+	pthread_mutex_unlock(&f->lock);
+	return !stop;
+}
+
+static void *work(void *arg)
+{
+	struct milter_feed *f = arg;
+	int64_t every;
+
+	do {
+		struct milter_conf *conf = f->conf(f->arg);
+
+		every = conf->feed_every;
+		pthread_mutex_lock(&f->lock);
+		f->stale_after = conf->feed_stale;
+		pthread_mutex_unlock(&f->lock);
+		if (conf->streams.count) {
+			look(f, conf);
+			send_reports(f, conf);
+		}
+		milter_conf_unref(conf);
+		log_flush();
+	} while (wait_turn(f, every));
+	return NULL;
+}
+
+int milter_feed_start(struct milter_feed *f)
+{
+	f->started = pthread_create(&f->thread, NULL, work, f) == 0;
+	return f->started ? 0 : ERR_NOMEM;
+}
+
+static void signal_thread(struct milter_feed *f, int stop)
+{
+	pthread_mutex_lock(&f->lock);
+	f->wake = 1;
+	f->stopping |= stop;
+	pthread_cond_signal(&f->woken);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void milter_feed_stop(struct milter_feed *f)
+{
+	if (!f->started)
+		return;
+	signal_thread(f, 1);
+	pthread_join(f->thread, NULL);
+	f->started = 0;
+}
+
+void milter_feed_wake(struct milter_feed *f)
+{
+	signal_thread(f, 0);
+}
+
+/* --- for messages */
+
+/* The list, if it is to be believed now. */
+static struct milter_feed_list *believed(struct milter_feed *f)
+{
+	struct milter_feed_list *l = NULL;
+
+	pthread_mutex_lock(&f->lock);
+	if (f->now && clock_mono() - f->confirmed <= f->stale_after)
+		l = milter_feed_list_ref(f->now);
+	pthread_mutex_unlock(&f->lock);
+	return l;
+}
+
+int milter_feed_find(struct milter_feed *f, const char *customer, struct span campaign, uint32_t version,
+		     struct milter_manifest **out)
+{
+	struct milter_feed_list *l = believed(f);
+	int err;
+
+	if (!l)
+		return ERR_AWAY;
+	err = milter_feed_list_find(l, customer, campaign, version, out);
+	milter_feed_list_unref(l);
+	return err;
+}
+
+int milter_feed_take(struct milter_feed *f, struct milter_manifest *m)
+{
+	uint64_t max = milter_manifest_of(m)->max_messages, block = max / 100;
+	struct milter_conf *conf;
+	json_t *answer = NULL, *granted;
+	int err = 0;
+
+	block = block < 1 ? 1 : block > 100 ? 100 : block;
+	pthread_mutex_lock(&m->lock);
+	if (!m->left) {
+		conf = f->conf(f->arg);
+		err = ask_version(conf->api, "/v1/milter/take", &m->item, (unsigned)block, &answer);
+		milter_conf_unref(conf);
+		granted = json_object_get(answer, "granted");
+		if (err == 0 && (!json_is_integer(granted) || json_integer_value(granted) < 0))
+			err = ERR_FORMAT;
+		if (err == 0)
+			m->left = (uint64_t)json_integer_value(granted);
+		json_decref(answer);
+	}
+	if (err == 0 && !m->left)
+		err = ERR_LIMIT;
+	m->left -= err == 0;
+	pthread_mutex_unlock(&m->lock);
+	return err;
+}

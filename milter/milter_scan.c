@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "milter/milter_scan.h"
+
+#include <stdlib.h>
+
+#include "campaign/camp_html.h"
+#include "core/err.h"
+#include "mail/mail_gate.h"
+#include "mail/mail_url.h"
+
+struct milter_scan {
+	const struct milter_conf *conf;
+	const struct milter_stream *links;
+	struct mail_gate *gate;
+	struct buf text; /* of the part at hand, for links-only */
+	int gathering;
+	int over; /* the gate has failed, or a callback stopped it */
+	struct milter_scan_result r;
+};
+
+static int broken(struct milter_scan *s, enum camp_verdict v, const char *reason, unsigned part, uint64_t offset)
+{
+	if (s->r.verdict == CAMP_PASS) {
+		s->r.verdict = v;
+		s->r.reason = reason;
+		s->r.part = part;
+		s->r.offset = offset;
+	}
+	return ERR_DENIED;
+}
+
+/* --- links */
+
+static int host_allowed(const struct milter_stream *links, const char *host)
+{
+	char *const *all = links->hosts.items;
+	size_t n = strlen(host);
+
+	for (size_t i = 0; i < links->hosts.count; i++) {
+		size_t want = strlen(all[i]);
+		if (all[i][0] != '.' ? span_equal_nocase(span_str(host), span_str(all[i]))
+				     : n > want && span_equal_nocase(span_str(host + n - want), span_str(all[i])))
+			return 1;
+	}
+	return 0;
+}
+
+/* cid: names a part of this very message. */
+static int url_allowed(void *arg, const struct camp_html_url *u)
+{
+	const struct milter_scan *s = arg;
+	struct mail_url url;
+	int err;
+
+	if (u->use == CAMP_HTML_IMAGE && span_equal_nocase(span_sub(u->value, 0, 4), SPAN_LIT("cid:")))
+		return 0;
+	err = mail_url_parse(&url, u->value);
+	if (err < 0 || url.odd)
+		return 1;
+	if (url.scheme == MAIL_URL_MAILTO || url.scheme == MAIL_URL_TEL)
+		return 0;
+	return !host_allowed(s->links, url.host);
+}
+
+static int judge_html(struct milter_scan *s, const struct mail_gate_part *part)
+{
+	struct camp_html_finding f;
+	int err = camp_html_live(buf_span(&s->text), part->charset, url_allowed, s, &f);
+
+	if (err == ERR_DENIED)
+		return broken(s, CAMP_POLICY, camp_html_rule_name(f.rule), part->index, f.at);
+	return err < 0 ? broken(s, CAMP_MEMORY, "memory", part->index, 0) : 0;
+}
+
+/* What a mail program makes a link of leads somewhere too. */
+static int judge_text(struct milter_scan *s, const struct mail_gate_part *part)
+{
+	struct span text = buf_span(&s->text);
+	struct mail_url_mention m;
+	size_t at = 0;
+
+	while (mail_url_find(text, at, &m)) {
+		at = m.to > at ? m.to : at + 1;
+		if (m.kind == MAIL_URL_M_MAIL)
+			continue;
+		if (m.odd || !m.host[0] || !host_allowed(s->links, m.host))
+			return broken(s, CAMP_POLICY, "text-link", part->index, m.from);
+	}
+	return 0;
+}
+
+static int type_allowed(const struct milter_stream *links, const char *type)
+{
+	char *const *all = links->attachments.items;
+
+	for (size_t i = 0; i < links->attachments.count; i++) {
+		size_t n = strlen(all[i]);
+		struct span have = span_str(type);
+		if (n > 2 && !strcmp(all[i] + n - 2, "/*"))
+			have = span_sub(have, 0, --n); /* "image/" */
+		if (span_equal_nocase(have, span_of(all[i], n)))
+			return 1;
+	}
+	return 0;
+}
+
+/* --- what the gate tells */
+
+static int on_begin(void *arg, const struct mail_gate_part *part)
+{
+	struct milter_scan *s = arg;
+
+	buf_reset(&s->text);
+	s->gathering = 0;
+	if (!s->links || part->multipart)
+		return 0;
+	s->gathering = part->text && (!strcmp(part->type, "text/html") || !strcmp(part->type, "text/plain"));
+	if (!s->gathering && !type_allowed(s->links, part->type))
+		return broken(s, CAMP_POLICY, "attachment-type", part->index, part->raw_from);
+	return 0;
+}
+
+static int on_text(void *arg, const struct mail_gate_part *part, struct span canonical, const struct mail_gate_run *runs,
+		   size_t n_runs)
+{
+	struct milter_scan *s = arg;
+
+	(void)runs;
+	(void)n_runs;
+	if (!s->gathering)
+		return 0;
+	if (buf_put_span(&s->text, canonical) < 0)
+		return broken(s, buf_failed(&s->text) == ERR_NOMEM ? CAMP_MEMORY : CAMP_TOO_BIG, "text-size", part->index,
+			      MILTER_SCAN_TEXT);
+	return 0;
+}
+
+static int on_end(void *arg, const struct mail_gate_part *part)
+{
+	struct milter_scan *s = arg;
+
+	if (!s->gathering)
+		return 0;
+	s->gathering = 0;
+	return strcmp(part->type, "text/html") ? judge_text(s, part) : judge_html(s, part);
+}
+
+/* --- the message */
+
+struct milter_scan *milter_scan_new(const struct milter_conf *conf, const struct milter_stream *links)
+{
+	static const struct mail_gate_fns fns = {.begin = on_begin, .text = on_text, .end = on_end};
+	struct milter_scan *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->gate = mail_gate_new(&fns, s, 1);
+	if (!s || !s->gate) {
+		free(s);
+		return NULL;
+	}
+	s->conf = conf;
+	s->links = links;
+	s->r.verdict = CAMP_PASS;
+	buf_init_wiped(&s->text, MILTER_SCAN_TEXT);
+	return s;
+}
+
+void milter_scan_free(struct milter_scan *s)
+{
+	if (!s)
+		return;
+	mail_gate_free(s->gate);
+	buf_clear(&s->text);
+	free(s);
+}
+
+/* The gate cannot read on: what is there is not known. */
+static void unreadable(struct milter_scan *s)
+{
+	struct mail_gate_verdict v = mail_gate_verdict(s->gate);
+	const struct milter_sensitive *rules = s->conf->sensitive.items;
+
+	s->over = 1;
+	if (v.rule == MAIL_GATE_STOPPED || v.rule == MAIL_GATE_NONE)
+		return; /* a callback has said why */
+	for (size_t i = 0; i < s->conf->sensitive.count; i++)
+		if (rules[i].action == MILTER_SENSITIVE_VERIFY)
+			s->r.verify = rules[i].name;
+		else
+			s->r.unread = 1;
+	if (s->links || s->r.unread)
+		broken(s, mail_gate_rule_class(v.rule) == 552 ? CAMP_TOO_BIG : CAMP_AMBIGUOUS, mail_gate_rule_name(v.rule),
+		       v.part, v.offset);
+}
+
+void milter_scan_header(struct milter_scan *s, struct span name, struct span value)
+{
+	if (!s->over && mail_gate_header(s->gate, name, value) < 0)
+		unreadable(s);
+}
+
+void milter_scan_eoh(struct milter_scan *s)
+{
+	if (!s->over && mail_gate_eoh(s->gate) < 0)
+		unreadable(s);
+}
+
+int milter_scan_body(struct milter_scan *s, struct span piece)
+{
+	if (!s->over && mail_gate_body(s->gate, piece) < 0)
+		unreadable(s);
+	return s->over;
+}
+
+void milter_scan_end(struct milter_scan *s, struct milter_scan_result *out)
+{
+	if (!s->over && mail_gate_end(s->gate) < 0)
+		unreadable(s);
+	s->over = 1;
+	*out = s->r;
+}
