@@ -70,7 +70,7 @@ json_t *cli_keyd_json(struct keyproto_client_sync *k, uint16_t op, int *code);
 /* A request whose body is one name; reply as in keyproto_client_sync_call. */
 int cli_keyd_name(struct keyproto_client_sync *k, uint16_t op, const char *name, struct span *reply);
 
-/* One request to relay's local API. *out: the JSON answer (json_decref) or NULL. Returns 0, or an exit code after saying
+/* One request to relay's local API. *out: the JSON answer (json_decref) or NULL; a refusal with findings is one too. Returns 0, or an exit code after saying
  * why. quiet_away: return ERR_AWAY without a word when relay does not answer. */
 int cli_api(const struct cli *c, const char *method, const char *path, int quiet_away, json_t **out);
 /* The same with a JSON object (borrowed; NULL: none) as the request's body. */

@@ -1,105 +1,125 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* sealpost campaign: what may be sent, and who said so. See sealpost-campaign(8). */
+#include "cli/cli_campaign.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "core/clock.h"
 #include "core/err.h"
-#include "core/hex.h"
 #include "core/num.h"
-#include "core/rand.h"
-#include "mail/mail_campaign.h"
 
-struct ask {
-	const char *customer, *id, *version, *from, *to, *message_id;
+/* Options that a subcommand takes: a letter each, see options[]. */
+static const struct {
+	const char *name;
+	int (*run)(struct cli_campaign *k);
+	const char *options;
+	int least, most; /* arguments */
+} rows[] = {
+    {"add", cli_campaign_add, "cuj", 1, 1},
+    {"lint", cli_campaign_lint, "cuj", 1, 1},
+    {"test", cli_campaign_test, "cvrj", 2, 2},
+    {"approve", cli_campaign_approve, "cvapfyj", 1, 1},
+    {"activate", cli_campaign_activate, "cvkj", 1, 1},
+    {"pause", cli_campaign_pause, "cvj", 1, 1},
+    {"resume", cli_campaign_resume, "cvj", 1, 1},
+    {"revoke", cli_campaign_revoke, "cvAyj", 1, 1},
+    {"show", cli_campaign_show, "cvtj", 1, 1},
+    {"list", cli_campaign_list, "cj", 0, 1},
+    {"report", cli_campaign_report, "j", 1, 1},
 };
 
-/* Fills the MAC in: keyd computes it with the customer's key. */
-static int authenticate(struct cli *c, const struct ask *a, struct mail_campaign *m)
-{
-	struct keyproto_client_sync *k;
-	struct keyproto_mac req = {.customer = span_str(a->customer), .label = SPAN_LIT(MAIL_CAMPAIGN_LABEL)};
-	struct span reply, mac;
-	struct buf input;
-	int rc;
+static const struct option options[] = {{"customer", 1, NULL, 'c'},
+					{"version", 1, NULL, 'v'},
+					{"author", 1, NULL, 'u'},
+					{"approver", 1, NULL, 'a'},
+					{"key", 1, NULL, 'p'},
+					{"passphrase-file", 1, NULL, 'f'},
+					{"rcpt", 1, NULL, 'r'},
+					{"json", 0, NULL, 'j'},
+					{"yes", 0, NULL, 'y'},
+					{"keep", 0, NULL, 'k'},
+					{"all", 0, NULL, 'A'},
+					{"text", 0, NULL, 't'},
+					{NULL, 0, NULL, 0}};
 
-	buf_init(&input, MAIL_CAMPAIGN_INPUT_MAX);
-	rc = mail_campaign_input(&input, m, span_str(a->from), span_str(a->to), span_str(a->message_id));
-	if (rc < 0) {
-		buf_clear(&input);
-		return cli_fail(EXIT_USAGE, "--from, --to or --message-id: %s", err_text(rc));
+static int take(struct cli_campaign *k, int opt)
+{
+	uint64_t n;
+
+	switch (opt) {
+	case 'c':
+		k->customer = optarg;
+		return 0;
+	case 'v':
+		if (num_parse_u64(span_str(optarg), &n) < 0 || n < 1 || n > UINT32_MAX)
+			return cli_fail(EXIT_USAGE, "--version: must be a number from 1");
+		k->version = (json_int_t)n;
+		return 0;
+	case 'u':
+		k->author = optarg;
+		return 0;
+	case 'a':
+		k->approver = optarg;
+		return 0;
+	case 'p':
+		k->key = optarg;
+		return 0;
+	case 'f':
+		k->passphrase_file = optarg;
+		return 0;
+	case 'r':
+		k->rcpt = optarg;
+		return 0;
+	default:
+		k->json |= opt == 'j';
+		k->yes |= opt == 'y';
+		k->keep |= opt == 'k';
+		k->all |= opt == 'A';
+		k->text |= opt == 't';
+		return 0;
 	}
-	k = cli_keyd(c, KEYPROTO_ROLE_OFFICER);
-	req.data = buf_span(&input);
-	rc = k ? keyproto_mac_put(keyproto_client_sync_begin(k), &req) : ERR_AWAY;
-	if (rc == 0)
-		rc = keyproto_client_sync_call(k, KEYPROTO_MAC, &reply);
-	if (rc == 0)
-		rc = keyproto_bytes_get(reply, &mac);
-	if (rc == 0 && mac.n == MAIL_CAMPAIGN_MAC)
-		memcpy(m->mac, mac.p, MAIL_CAMPAIGN_MAC);
-	else if (k)
-		rc = cli_keyd_failed(rc < 0 ? rc : ERR_FORMAT);
-	else
-		rc = EXIT_ENVIRONMENT;
-	keyproto_client_sync_free(k);
-	buf_clear(&input);
-	return rc;
 }
 
-static int header(struct cli *c, const struct ask *a)
+static int run(struct cli *c, size_t row, int argc, char **argv)
 {
-	struct mail_campaign m = {.id = span_str(a->id), .kid = SPAN_LIT("1"),
-				  .time = clock_wall() / CLOCK_SEC}, check;
-	char nonce[HEX_SIZE(8)];
-	uint8_t random[8];
-	uint64_t version;
-	struct buf out;
-	int rc;
+	struct cli_campaign k = {.cli = c, .customer = NULL};
+	int opt, rc = 0;
 
-	if (num_parse_u64(span_str(a->version), &version) < 0 || version > UINT32_MAX)
-		return cli_fail(EXIT_USAGE, "--version: must be a whole number");
-	m.version = (uint32_t)version;
-	rand_bytes(random, sizeof(random));
-	hex_encode(nonce, random, sizeof(random));
-	m.nonce = span_str(nonce);
-	rc = authenticate(c, a, &m);
+	while (rc == 0 && (opt = getopt_long(argc, argv, "", options, NULL)) != -1)
+		rc = opt != '?' && strchr(rows[row].options, opt) ? take(&k, opt) : cli_usage("campaign");
 	if (rc)
 		return rc;
-	buf_init(&out, MAIL_CAMPAIGN_INPUT_MAX);
-	if (mail_campaign_format(&out, &m) < 0 || mail_campaign_parse(buf_span(&out), &check) < 0)
-		rc = cli_fail(EXIT_USAGE, "--id: must be 1 to 64 of A-Z a-z 0-9 _ . -");
-	else
-		printf("%s: %.*s\n", MAIL_CAMPAIGN_HEADER, (int)buf_size(&out), buf_ptr(&out));
-	buf_clear(&out);
-	return rc;
+	k.args = argv + optind;
+	k.count = argc - optind;
+	if (k.count < rows[row].least || k.count > rows[row].most)
+		return cli_usage("campaign");
+	return rows[row].run(&k);
 }
 
 int cli_campaign(struct cli *c, int argc, char **argv)
 {
-	static const struct option options[] = {{"customer", 1, NULL, 'c'}, {"id", 1, NULL, 'i'},
-						{"version", 1, NULL, 'v'},  {"from", 1, NULL, 'f'},
-						{"to", 1, NULL, 't'},	    {"message-id", 1, NULL, 'm'},
-						{NULL, 0, NULL, 0}};
-	struct ask a = {.customer = "default", .version = "1"};
-	int opt;
+	if (argc > 1 && !strcmp(argv[1], "header"))
+		return cli_campaign_header(c, argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!strcmp(rows[i].name, argv[1]))
+			return run(c, i, argc - 1, argv + 1);
+	return cli_usage("campaign");
+}
 
-	if (argc < 2 || strcmp(argv[1], "header"))
-		return cli_usage("campaign");
-	while ((opt = getopt_long(argc - 1, argv + 1, "", options, NULL)) != -1) {
-		const char **slot = opt == 'c'	 ? &a.customer
-				    : opt == 'i' ? &a.id
-				    : opt == 'v' ? &a.version
-				    : opt == 'f' ? &a.from
-				    : opt == 't' ? &a.to
-				    : opt == 'm' ? &a.message_id
-						 : NULL;
-		if (!slot)
-			return cli_usage("campaign");
-		*slot = optarg;
-	}
-	if (optind != argc - 1 || !a.id || !a.from || !a.to || !a.message_id)
-		return cli_usage("campaign");
-	return header(c, &a);
+json_t *cli_campaign_which(const struct cli_campaign *k, const char *campaign, json_int_t version)
+{
+	json_t *o = json_pack("{s:s, s:s}", "customer", k->customer ? k->customer : "default", "campaign", campaign);
+
+	if (version)
+		json_object_set_new(o, "version", json_integer(version));
+	return o;
+}
+
+int cli_campaign_json(json_t *o)
+{
+	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	puts("");
+	json_decref(o);
+	return 0;
 }

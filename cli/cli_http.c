@@ -25,7 +25,10 @@ static int judge(const char *path, int status, struct span body, json_t **out)
 	if (status >= 400) {
 		const char *detail = json_string_value(json_object_get(j, "detail"));
 		cli_fail(0, "%s", detail ? detail : "relay refuses");
-		json_decref(j);
+		if (json_object_get(j, "findings")) /* who asks wants to see them */
+			*out = j;
+		else
+			json_decref(j);
 		return status == 404 ? CLI_NOT_THERE : EXIT_ENVIRONMENT;
 	}
 	*out = j;

@@ -138,6 +138,7 @@ struct relay_conf {
 	struct {
 		char *socket, *https, *redirect;
 		struct conf_list users; /* char *: names or uids beside root and our own uid */
+		char *milter; /* who may use what is milter's */
 	} api;
 	struct {
 		struct conf_list servers; /* char *: "ADDRESS@PORT" */

@@ -378,6 +378,8 @@ static const struct conf_key api_keys[] = {
      .help = "Accepted; not served in this version."},
     {.name = "users", .type = CONF_STRINGS, .offset = IN(api, users),
      .help = "Users (names or numbers) who may use the local API beside root and relay's own."},
+    {.name = "milter", .type = CONF_STRING, .offset = IN(api, milter), .fallback = "sealpost-milter",
+     .help = "User (name or number) of sealpost-milter, who may fetch campaigns there and tell of rejections."},
     {0}};
 
 static const struct conf_key dns_keys[] = {

@@ -8,6 +8,7 @@
 #include "relay/ledger/ledger.h"
 #include "relay/queue/queue.h"
 #include "relay/relay_credential.h"
+#include "relay/store/store_campaign.h"
 #include "relay/store/store_suppression.h"
 
 struct relay_reseal {
@@ -15,7 +16,7 @@ struct relay_reseal {
 	struct keys_reseal *reseal; /* NULL: keyd was not there yet */
 	void (*answer)(void *to, int64_t oldest);
 	void *to; /* its question about objects, while the queue has it */
-	struct keys_reseal_source sources[2];
+	struct keys_reseal_source sources[3];
 	/* one batch */
 	const char *customer;
 	uint64_t after;
@@ -141,6 +142,33 @@ static int replace_credential(void *arg, const char *customer, const struct keys
 	return rc;
 }
 
+/* --- campaigns: pieces of their packages */
+
+static int add_campaign(void *arg, const struct store_campaign_piece *p)
+{
+	return batch_add(arg, "campaign_piece", "bytes", p->id, (uint64_t)p->id, p->sealed);
+}
+
+static int next_campaign(void *arg, const char *customer, uint64_t *cursor, struct keys_reseal_item *items)
+{
+	struct relay_reseal *r = arg;
+	int rc;
+
+	batch_begin(r, customer, *cursor, items);
+	rc = store_campaign_pieces_each(r->relay->store, customer, (int64_t)*cursor, KEYS_RESEAL_BATCH,
+					add_campaign, r);
+	return batch_end(r, rc, cursor);
+}
+
+static int replace_campaign(void *arg, const char *customer, const struct keys_reseal_item *item,
+			    struct span fresh)
+{
+	struct relay_reseal *r = arg;
+
+	(void)customer;
+	return store_campaign_reseal(r->relay->store, (int64_t)item->id, item->sealed, fresh);
+}
+
 /* --- objects: mail in the queue, and rows of the ledger, which nothing may change */
 
 static int64_t older(int64_t a, int64_t b)
@@ -190,6 +218,8 @@ static int open_reseal(struct relay *relay, const char **why)
 						    replace_suppression, r};
 	r->sources[1] = (struct keys_reseal_source){"credentials", KEYPROTO_FOR_CRED, next_credential,
 						    replace_credential, r};
+	r->sources[2] = (struct keys_reseal_source){"campaigns", KEYPROTO_FOR_FIELD, next_campaign,
+						    replace_campaign, r};
 	relay->reseal = r;
 	return 0;
 }
@@ -204,7 +234,7 @@ static void keyd_changed(struct relay *relay, unsigned state)
 	if (!r->reseal)
 		r->reseal = keys_reseal_new(relay->loop, relay->keyd,
 					    &(struct keys_reseal_options){.sources = r->sources,
-									  .source_count = 2,
+									  .source_count = 3,
 									  .rate = conf->reseal.rate,
 									  .settle = conf->reseal.settle,
 									  .objects = ask_objects,

@@ -6,7 +6,7 @@
  *            handler: the answer is then dropped.
  * Ownership: the call belongs to whoever has to answer; answering ends it, and frees body. JSON given to reply is
  *            taken over.
- * Limits:    API_BODY_MAX octets of body.
+ * Limits:    API_BODY_MAX octets of body; API_SOURCE_MAX for the sources and messages of campaigns.
  * Thread:    control's. */
 #ifndef RELAY_API_API_CALL_H
 #define RELAY_API_API_CALL_H
@@ -17,6 +17,7 @@
 #include "relay/relay.h"
 
 #define API_BODY_MAX (256u << 10)
+#define API_SOURCE_MAX (1u << 20)
 #define API_NAME     65
 
 struct api_conn;
@@ -27,6 +28,7 @@ struct api_call {
 	uint64_t id;	       /* of the message in the path, where the route has one */
 	uint64_t after;	       /* query parameters of lists */
 	unsigned limit;
+	unsigned uid; /* of the client */
 	json_t *body; /* object that came with a POST or PUT; else NULL */
 	char name[API_NAME]; /* segment of the path that stands for {name}, else query parameter customer, or "" */
 };
@@ -43,6 +45,10 @@ struct api_route {
 	const char *pattern; /* "/v1/queue/{id}" */
 	void (*run)(struct api_call *c);
 };
+/* 1 if it is for api.milter. */
+int api_route_is_milters(const struct api_route *row);
+/* How large a body may be that is sent there. */
+size_t api_route_body_max(const struct http_request *r);
 /* 0 and *row; ERR_NOTFOUND; ERR_UNSUPPORTED (the path exists, the method does not); ERR_FORMAT (bad id, name or query). */
 int api_route_find(const struct http_request *r, struct api_call *c, const struct api_route **row);
 
@@ -85,6 +91,22 @@ void api_suppression_list(struct api_call *c);
 void api_suppression_add(struct api_call *c);
 void api_suppression_remove(struct api_call *c);
 void api_suppression_check(struct api_call *c);
+void api_campaign_list(struct api_call *c);
+void api_campaign_versions(struct api_call *c);
+void api_campaign_show(struct api_call *c);
+void api_campaign_add(struct api_call *c);
+void api_campaign_lint(struct api_call *c);
+void api_campaign_test(struct api_call *c);
+void api_campaign_approve(struct api_call *c);
+void api_campaign_activate(struct api_call *c);
+void api_campaign_pause(struct api_call *c);
+void api_campaign_resume(struct api_call *c);
+void api_campaign_revoke(struct api_call *c);
+void api_campaign_rejection(struct api_call *c);
+void api_milter_campaigns(struct api_call *c);
+void api_milter_bundle(struct api_call *c);
+void api_milter_take(struct api_call *c);
+void api_milter_reports(struct api_call *c);
 void api_credential_list(struct api_call *c);
 void api_credential_add(struct api_call *c);
 void api_credential_change_inbound(struct api_call *c);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "core/err.h"
 #include "core/id.h"
 #include "core/num.h"
@@ -46,7 +48,28 @@ static const struct api_route routes[] = {
     {"PUT", "/v1/credentials/upstream/{name}", api_credential_change_upstream},
     {"DELETE", "/v1/credentials/inbound/{name}", api_credential_remove_inbound},
     {"DELETE", "/v1/credentials/upstream/{name}", api_credential_remove_upstream},
+    {"GET", "/v1/campaigns", api_campaign_list},
+    {"POST", "/v1/campaigns", api_campaign_add},
+    {"POST", "/v1/campaigns/lint", api_campaign_lint},
+    {"POST", "/v1/campaigns/test", api_campaign_test},
+    {"POST", "/v1/campaigns/show", api_campaign_show},
+    {"POST", "/v1/campaigns/approve", api_campaign_approve},
+    {"POST", "/v1/campaigns/activate", api_campaign_activate},
+    {"POST", "/v1/campaigns/pause", api_campaign_pause},
+    {"POST", "/v1/campaigns/resume", api_campaign_resume},
+    {"POST", "/v1/campaigns/revoke", api_campaign_revoke},
+    {"GET", "/v1/campaigns/{name}", api_campaign_versions},
+    {"GET", "/v1/rejections/{name}", api_campaign_rejection},
+    {"GET", "/v1/milter/campaigns", api_milter_campaigns},
+    {"POST", "/v1/milter/bundle", api_milter_bundle},
+    {"POST", "/v1/milter/take", api_milter_take},
+    {"POST", "/v1/milter/reports", api_milter_reports},
     {0}};
+
+/* Paths that take API_SOURCE_MAX. */
+static const char *const large[] = {"/v1/campaigns", "/v1/campaigns/lint", "/v1/campaigns/test"};
+/* What the user of api.milter may use, and nothing else. */
+#define MILTERS "/v1/milter/"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 1000
@@ -87,6 +110,21 @@ static int read_query(const struct http_request *r, struct api_call *c)
 		return ERR_FORMAT;
 	c->limit = (unsigned)n;
 	return after.p ? id_parse(after, &c->after) : 0;
+}
+
+size_t api_route_body_max(const struct http_request *r)
+{
+	struct span id, name;
+
+	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+		if (matches(large[i], r, &id, &name))
+			return API_SOURCE_MAX;
+	return API_BODY_MAX;
+}
+
+int api_route_is_milters(const struct api_route *row)
+{
+	return !strncmp(row->pattern, MILTERS, sizeof(MILTERS) - 1);
 }
 
 int api_route_find(const struct http_request *r, struct api_call *c, const struct api_route **row)

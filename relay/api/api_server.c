@@ -31,7 +31,8 @@ struct api_conn {
 	struct evt_conn *conn;
 	struct api_call *call; /* being answered: nothing more is read until it is */
 	int close;
-	int denied; /* the peer's user may not use the API: every request gets 403 */
+	enum { NOTHING, MILTER, ALL } may; /* what the peer's user may use; of the rest every request gets 403 */
+	unsigned uid;
 };
 
 static void drop(struct api_conn *ac)
@@ -107,7 +108,7 @@ void api_call_failed(struct api_call *c, int err)
 static void refuse_route(struct api_call *c, int err)
 {
 	if (err == ERR_DENIED)
-		api_call_problem(c, 403, "your user may not use relay's local API: see api.users");
+		api_call_problem(c, 403, "your user may not use this of relay's local API: see api.users and api.milter");
 	else if (err == ERR_LIMIT)
 		api_call_problem(c, 413, "a body that is too large, or where none is expected");
 	else if (err == ERR_FORMAT)
@@ -121,7 +122,7 @@ static void refuse_route(struct api_call *c, int err)
 /* 1 if more of the body has to come first. */
 static int body_pending(const struct api_conn *ac, const struct http_request *r, int head)
 {
-	return head > 0 && !ac->denied && r->content_length <= API_BODY_MAX &&
+	return head > 0 && ac->may != NOTHING && r->content_length <= api_route_body_max(r) &&
 	       buf_size(evt_conn_in(ac->conn)) < (size_t)head + r->content_length;
 }
 
@@ -155,6 +156,7 @@ static void on_data(struct api_conn *ac)
 	}
 	c->relay = ac->server->relay;
 	c->conn = ac;
+	c->uid = ac->uid;
 	ac->call = c;
 	if (n < 0) {
 		api_call_problem(c, n == ERR_LIMIT ? 431 : n == ERR_UNSUPPORTED ? 501 : 400,
@@ -163,9 +165,11 @@ static void on_data(struct api_conn *ac)
 	}
 	evt_conn_set_timeout(ac->conn, 0);
 	ac->close |= r.close;
-	rc = ac->denied			       ? ERR_DENIED
-	     : r.content_length > API_BODY_MAX ? ERR_LIMIT
-					       : api_route_find(&r, c, &row);
+	rc = ac->may == NOTHING				  ? ERR_DENIED
+	     : r.content_length > api_route_body_max(&r) ? ERR_LIMIT
+							  : api_route_find(&r, c, &row);
+	if (ac->may == MILTER && (rc < 0 || !api_route_is_milters(row)))
+		rc = ERR_DENIED;
 	if (rc == 0)
 		rc = read_body(c, row, span_sub(buf_span(in), (size_t)n, r.content_length));
 	if (rc == 0)
@@ -186,24 +190,28 @@ static void on_event(void *arg, struct evt_conn *c, enum evt_conn_event ev)
 		drop(arg);
 }
 
-/* Root, our own uid, and those of api.users. */
-static int may_use(struct relay *r, int fd)
+/* All: root, our own uid, and those of api.users. What milter asks: the user of api.milter. */
+static int may_use(struct relay *r, int fd, unsigned *peer)
 {
 	struct relay_conf *conf = relay_now(r);
 	char **users = conf->api.users.items;
 	uid_t uid, wanted;
 	gid_t gid;
-	int yes = 0;
+	int yes = 0, may = NOTHING;
 
 	if (sys_peer_uid(fd, &uid, &gid) == 0) {
 		yes = uid == 0 || uid == geteuid();
 		for (size_t i = 0; i < conf->api.users.count && !yes; i++)
 			yes = sys_priv_uid(users[i], &wanted) == 0 && wanted == uid;
-		if (!yes)
+		*peer = uid;
+		may = yes ? ALL
+		      : sys_priv_uid(conf->api.milter, &wanted) == 0 && wanted == uid ? MILTER
+										   : NOTHING;
+		if (may == NOTHING)
 			log_event(LOG_LEVEL_WARN, NULL, "api-denied", "uid=%u", (unsigned)uid);
 	}
 	relay_conf_unref(conf);
-	return yes;
+	return may;
 }
 
 static void on_accept(void *arg, int fd, const struct sockaddr_storage *peer)
@@ -218,8 +226,8 @@ static void on_accept(void *arg, int fd, const struct sockaddr_storage *peer)
 		return;
 	}
 	ac->server = a;
-	ac->denied = !may_use(a->relay, fd);
-	ac->conn = evt_conn_accept(a->relay->loop, fd, 2 * HTTP_HEAD_MAX + API_BODY_MAX, on_event, ac);
+	ac->may = (unsigned)may_use(a->relay, fd, &ac->uid);
+	ac->conn = evt_conn_accept(a->relay->loop, fd, 2 * HTTP_HEAD_MAX + API_SOURCE_MAX, on_event, ac);
 	if (!ac->conn) {
 		free(ac);
 		return;

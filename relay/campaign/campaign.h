@@ -17,6 +17,8 @@
 #ifndef RELAY_CAMPAIGN_CAMPAIGN_H
 #define RELAY_CAMPAIGN_CAMPAIGN_H
 
+#include <jansson.h>
+
 #include "relay/relay_control.h"
 
 #define CAMPAIGN_NAME_MAX 64
@@ -53,6 +55,46 @@ int campaign_find(struct relay *r, uint32_t number, struct campaign_about *out);
  * not tracked. ERR_NOTFOUND also for an index that it does not have. about may be NULL. */
 int campaign_link(struct relay *r, uint32_t number, unsigned index, char url[CAMPAIGN_URL_MAX + 1],
 		  struct campaign_about *about);
+
+/* --- what the API asks (control's thread). Each is answered once, perhaps within the call: 0 and an object, taken over;
+ * or ERR_* and why, for a person. An object may come with an error too: findings of the lint, with ERR_UNSUPPORTED. */
+typedef void (*campaign_fn)(void *arg, int err, const char *why, json_t *body);
+
+/* Which version of what; version 0: the newest. */
+struct campaign_which {
+	const char *customer, *campaign;
+	int64_t version;
+};
+
+/* source: a document for the lint, borrowed; what it says of author, version and number is overwritten. */
+void campaign_add(struct relay *r, json_t *source, const char *author, campaign_fn fn, void *arg);
+void campaign_lint_only(struct relay *r, json_t *source, const char *author, campaign_fn fn, void *arg);
+/* signature: over keyproto_manifest_approver_text of hash, which must be the version's. */
+void campaign_approve(struct relay *r, const struct campaign_which *which, const uint8_t hash[32],
+		      const char *approver, struct span signature, campaign_fn fn, void *arg);
+/* keep: versions that are active stay so; else they are superseded, and join the list of the revoked. */
+void campaign_activate(struct relay *r, const struct campaign_which *which, int keep, campaign_fn fn, void *arg);
+/* version 0: all versions, and those that may come. */
+void campaign_revoke(struct relay *r, const struct campaign_which *which, campaign_fn fn, void *arg);
+/* active to paused, and back. */
+void campaign_pause(struct relay *r, const struct campaign_which *which, int pause, campaign_fn fn, void *arg);
+/* The row, and with content: findings and bundle. */
+void campaign_show(struct relay *r, const struct campaign_which *which, campaign_fn fn, void *arg);
+/* What milter would say of this message: the judge itself. */
+void campaign_test(struct relay *r, const struct campaign_which *which, struct span message, const char *rcpt,
+		   campaign_fn fn, void *arg);
+/* Rows; NULL: of any customer, any campaign. */
+json_t *campaign_list(struct relay *r, const char *customer, const char *campaign);
+/* For status: how many are active, and how many of those that ever were do not hold. */
+void campaign_count(struct relay *r, int64_t *active, int64_t *damaged);
+
+/* --- for milter. ERR_AWAY, ERR_DAMAGED: nothing can be said, campaign mail has to wait. */
+int campaign_feed(struct relay *r, json_t **out);
+void campaign_bundle(struct relay *r, const struct campaign_which *which, campaign_fn fn, void *arg);
+int campaign_take(struct relay *r, const struct campaign_which *which, int64_t count, int64_t *granted);
+/* items: an array. How many were taken, or ERR_FORMAT. */
+int campaign_reports(struct relay *r, const json_t *items);
+int campaign_report(struct relay *r, const char *id, json_t **out);
 
 extern const struct relay_control_part campaign_part;
 

@@ -18,7 +18,7 @@
 
 #include "core/buf.h"
 
-#define STORE_STATEMENTS 96
+#define STORE_STATEMENTS 160
 #define STORE_VALUES	 16
 #define STORE_ERR_MAX	 512
 

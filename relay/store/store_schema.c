@@ -65,5 +65,31 @@ const char *const store_schema[] = {
 	"CREATE TABLE tlsrpt_way(report INTEGER NOT NULL, uri TEXT NOT NULL, state INTEGER NOT NULL,"
 	" tries INTEGER NOT NULL, time INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY(report, uri))"
 	" STRICT, WITHOUT ROWID;"),
+    /* 6: campaigns. number: in tokens, never used twice. state: enum campaign_state. hash: SHA-256 of the manifest.
+     * approval: the approver's signature, signature: keyd's. campaign_piece: the package (manifest, templates, findings),
+     * sealed under purpose FIELD. version 0 of a line of the revoked: all; counter: the checkpoint that it is in */
+    STORE_SQL(
+	"CREATE TABLE campaign(number INTEGER PRIMARY KEY AUTOINCREMENT, customer TEXT NOT NULL,"
+	" campaign TEXT NOT NULL, version INTEGER NOT NULL, state INTEGER NOT NULL, author TEXT NOT NULL,"
+	" created INTEGER NOT NULL, changed INTEGER NOT NULL, hash BLOB, warnings INTEGER NOT NULL DEFAULT 0,"
+	" valid_from INTEGER NOT NULL DEFAULT 0, valid_to INTEGER NOT NULL DEFAULT 0,"
+	" max_messages INTEGER NOT NULL DEFAULT 0, taken INTEGER NOT NULL DEFAULT 0,"
+	" pieces INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0,"
+	" approver TEXT, approval BLOB, approved INTEGER NOT NULL DEFAULT 0,"
+	" key_version INTEGER NOT NULL DEFAULT 0, signature BLOB, activated INTEGER NOT NULL DEFAULT 0,"
+	" UNIQUE(customer, campaign, version)) STRICT;"
+	"CREATE INDEX campaign_state ON campaign(state);"
+	"CREATE TABLE campaign_piece(id INTEGER PRIMARY KEY, customer TEXT NOT NULL, number INTEGER NOT NULL,"
+	" bytes BLOB NOT NULL) STRICT;"
+	"CREATE INDEX campaign_piece_customer ON campaign_piece(customer, id);"
+	"CREATE INDEX campaign_piece_number ON campaign_piece(number, id);"
+	"CREATE TABLE campaign_revoked(customer TEXT NOT NULL, campaign TEXT NOT NULL, version INTEGER NOT NULL,"
+	" counter INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY(customer, campaign, version))"
+	" STRICT, WITHOUT ROWID;"
+	"CREATE TABLE rejection(id TEXT PRIMARY KEY, time INTEGER NOT NULL, customer TEXT NOT NULL,"
+	" campaign TEXT NOT NULL, version INTEGER NOT NULL, verdict TEXT NOT NULL, part INTEGER NOT NULL,"
+	" offset INTEGER NOT NULL, template INTEGER NOT NULL, template_offset INTEGER NOT NULL)"
+	" STRICT, WITHOUT ROWID;"
+	"CREATE INDEX rejection_time ON rejection(time);"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);
