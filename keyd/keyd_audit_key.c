@@ -76,6 +76,23 @@ int keyd_audit_key_put(struct keyd_change *c, struct span label, struct keyd_cry
 	return rc;
 }
 
+int64_t keyd_audit_key_of(struct keyd_change *c, struct span label, struct keyd_crypto_key **key,
+			  int *made)
+{
+	struct keyd_ring_info info;
+	int rc;
+
+	if (keyd_ring_key(c->keyd->ring, label, &info) < 0) {
+		rc = keyd_audit_key_put(c, label, key);
+		*made = rc == 0;
+		return rc < 0 ? rc : 1;
+	}
+	if (info.type != KEYPROTO_KEY_ED25519)
+		return ERR_BADSTATE;
+	rc = keyd_ring_private(c->keyd->ring, label, key);
+	return rc < 0 ? rc : (int64_t)info.version;
+}
+
 void keyd_audit_key_say(struct keyd *k, const char *label)
 {
 	keyd_audit_event(k, AUDIT_SIGNING_KEY, AUDIT_STR(LABEL, label), AUDIT_STR(TYPE, "ed25519"),

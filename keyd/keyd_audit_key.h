@@ -33,6 +33,11 @@ void keyd_audit_key_load(struct keyd_ring *ring, struct keyd_audit_key *now,
 /* From a change's make: puts the record of a new Ed25519 key under label, with a reference of it in
  * *key. ERR_EXISTS, or as keyd_crypto_generate. */
 int keyd_audit_key_put(struct keyd_change *c, struct span label, struct keyd_crypto_key **key);
+/* From a change's make: the label's active version, with a reference of it in *key; a first one is made
+ * (*made: 1) if there is none. Its number; ERR_BADSTATE (it is no Ed25519 key: somebody else has made
+ * it); or as _put. */
+int64_t keyd_audit_key_of(struct keyd_change *c, struct span label, struct keyd_crypto_key **key,
+			  int *made);
 /* Says in both logs, and by a new epoch to clients, that it is there. */
 void keyd_audit_key_say(struct keyd *k, const char *label);
 

@@ -9,6 +9,7 @@
 #include "keyproto/keyproto_audit.h"
 #include "keyproto/keyproto_backup.h"
 #include "keyproto/keyproto_dek.h"
+#include "keyproto/keyproto_manifest.h"
 #include "keyproto/keyproto_rotate.h"
 #include "keyproto/keyproto_slot.h"
 
@@ -26,6 +27,7 @@ enum record { BY_NUMBER, LOOKS, BY_BODY };
 static keyd_op_tell tell_slots, tell_slot, tell_slot_add, tell_slot_remove, tell_slot_test;
 static keyd_op_tell tell_customer, tell_dek, tell_key, tell_rotate, tell_proposal, tell_backup;
 static keyd_op_tell tell_backup_part, tell_restore_part;
+static keyd_op_tell tell_manifest, tell_approver, tell_approver_gone;
 
 static const struct row {
 	int (*handler)(struct keyd_op_call *call);
@@ -82,6 +84,12 @@ static const struct row {
     [KEYPROTO_APPROVE] = {keyd_op_quorum_approve, ALWAYS, PLAIN, BY_NUMBER, tell_proposal},
     [KEYPROTO_PROPOSALS] = {keyd_op_quorum_list, ALWAYS, PLAIN, LOOKS},
     [KEYPROTO_WITHDRAW] = {keyd_op_quorum_withdraw, ALWAYS, PLAIN, BY_NUMBER, tell_proposal},
+    [KEYPROTO_MANIFEST_SIGN] = {keyd_op_manifest, IN(READY), PLAIN, BY_NUMBER, tell_manifest},
+    [KEYPROTO_APPROVER_ADD] = {keyd_op_approver_add, IN(READY), PLAIN, BY_NUMBER, tell_approver},
+    [KEYPROTO_APPROVER_REMOVE] = {keyd_op_approver_remove, IN(READY), PLAIN, BY_NUMBER,
+				  tell_approver_gone},
+    [KEYPROTO_APPROVERS] = {keyd_op_approver_list, IN(READY), PLAIN, LOOKS},
+    [KEYPROTO_TRACK_KEY] = {keyd_op_track, IN(READY), PLAIN, LOOKS},
 };
 
 static int tell_slots(struct span body, struct audit_value *v)
@@ -212,6 +220,43 @@ static int tell_restore_part(struct span body, struct audit_value *v)
 		return ERR_FORMAT;
 	*v = (struct audit_value)AUDIT_STR(STATE, "end");
 	return m.secret.n ? 0 : LOOKS;
+}
+
+static int tell_manifest(struct span body, struct audit_value *v)
+{
+	struct keyproto_manifest_sign m;
+
+	if (keyproto_manifest_sign_get(body, &m) < 0)
+		return ERR_FORMAT;
+	v[0] = (struct audit_value)AUDIT_SPAN(CUSTOMER, m.manifest.customer);
+	v[1] = (struct audit_value)AUDIT_SPAN(CAMPAIGN, m.manifest.campaign);
+	v[2] = (struct audit_value)AUDIT_NUM(VERSION, m.manifest.version);
+	v[3] = (struct audit_value)AUDIT_SPAN(APPROVER, m.manifest.approver);
+	return 0;
+}
+
+static int tell_approver(struct span body, struct audit_value *v)
+{
+	struct keyproto_approver_add m;
+
+	if (keyproto_approver_add_get(body, &m) < 0)
+		return ERR_FORMAT;
+	v[0] = (struct audit_value)AUDIT_SPAN(APPROVER, m.name);
+	if (keyproto_name_ok(m.customer)) /* else he is one for all */
+		v[1] = (struct audit_value)AUDIT_SPAN(CUSTOMER, m.customer);
+	return 0;
+}
+
+/* What is no name is refused by the handler, and not written. */
+static int tell_approver_gone(struct span body, struct audit_value *v)
+{
+	struct span name;
+
+	if (keyproto_bytes_get(body, &name) < 0)
+		return ERR_FORMAT;
+	if (keyproto_manifest_person_ok(name))
+		*v = (struct audit_value)AUDIT_SPAN(APPROVER, name);
+	return 0;
 }
 
 static int tell_proposal(struct span body, struct audit_value *v)

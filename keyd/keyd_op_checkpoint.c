@@ -133,26 +133,6 @@ static enum verdict judge(const struct keyd_ring *ring, const struct note *last,
 	return c->jumped ? SIGN : REFUSE;
 }
 
-/* The active version of the key, which is made if there is none: its number, or ERR_*. */
-static int64_t key_of(struct keyd_change *change, struct checkpoint *c,
-		      struct keyd_crypto_key **key)
-{
-	char text[KEYPROTO_KEYNAME_MAX + 1];
-	struct span label = span_str(named(text, KEY_LABEL, span_str(c->name)));
-	struct keyd_ring_info info;
-	int rc;
-
-	if (keyd_ring_key(change->keyd->ring, label, &info) < 0) {
-		rc = keyd_audit_key_put(change, label, key);
-		c->key_made = rc == 0;
-		return rc < 0 ? rc : 1;
-	}
-	if (info.type != KEYPROTO_KEY_ED25519)
-		return ERR_BADSTATE; /* somebody has made another one under its label */
-	rc = keyd_ring_private(change->keyd->ring, label, key);
-	return rc < 0 ? rc : (int64_t)info.version;
-}
-
 static int sign(struct checkpoint *c, const struct keyd_crypto_key *key)
 {
 	const struct keyproto_checkpoint m = {span_str(c->name), c->note.counter, c->note.rows,
@@ -179,6 +159,7 @@ static int checkpoint_make(struct keyd_change *change)
 	struct keyd_ring *ring = change->keyd->ring;
 	struct keyd_crypto_key *key = NULL;
 	struct note last = {.counter = 0};
+	char label[KEYPROTO_KEYNAME_MAX + 1];
 	enum verdict verdict;
 	int64_t version;
 	int rc = note_get(ring, span_str(c->name), &last);
@@ -190,7 +171,8 @@ static int checkpoint_make(struct keyd_change *change)
 		c->note = last;
 	if (verdict != SIGN)
 		return verdict == AGAIN ? 0 : ERR_BADSTATE;
-	version = key_of(change, c, &key);
+	version = keyd_audit_key_of(change, span_str(named(label, KEY_LABEL, span_str(c->name))),
+				    &key, &c->key_made);
 	rc = version < 0 ? (int)version : 0;
 	c->note.version = (uint32_t)version;
 	c->note.sequence = keyd_ring_sequence(ring);

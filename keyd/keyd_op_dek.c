@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "keyd/keyd_audit.h"
 #include "keyd/keyd_op.h"
+#include "keyd/keyd_ring_manifest.h"
 #include "keyd/keyd_rotate_key.h"
 #include "keyproto/keyproto_dek.h"
 
@@ -55,15 +56,34 @@ int keyd_op_dek_rotate(struct keyd_op_call *call, const struct keyproto_rotate *
 	return customer < 0 ? (int)customer : keyd_op_named_start(call, m->name, 0, rotate_make, rotate_done);
 }
 
+/* The customer's tracking key goes under the newest DEK before another one ends. */
+static int keep_track(struct keyd_change *change, const struct keyd_op_named *c, struct buf *record)
+{
+	struct keyd_ring *ring = change->keyd->ring;
+	int64_t customer = keyd_ring_customer(ring, keyd_op_named_of(c));
+	int rc;
+
+	if (customer < 0)
+		return (int)customer;
+	if (!keyd_ring_track_under(ring, (uint32_t)customer, c->number) ||
+	    keyd_ring_newest(ring, (uint32_t)customer) == c->number)
+		return 0;
+	rc = keyd_ring_track_move(ring, (uint32_t)customer, record);
+	return rc < 0 ? rc : keyd_change_put(change, KEYD_RECORD_TRACK, buf_span(record));
+}
+
 static int empty_make(struct keyd_change *change)
 {
 	struct keyd_op_named *c = (struct keyd_op_named *)change;
 	struct buf record;
 	int rc;
 
-	buf_init(&record, 64);
-	rc = keyd_ring_make_dek_state(change->keyd->ring, c->number, KEYD_RECORD_RETIRED,
-				      clock_wall(), &record);
+	buf_init(&record, 512);
+	rc = keep_track(change, c, &record);
+	buf_reset(&record);
+	if (rc == 0)
+		rc = keyd_ring_make_dek_state(change->keyd->ring, c->number, KEYD_RECORD_RETIRED,
+					      clock_wall(), &record);
 	if (rc == 0)
 		rc = keyd_change_put(change, KEYD_RECORD_DEK_STATE, buf_span(&record));
 	buf_clear(&record);

@@ -32,6 +32,8 @@ enum keyd_record_type {
 	KEYD_RECORD_START = 10,	   /* keyd began to write: names the branch */
 	KEYD_RECORD_BACKUP = 11,   /* a key of backups */
 	KEYD_RECORD_NOTE = 12,	   /* a small setting */
+	KEYD_RECORD_APPROVER = 13, /* these two: keyd_record_manifest.h */
+	KEYD_RECORD_TRACK = 14,
 	KEYD_RECORD_END
 };
 

@@ -43,6 +43,7 @@ void keyd_ring_free(struct keyd_ring *r)
 		return;
 	keyd_ring_kek_clear(r);
 	keyd_ring_note_clear(r);
+	keyd_ring_approver_clear(r);
 	keyd_ring_key_clear(r);
 	keyd_ring_dek_clear(r);
 	keyd_ring_tomb_clear(r);

@@ -71,6 +71,8 @@ int keyd_ring_apply(struct keyd_ring *r, unsigned type, struct span body, int fr
 	    [KEYD_RECORD_NOTE] = keyd_ring_note_apply,
 	    [KEYD_RECORD_DEK_STATE] = keyd_ring_dek_state_apply,
 	    [KEYD_RECORD_KEY_STATE] = keyd_ring_key_state_apply,
+	    [KEYD_RECORD_APPROVER] = keyd_ring_approver_apply,
+	    [KEYD_RECORD_TRACK] = keyd_ring_track_apply,
 	};
 	int rc =
 	    type < KEYD_RECORD_END && by_type[type] ? by_type[type](r, body, fresh) : ERR_DAMAGED;
@@ -93,7 +95,8 @@ int keyd_ring_walk_all(const struct keyd_ring *r, struct keyd_ring_walk *w)
 {
 	static int (*const each[])(const struct keyd_ring *r, struct keyd_ring_walk *w) = {
 	    keyd_ring_kek_each, keyd_ring_tomb_each,   keyd_ring_dek_each,
-	    keyd_ring_key_each, keyd_ring_backup_each, keyd_ring_start_each, keyd_ring_note_each};
+	    keyd_ring_key_each, keyd_ring_backup_each, keyd_ring_start_each, keyd_ring_note_each,
+	    keyd_ring_track_each, keyd_ring_approver_each};
 	struct keyd_record_counters counters = {r->next_keyref, r->root_wraps, r->key_wraps,
 						r->sequence};
 	int rc;

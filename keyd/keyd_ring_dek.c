@@ -110,6 +110,7 @@ int64_t keyd_ring_take_customer(struct keyd_ring *r, struct span name)
 	r->customers[r->customer_count].name = text;
 	r->customers[r->customer_count].newest = 0;
 	r->customers[r->customer_count].tomb = 0;
+	r->customers[r->customer_count].track = NULL;
 	keyd_names_add(&r->by_name, r->customer_count);
 	return r->customer_count++;
 }
@@ -313,6 +314,7 @@ void keyd_ring_dek_drop(struct keyd_ring *r, uint32_t customer)
 		drop(r, at, d);
 	}
 	c->newest = 0;
+	keyd_ring_track_drop(r, customer);
 }
 
 static int each(const struct keyd_ring *r, struct keyd_ring_walk *w, uint32_t keyref)
@@ -346,8 +348,10 @@ int keyd_ring_dek_each(const struct keyd_ring *r, struct keyd_ring_walk *w)
 
 void keyd_ring_dek_clear(struct keyd_ring *r)
 {
-	for (uint32_t i = 0; i < r->customer_count; i++)
+	for (uint32_t i = 0; i < r->customer_count; i++) {
+		keyd_ring_track_drop(r, i);
 		free(r->customers[i].name);
+	}
 	free(r->customers);
 	for (uint32_t i = 0; i < r->page_room; i++)
 		free(r->pages[i]);

@@ -4,6 +4,7 @@
  *   ACTIVE --a newer one made--> ACTIVE, old --nothing is under it--> RETIRED --> (destroyed) */
 #include "core/err.h"
 #include "keyd/keyd_ring_in.h"
+#include "keyd/keyd_ring_manifest.h"
 
 int keyd_ring_dek(const struct keyd_ring *r, uint32_t keyref, struct keyd_ring_dek_info *out)
 {
@@ -46,6 +47,9 @@ int keyd_ring_make_dek_state(const struct keyd_ring *r, uint32_t keyref, unsigne
 	struct keyd_record_dek_state m = {keyref, (uint8_t)state, now};
 	int rc = check(r, keyref, state);
 
+	if (rc == 0 && state == KEYD_RECORD_DESTROYED &&
+	    keyd_ring_track_under(r, keyd_ring_find_dek(r, keyref)->customer, keyref))
+		return ERR_BADSTATE;
 	return rc < 0 ? rc : keyd_record_dek_state_put(out, &m);
 }
 

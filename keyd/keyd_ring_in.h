@@ -63,6 +63,21 @@ struct keyd_ring_customer {
 	char *name;
 	uint32_t newest; /* key reference */
 	uint32_t tomb;	 /* number of its tombstone + 1; 0: none */
+	struct keyd_ring_track *track; /* NULL: none was made yet */
+};
+
+struct keyd_ring_track {
+	uint32_t keyref;
+	int64_t created;
+	uint8_t wrapped[KEYD_WRAP_KEY];
+};
+
+struct keyd_ring_approver {
+	struct keyd_ring_approver *next;
+	char *name, *customer;
+	uint8_t *spki;
+	size_t size;
+	int64_t added;
 };
 
 struct keyd_ring_grave {
@@ -125,6 +140,7 @@ struct keyd_ring {
 	struct keyd_names by_label;
 	uint64_t ticks;
 	struct keyd_ring_note *notes;
+	struct keyd_ring_approver *approvers;
 	struct keyd_cache *cache;
 	struct keyd_record_start starts[KEYD_RING_STARTS]; /* number i lies at i % STARTS */
 	uint64_t start_count;				   /* ever */
@@ -142,6 +158,8 @@ int keyd_ring_tomb_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_backup_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_dek_state_apply(struct keyd_ring *r, struct span body, int fresh);
 int keyd_ring_key_state_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_approver_apply(struct keyd_ring *r, struct span body, int fresh);
+int keyd_ring_track_apply(struct keyd_ring *r, struct span body, int fresh);
 
 /* Records of all there is of a kind; out is the writer's scratch. */
 struct keyd_ring_walk {
@@ -161,6 +179,9 @@ int keyd_ring_start_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 int keyd_ring_tomb_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 int keyd_ring_backup_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
 int keyd_ring_note_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+int keyd_ring_approver_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+int keyd_ring_track_each(const struct keyd_ring *r, struct keyd_ring_walk *w);
+void keyd_ring_approver_clear(struct keyd_ring *r);
 void keyd_ring_note_clear(struct keyd_ring *r);
 void keyd_ring_kek_clear(struct keyd_ring *r);
 void keyd_ring_dek_clear(struct keyd_ring *r);
@@ -177,6 +198,10 @@ int keyd_ring_backup_rewrap(struct keyd_ring *r, const uint8_t key[32]);
 int64_t keyd_ring_take_customer(struct keyd_ring *r, struct span name);
 /* The customer's DEKs are gone from all lists, and wiped. */
 void keyd_ring_dek_drop(struct keyd_ring *r, uint32_t customer);
+/* The customer's tracking key likewise. */
+void keyd_ring_track_drop(struct keyd_ring *r, uint32_t customer);
+/* The private parts of manifest/CUSTOMER are gone, as if its versions were destroyed. */
+void keyd_ring_key_end(struct keyd_ring *r, struct span customer, int64_t when);
 /* The same for one DEK that is not its customer's newest. */
 void keyd_ring_dek_drop_one(struct keyd_ring *r, uint32_t keyref);
 

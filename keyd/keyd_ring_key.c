@@ -5,6 +5,7 @@
  *     +---------------------------------------------------------^
  *
  * A label has at most one NEXT, and one ACTIVE from its first version on. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/err.h"
@@ -198,6 +199,17 @@ static int fits(const struct keyd_ring *r, const struct keyd_record_key *m)
 	       !find(r, m->label, m->state);
 }
 
+#define MANIFEST "manifest/"
+
+/* 1 if it is manifest/CUSTOMER of a customer who is gone. */
+static int is_over(const struct keyd_ring *r, struct span label)
+{
+	size_t n = sizeof(MANIFEST) - 1;
+
+	return span_equal(span_sub(label, 0, n), SPAN_LIT(MANIFEST)) &&
+	       keyd_ring_customer(r, span_sub(label, n, label.n)) == ERR_GONE;
+}
+
 int keyd_ring_key_apply(struct keyd_ring *r, struct span body, int fresh)
 {
 	struct keyd_record_key m;
@@ -207,6 +219,10 @@ int keyd_ring_key_apply(struct keyd_ring *r, struct span body, int fresh)
 
 	if (keyd_record_key_get(body, &m) < 0 || !fits(r, &m))
 		return ERR_DAMAGED;
+	if (is_over(r, m.label)) { /* its public part alone is taken in */
+		m.state = KEYD_RECORD_DESTROYED;
+		m.wrapped.n = 0;
+	}
 	rc = keyd_ring_grow((void **)&r->keys, &r->key_room, r->key_count, sizeof(r->keys[0]));
 	if (rc < 0)
 		return rc;
@@ -271,6 +287,27 @@ int keyd_ring_key_state_apply(struct keyd_ring *r, struct span body, int fresh)
 	k->state = m.state;
 	k->changed = m.time;
 	return 0;
+}
+
+void keyd_ring_key_end(struct keyd_ring *r, struct span customer, int64_t when)
+{
+	char label[KEYPROTO_NAME_MAX + sizeof(MANIFEST)];
+	struct keyd_ring_key *k;
+	uint32_t at;
+
+	snprintf(label, sizeof(label), MANIFEST "%.*s", (int)customer.n, (const char *)customer.p);
+	at = keyd_names_find(&r->by_label, span_str(label));
+	if (at == KEYD_NAMES_NONE)
+		return;
+	for (at = r->labels[at].newest; at != KEYD_NAMES_NONE; at = k->older) {
+		k = &r->keys[at];
+		if (k->state == KEYD_RECORD_DESTROYED)
+			continue;
+		forget_private(r, k);
+		k->state = KEYD_RECORD_DESTROYED;
+		k->changed = when;
+		r->destroyed++;
+	}
 }
 
 static void info_of(const struct keyd_ring *r, const struct keyd_ring_key *k,

@@ -194,8 +194,10 @@ int keyd_ring_tomb_apply(struct keyd_ring *r, struct span body, int fresh)
 	t->since = m.since;
 	t->kek = m.kek;
 	t->backup = m.backup;
-	if (m.state >= KEYD_RECORD_TOMB_DEAD)
+	if (m.state >= KEYD_RECORD_TOMB_DEAD) {
 		keyd_ring_dek_drop(r, t->customer);
+		keyd_ring_key_end(r, token.customer, m.dead);
+	}
 	return 0;
 }
 

@@ -43,6 +43,7 @@ static const struct class
 } classes[] = {
     {"jwt/", offsetof(struct keyd_conf_rotation, jwt), 1},
     {"audit/", offsetof(struct keyd_conf_rotation, audit), 1},
+    {"manifest/", offsetof(struct keyd_conf_rotation, audit), 1},
     {"dkim/", offsetof(struct keyd_conf_rotation, dkim), 0},
     {"tls/", offsetof(struct keyd_conf_rotation, tls), 0},
 };

@@ -8,7 +8,8 @@
 /* Who did what to what: an operation. */
 #define DEED                                                                                    \
 	(F(OP) | F(ROLE) | F(UID) | F(SESSION) | F(CUSTOMER) | F(LABEL) | F(TYPE) | F(METHOD) | \
-	 F(SLOT) | F(SHARD) | F(KEYREF) | F(PROPOSAL) | F(BACKUP) | F(STATE))
+	 F(SLOT) | F(SHARD) | F(KEYREF) | F(PROPOSAL) | F(BACKUP) | F(STATE) | F(CAMPAIGN) |    \
+	 F(VERSION) | F(APPROVER))
 #define VOTE (F(PROPOSAL) | F(OP) | F(ROLE) | F(UID) | F(DIGEST) | F(HAVE) | F(NEED))
 
 _Static_assert(AUDIT_FIELD_COUNT <= 64, "a set of fields is 64 bits");
@@ -65,6 +66,9 @@ static const uint64_t allowed[AUDIT_EVENT_COUNT] = {
     [AUDIT_ROLLBACK] = F(SEEN) | F(SOURCE) | F(STATE) | F(COUNT),
     [AUDIT_SELFTEST] = F(RESULT) | F(WHY),
     [AUDIT_ZEROIZE] = F(RESULT) | F(WHAT) | F(COUNT) | F(BYTES),
+    [AUDIT_APPROVER] = F(APPROVER) | F(CUSTOMER) | F(TYPE) | F(DIGEST) | F(STATE),
+    [AUDIT_MANIFEST] = F(CUSTOMER) | F(CAMPAIGN) | F(VERSION) | F(DIGEST) | F(AUTHOR) | F(APPROVER) |
+		       F(RESULT) | F(LABEL),
 };
 
 const char *audit_event_name(unsigned event)

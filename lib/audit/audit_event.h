@@ -68,7 +68,10 @@ enum audit_kind {
 	X(SEEN, "seen", NUM) /* sequence that a witness has seen */                         \
 	X(SOURCE, "source", WORD)                                                           \
 	X(BYTES, "bytes", NUM)                                                              \
-	X(LINE, "line", NUM)
+	X(LINE, "line", NUM)                                                                \
+	X(CAMPAIGN, "campaign", WORD)                                                       \
+	X(APPROVER, "approver", TEXT)                                                       \
+	X(AUTHOR, "author", TEXT)
 
 enum audit_field {
 	AUDIT_F_NONE,
@@ -114,7 +117,9 @@ enum audit_field {
 	X(RESTORE, "restore")                                                        \
 	X(ROLLBACK, "rollback")                                                      \
 	X(SELFTEST, "selftest")                                                      \
-	X(ZEROIZE, "zeroize")
+	X(ZEROIZE, "zeroize")                                                        \
+	X(APPROVER, "approver")                                                      \
+	X(MANIFEST, "manifest") /* a campaign was countersigned, or not: why */
 
 enum audit_event {
 	AUDIT_NONE,

@@ -161,6 +161,24 @@ int keyproto_approver_add_get(struct span body, struct keyproto_approver_add *m)
 	return wire_get_end(&g) == 0 && add_ok(m) ? 0 : ERR_FORMAT;
 }
 
+int keyproto_approvers_put(struct buf *b, uint32_t from)
+{
+	wire_put_u32(b, from);
+	return buf_failed(b);
+}
+
+int keyproto_approvers_get(struct span body, uint32_t *from)
+{
+	struct wire_get g;
+
+	*from = 0;
+	if (!body.n)
+		return 0;
+	wire_get_init(&g, body);
+	*from = wire_get_u32(&g);
+	return wire_get_end(&g) == 0 ? 0 : ERR_FORMAT;
+}
+
 int keyproto_track_put(struct buf *b, const struct keyproto_track *m)
 {
 	if (!keyproto_name_ok(m->customer))

@@ -85,9 +85,12 @@ int keyproto_approver_add_get(struct span body, struct keyproto_approver_add *m)
  * key alone. */
 unsigned keyproto_approver_keytype(struct span spki);
 
-/* --- APPROVERS: empty request. The reply is JSON text:
+/* --- APPROVERS: u32, the number of the first to tell of; an empty request means 0. The reply is JSON
+ * text; next: the number to go on with, if they are too many for one reply.
  * {"approvers":[{"name":"erika","customer":"shop","type":"ed25519","added":"2026-11-22T06:16:18Z",
- *  "fingerprint":"<64 digits: SHA-256 of the key's DER>","key":"<base64 of the DER>"}]} */
+ *  "fingerprint":"<64 digits: SHA-256 of the key's DER>","key":"<base64 of the DER>"}],"next":null} */
+int keyproto_approvers_put(struct buf *b, uint32_t from);
+int keyproto_approvers_get(struct span body, uint32_t *from);
 
 /* Request of TRACK_KEY; the reply is one bytes16, KEYPROTO_TRACK_SIZE bytes. E_NOTFOUND, E_GONE: no such
  * customer, or not any more. */

@@ -11,6 +11,7 @@
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_backup.h"
 #include "keyproto/keyproto_checkpoint.h"
+#include "keyproto/keyproto_manifest.h"
 #include "keyproto/keyproto_rotate.h"
 #include "keyproto/keyproto_shred.h"
 
@@ -214,7 +215,46 @@ static void put_store(struct buf *b, const char *subject, unsigned purpose)
 	keyproto_audit_zeroize_put(b, store);
 }
 
+/* An Ed25519 public key: RFC 8032 7.1, test 1. */
+static const uint8_t spki[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21,
+			       0x00, 0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b,
+			       0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda,
+			       0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a};
+
+static void put_manifest_sign(struct buf *b, const char *subject, unsigned purpose)
+{
+	static const uint8_t hash[KEYPROTO_MANIFEST_HASH], sig[64];
+	struct keyproto_manifest_sign m = {{SPAN_LIT("nobody"), SPAN_LIT("spring"), 1, hash,
+					    SPAN_LIT("otto"), SPAN_LIT("erika")},
+					   span_of(sig, sizeof(sig))};
+	(void)subject;
+	(void)purpose;
+	keyproto_manifest_sign_put(b, &m);
+}
+
+static void put_approver_add(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_approver_add m = {SPAN_LIT("erika"), SPAN_LIT("*"),
+					  span_of(spki, sizeof(spki))};
+	(void)subject;
+	(void)purpose;
+	keyproto_approver_add_put(b, &m);
+}
+
+static void put_track(struct buf *b, const char *subject, unsigned purpose)
+{
+	struct keyproto_track m = {SPAN_LIT("default"), 318};
+	(void)subject;
+	(void)purpose;
+	keyproto_track_put(b, &m);
+}
+
 static const struct keyd_request requests[] = {
+    {KEYPROTO_MANIFEST_SIGN, KEYD_REQUEST_NOTHING, put_manifest_sign, ERR_NOTFOUND},
+    {KEYPROTO_APPROVER_ADD, KEYD_REQUEST_NOTHING, put_approver_add, 0},
+    {KEYPROTO_APPROVER_REMOVE, KEYD_REQUEST_NOTHING, put_customer, ERR_NOTFOUND},
+    {KEYPROTO_APPROVERS, KEYD_REQUEST_NOTHING, NULL, 0},
+    {KEYPROTO_TRACK_KEY, KEYD_REQUEST_NOTHING, put_track, 0},
     {KEYPROTO_DERIVE_NEW, KEYD_REQUEST_PURPOSE, put_derive_new, 0},
     {KEYPROTO_DERIVE_EXISTING, KEYD_REQUEST_PURPOSE, put_derive_existing, 0},
     {KEYPROTO_SEAL_FIELDS, KEYD_REQUEST_PURPOSE, put_fields, 0},

@@ -10,6 +10,7 @@
 #include "keyproto/keyproto_audit.h"
 #include "keyproto/keyproto_backup.h"
 #include "keyproto/keyproto_checkpoint.h"
+#include "keyproto/keyproto_manifest.h"
 #include "keyproto/keyproto_msg.h"
 #include "keyproto/keyproto_dek.h"
 #include "keyproto/keyproto_rotate.h"
@@ -159,6 +160,10 @@ KEYPROTO_ROUNDTRIP_STRUCT(checkpoint, keyproto_checkpoint)
 KEYPROTO_ROUNDTRIP_STRUCT(checkpoint_signed, keyproto_checkpoint_signed)
 KEYPROTO_ROUNDTRIP_STRUCT(checkpoint_last, keyproto_checkpoint_last)
 KEYPROTO_ROUNDTRIP_LIST(versions, keyproto_version)
+KEYPROTO_ROUNDTRIP_STRUCT(manifest_sign, keyproto_manifest_sign)
+KEYPROTO_ROUNDTRIP_STRUCT(manifest_signed, keyproto_manifest_signed)
+KEYPROTO_ROUNDTRIP_STRUCT(approver_add, keyproto_approver_add)
+KEYPROTO_ROUNDTRIP_STRUCT(track, keyproto_track)
 
 static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_hello,	       roundtrip_hello_reply, roundtrip_derive_new, roundtrip_derived,
@@ -174,6 +179,7 @@ static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_shreds,
     roundtrip_checkpoint,      roundtrip_checkpoint_signed, roundtrip_checkpoint_last,
     roundtrip_versions,
+    roundtrip_manifest_sign,   roundtrip_manifest_signed, roundtrip_approver_add,   roundtrip_track,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 

@@ -100,6 +100,14 @@ static const struct {
     {"checkpoint-last-reply", KEYPROTO_CHECKPOINT_LAST, 0, 1, roundtrip_checkpoint_last},
     {"key-versions", KEYPROTO_KEY_VERSIONS, 0, 0, roundtrip_bytes},
     {"key-versions-reply", KEYPROTO_KEY_VERSIONS, 0, 1, roundtrip_versions},
+    {"manifest-sign", KEYPROTO_MANIFEST_SIGN, 0, 0, roundtrip_manifest_sign},
+    {"manifest-sign-reply", KEYPROTO_MANIFEST_SIGN, 0, 1, roundtrip_manifest_signed},
+    {"approver-add", KEYPROTO_APPROVER_ADD, 0, 0, roundtrip_approver_add},
+    {"approver-remove", KEYPROTO_APPROVER_REMOVE, 0, 0, roundtrip_bytes},
+    {"approvers", KEYPROTO_APPROVERS, 0, 0, NULL},
+    {"approvers-reply", KEYPROTO_APPROVERS, 0, 1, NULL},
+    {"track-key", KEYPROTO_TRACK_KEY, 0, 0, roundtrip_track},
+    {"track-key-reply", KEYPROTO_TRACK_KEY, 0, 1, roundtrip_bytes},
 };
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
 

@@ -135,6 +135,18 @@ EXAMPLES = [
     ("key-versions-reply", 37, frame(31, 36, u16(2)
                                      + u32(2) + u8(3) + u8(1) + run(1, 8) + run(2, 8) + s16(run(0x30, 44))
                                      + u32(1) + u8(3) + u8(2) + run(0, 8) + run(1, 8) + s16(run(0x31, 44)), epoch=7)),
+    ("manifest-sign", 38, frame(58, 37, s8(b"acme.example") + s8(b"spring-sale") + u32(3) + run(0x20, 32)
+                                + s8(b"otto") + s8(b"erika@acme.example") + s8(run(0x40, 64)))),
+    ("manifest-sign-reply", 39, frame(58, 37, u32(2) + run(0x40, 64), epoch=7)),
+    ("approver-add", 40, frame(59, 38, s8(b"erika@acme.example") + s8(b"*") + s16(run(0x30, 44)))),
+    ("approver-remove", 14, frame(60, 39, s16(b"erika@acme.example"))),
+    ("approvers", None, frame(61, 40, u32(0))),
+    ("approvers-reply", None, frame(61, 40, b'{"approvers":[{"name":"erika@acme.example","customer":"*","type":"ed25519",'
+                                    b'"added":"2026-11-22T06:16:18Z","fingerprint":"' + b"0" * 64
+                                    + b'","key":"MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}],'
+                                    b'"next":null}', epoch=7)),
+    ("track-key", 41, frame(62, 41, s8(b"acme.example") + u32(318))),
+    ("track-key-reply", 14, frame(62, 41, s16(run(0x80, 32)), epoch=7)),
     ("restore", 32, frame(49, 33, u64(1100) + u64(1000) + s8(run(0x80, 32)) + s16(run(0, 100)))),
 ]
 
