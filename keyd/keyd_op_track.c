@@ -15,15 +15,15 @@
 /* Puts the key of the epoch into a reply. */
 static int put_key(struct keyd_ring *ring, uint32_t customer, uint32_t epoch, struct buf *out)
 {
-	uint8_t *key = secret_alloc(KEYPROTO_TRACK_KEY);
+	uint8_t *key = secret_alloc(KEYPROTO_TRACK_SIZE);
 	int rc;
 
 	if (!key)
 		return ERR_NOMEM;
 	rc = keyd_ring_track_key(ring, customer, epoch, key);
 	if (rc == 0)
-		rc = keyproto_bytes_put(out, span_of(key, KEYPROTO_TRACK_KEY));
-	secret_free(key, KEYPROTO_TRACK_KEY);
+		rc = keyproto_bytes_put(out, span_of(key, KEYPROTO_TRACK_SIZE));
+	secret_free(key, KEYPROTO_TRACK_SIZE);
 	return rc;
 }
 
