@@ -6,6 +6,7 @@
 
 #include "campaign/camp_field_own.h"
 #include "core/err.h"
+#include "mail/mail_url.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -122,71 +123,8 @@ static enum camp_verdict characters(struct span s)
 	return CAMP_PASS;
 }
 
-/* The text as a program that looks for links may read it: full-width forms and dots as ASCII, other
- * letters as 'x', what is no letter as '?'. One octet for each character. */
-static size_t flatten(struct span s, char *dst)
-{
-	size_t n = 0;
-
-	for (size_t at = 0; at < s.n;) {
-		int32_t c = camp_field_char(s, &at);
-
-		if (c == 0x3002 || c == 0xff61 || c == 0x2024 || c == 0xfe52)
-			c = '.';
-		else if (c >= 0xff01 && c <= 0xff5e)
-			c -= 0xfee0;
-		else if (c >= 0x80)
-			c = script_of(c) == COMMON ? '?' : 'x';
-		dst[n++] = (char)tolower(c);
-	}
-	dst[n] = 0;
-	return n;
-}
-
-static int is_dotted_ip(const char *s)
-{
-	for (unsigned i = 0; i < 4; i++) {
-		size_t n = strspn(s, "0123456789");
-
-		if (n < 1 || n > 3 || (i < 3 && s[n] != '.'))
-			return 0;
-		s += n + 1;
-	}
-	return 1;
-}
-
-/* A dot between a label and two or more letters: a name of a host, for all that is known here. */
-static int is_dotted_name(const char *text, size_t dot)
-{
-	const char *next = text + dot + 1;
-
-	if (dot == 0 || !isalnum((uint8_t)text[dot - 1]))
-		return 0;
-	return (isalpha((uint8_t)next[0]) && isalpha((uint8_t)next[1])) ||
-	       (isdigit((uint8_t)next[0]) && strspn(next, "0123456789") < strcspn(next, " ") &&
-		isalpha((uint8_t)next[strspn(next, "0123456789")]));
-}
-
-static int becomes_link(const char *text)
-{
-	static const char *const signs[] = {"://", "//", "\\\\", "www.", "@", "mailto:", "xn--"};
-
-	for (size_t i = 0; i < COUNT(signs); i++)
-		if (strstr(text, signs[i]))
-			return 1;
-	for (size_t i = 0; text[i]; i++) {
-		if (text[i] == '.' && is_dotted_name(text, i))
-			return 1;
-		if (isdigit((uint8_t)text[i]) && (i == 0 || !isdigit((uint8_t)text[i - 1])) &&
-		    is_dotted_ip(text + i))
-			return 1;
-	}
-	return 0;
-}
-
 enum camp_verdict camp_field_text(struct span decoded)
 {
-	char flat[CAMP_FIELD_MAX + 1];
 	enum camp_verdict v;
 
 	if (decoded.n > CAMP_FIELD_MAX)
@@ -194,6 +132,5 @@ enum camp_verdict camp_field_text(struct span decoded)
 	v = characters(decoded);
 	if (v != CAMP_PASS)
 		return v;
-	flatten(decoded, flat);
-	return becomes_link(flat) ? CAMP_FIELD_LINK : CAMP_PASS;
+	return mail_url_autolink(decoded) ? CAMP_FIELD_LINK : CAMP_PASS;
 }
