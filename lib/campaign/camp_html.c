@@ -287,7 +287,7 @@ static int make_stand(struct camp_html_walk *w)
 		w->stand_at[i] = p->at + fields;
 		fields += p->field != NULL;
 		p->context = CAMP_HTML_REFUSED;
-		p->before = p->after = p->quote = 0;
+		p->quote = 0;
 	}
 	return 0;
 }

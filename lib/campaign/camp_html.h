@@ -90,6 +90,8 @@ enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 	  "a field in a URL that is neither a path segment nor the value of a query")              \
 	X(FIELD_REFERENCE, "html-field-reference", ERROR, NONE, "'&' directly before a field or a block's edge") \
 	X(FIELD_COMMENT, "html-field-comment", ERROR, NONE, "'>', '->' or '!>' behind a field in a conditional comment: a value could end it") \
+	X(FIELD_JOINS, "html-field-joins", WARNING, NONE,                                          \
+	  "markup between, but with the text beside it this field could become a link")            \
 	X(BLOCK, "html-block", ERROR, NONE, "a block that begins or ends elsewhere than in text")   \
 	X(BLOCK_LINK, "html-block-link", ERROR, NONE, "a block that begins or ends within a link")
 
@@ -111,13 +113,12 @@ enum camp_html_context {
 const char *camp_html_context_name(enum camp_html_context c);
 
 /* A place in the blob; sorted by at. field: its name, or NULL for a block's edge: where it begins, where a branch ends, where
- * it ends. Filled in by the scan for fields: context; before, after: in text, the octets that will be seen directly before
- * and behind the value (tags that do not break the line left out), 0 if there is a break, a blank, or a block's edge. */
+ * it ends. The scan fills in the rest, for fields. What stands directly beside a field in the blob is camp_template's to
+ * judge; html-field-joins says what is seen directly beside it though markup or a reference lies between. */
 struct camp_html_place {
 	size_t at;
 	const char *field;
 	enum camp_html_context context;
-	uint8_t before, after;
 	uint8_t quote; /* of the attribute the field stands in: '"', '\'', else 0 */
 };
 

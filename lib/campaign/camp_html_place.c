@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
-
 #include "campaign/camp_html_walk.h"
-
-static int blank(uint8_t c)
-{
-	return c == ' ' || c == '\n' || c == '\t' || c == '\f' || c == '\r';
-}
 
 static int alnum(uint8_t c)
 {
 	return (uint8_t)(c - '0') < 10 || (uint8_t)((c | 0x20) - 'a') < 26;
-}
-
-/* Can be a part of what a mail client makes a link of. */
-static int linkish(uint8_t c)
-{
-	return alnum(c) || (c && strchr("./@:_-", c));
-}
-
-static uint8_t worse(uint8_t a, uint8_t b)
-{
-	if (linkish(a) || linkish(b))
-		return linkish(a) ? a : b;
-	return a ? a : b;
 }
 
 int camp_html_place_hanging(const struct camp_html_walk *w, size_t place)
@@ -71,26 +51,35 @@ void camp_html_place_set(struct camp_html_walk *w, size_t place, enum camp_html_
 	}
 }
 
-/* What stands behind the field that waits for it. */
-static void tell_after(struct camp_html_walk *w, uint8_t c)
+static void joins(struct camp_html_walk *w, size_t place)
 {
-	struct camp_html_place *p;
+	camp_html_walk_found(w, CAMP_HTML_RULE_FIELD_JOINS, w->stand_at[place], span_of(NULL, 0),
+			     place);
+}
 
-	if (w->open_field == SIZE_MAX)
+/* What is seen behind the field that waits for it, at stand position at. What directly follows in the blob too is the
+ * business of who reads templates. A dot counts if something follows it, perhaps in the next text. */
+static void behind(struct camp_html_walk *w, struct span shown, struct span raw)
+{
+	size_t f = w->open_field;
+	uint8_t c = shown.p[0];
+
+	if (f == SIZE_MAX)
 		return;
-	p = &w->doc->places[w->open_field];
-	if (!w->field_soft) {
-		p->after = c;
-		w->open_field = SIZE_MAX;
-	} else if (w->after_edge) {
-		p->after = worse(p->after, c);
+	w->open_field = SIZE_MAX;
+	if (w->dot ? alnum(c)
+		   : c == '@' || c == '/' || (c == '.' && shown.n > 1 && alnum(shown.p[1]))) {
+		if (w->dot || c != raw.p[0] || camp_html_walk_at(w, raw) != w->stand_at[f] + 1)
+			joins(w, f);
+	} else if (!w->dot && c == '.' && shown.n == 1) {
+		w->open_field = f;
+		w->dot = 1;
 	}
 }
 
 static void segment(struct camp_html_walk *w, struct span raw, unsigned how)
 {
-	const uint8_t *p;
-	size_t n;
+	struct span shown;
 
 	if (!raw.n)
 		return;
@@ -99,18 +88,15 @@ static void segment(struct camp_html_walk *w, struct span raw, unsigned how)
 		w->error = buf_failed(&w->scratch);
 		return;
 	}
-	p = buf_ptr(&w->scratch);
-	n = buf_size(&w->scratch);
-	tell_after(w, blank(p[0]) ? 0 : p[0]);
-	w->after_edge = 0;
-	w->last = blank(p[n - 1]) ? 0 : p[n - 1];
+	shown = buf_span(&w->scratch);
+	behind(w, shown, raw);
+	w->last = shown.p[shown.n - 1];
+	/* SIZE_MAX: as it is seen it does not stand in the blob. */
+	w->last_end = w->last == raw.p[raw.n - 1] ? camp_html_walk_at(w, raw) + raw.n : SIZE_MAX;
 }
 
 static void edge(struct camp_html_walk *w, size_t place)
 {
-	w->field_soft = 1;
-	w->edge_last = worse(w->edge_last, w->last);
-	w->after_edge = 1;
 	w->done[place] = 1;
 	/* Else one choice of branches could leave a link open, and another text would be in it. */
 	if (w->in_link || w->outer_link)
@@ -123,13 +109,12 @@ static void edge(struct camp_html_walk *w, size_t place)
 
 static void field(struct camp_html_walk *w, size_t place)
 {
-	struct camp_html_place *p = &w->doc->places[place];
-
-	tell_after(w, 'x');
-	p->before = w->after_edge ? worse(w->edge_last, w->last) : w->last;
-	w->last = 'x';
+	if ((w->last == '.' || w->last == '/' || w->last == '@') &&
+	    w->last_end != w->stand_at[place])
+		joins(w, place);
+	w->last = 0;
 	w->open_field = place;
-	w->after_edge = w->field_soft = 0;
+	w->dot = 0;
 	camp_html_place_set(w, place, CAMP_HTML_IN_TEXT, 0);
 }
 
@@ -153,8 +138,7 @@ void camp_html_place_text(struct camp_html_walk *w, const struct mail_html_token
 
 void camp_html_place_break(struct camp_html_walk *w)
 {
-	w->last = w->edge_last = 0;
-	w->after_edge = 0;
+	w->last = 0;
 	w->open_field = SIZE_MAX;
 }
 

@@ -40,9 +40,10 @@ struct camp_html_walk {
 	int begun;	  /* something but blanks and comments was seen */
 	int cut;	  /* the document ends within something else than text */
 	/* Fields in text: camp_html_place.c */
-	uint8_t last, edge_last; /* octets before: of text, of texts that end at edges */
-	size_t open_field;	 /* waits for what stands behind it; SIZE_MAX: none does */
-	int after_edge, field_soft;
+	uint8_t last;	   /* what is seen before, in this line; 0: a field, or nothing */
+	size_t last_end;   /* where it ends in the stand */
+	size_t open_field; /* waits for what is seen behind it; SIZE_MAX: none does */
+	int dot;	   /* which was a dot so far */
 	/* The link that is open */
 	int in_link, has_url;
 	int outer_link; /* within a conditional comment: one is open around it */

@@ -23,7 +23,7 @@ static void finding(void *arg, const struct camp_html_finding *f)
 	if (f->at > s->n || f->level == CAMP_HTML_NONE || !f->text || f->what.n > 40)
 		abort();
 	s->errors += f->level == CAMP_HTML_ERROR;
-	if (f->place < PLACES)
+	if (f->level == CAMP_HTML_ERROR && f->place < PLACES)
 		s->denied[f->place] = 1;
 }
 
