@@ -235,11 +235,12 @@ static int begin_field(struct mail_dkim_head *h, struct span line, size_t name)
 
 static int continue_field(struct mail_dkim_head *h, struct span line)
 {
-	struct mail_dkim_place *p = &h->places[h->count - 1];
+	struct mail_dkim_place *p;
 	size_t at;
 
 	if (!h->listed)
-		return 0;
+		return 0; /* and there may be no place at all */
+	p = &h->places[h->count - 1];
 	h->text.len -= 2; /* its CR LF comes behind this line */
 	p->n -= 2;
 	h->names[p->name].octets -= 2;
