@@ -45,6 +45,7 @@ int cli_config(struct cli *c, int argc, char **argv);
 int cli_key(struct cli *c, int argc, char **argv);
 int cli_credential(struct cli *c, int argc, char **argv);
 int cli_campaign(struct cli *c, int argc, char **argv);
+int cli_approver(struct cli *c, int argc, char **argv);
 int cli_dkim(struct cli *c, int argc, char **argv);
 int cli_help(struct cli *c, int argc, char **argv);
 
