@@ -65,7 +65,7 @@ int mail_url_host(char dst[MAIL_URL_HOST], enum mail_url_kind *kind, unsigned *o
 /* The domain that somebody registered: "example.co.uk" of "www.example.co.uk". ERR_NOTFOUND: host is a public suffix, or
  * an address. dst may be host. */
 int mail_url_registrable(char dst[MAIL_URL_HOST], const char *host);
-/* 1 if the last label of an ASCII host is a top-level domain that exists. */
+/* 1 if the last label of an ASCII host is a top-level domain that exists, or one that is reserved (example, test). */
 int mail_url_is_tld(const char *label);
 /* Takes the suffixes of a file (publicsuffix.org's format). ERR_NOTFOUND, ERR_FORMAT: those before stay. */
 int mail_url_suffixes(const char *path);

@@ -182,18 +182,22 @@ static size_t dotted(struct span s, size_t at)
 
 static int by_dot(struct span s, size_t dot, size_t n, struct mail_url_mention *m)
 {
-	size_t from = back_over(s, dot, in_host), end;
+	int suffix = dot ? suffix_at(s, dot + n) : 0;
+	size_t from, end, prior;
+	uint32_t c = dot ? look(s, before(s, dot), &prior) : ' ';
 	char word[8];
 
-	if (from == dot)
+	/* most dots end here */
+	if (!in_label(c) || (!suffix && c != 'w' && c != 'W' && !(c >= '0' && c <= '9')))
 		return 0;
+	from = back_over(s, dot, in_host);
 	end = on_over(s, dot + n, WORD, in_host);
 	if (dot - from <= 12 && fold(word, sizeof(word), span_sub(s, from, dot - from)) == 3 && strcmp(word, "www") == 0 &&
 	    end > dot + n)
 		m->kind = MAIL_URL_M_WWW;
 	else if (dotted(s, from) && !in_host(from ? look(s, before(s, from), &(size_t){0}) : ' '))
 		m->kind = MAIL_URL_M_IPV4;
-	else if (suffix_at(s, dot + n))
+	else if (suffix)
 		m->kind = MAIL_URL_M_DOMAIN;
 	else
 		return 0;

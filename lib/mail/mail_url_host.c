@@ -41,6 +41,12 @@ int mail_url_suffixes(const char *path)
 
 int mail_url_is_tld(const char *label)
 {
+	static const char *const reserved[] = {"example", "test", "invalid", "localhost", "local", "onion"};
+	size_t i;
+
+	for (i = 0; i < sizeof(reserved) / sizeof(*reserved); i++)
+		if (strcmp(label, reserved[i]) == 0)
+			return 1;
 	return *label && !strchr(label, '.') &&
 	       psl_is_public_suffix2(suffixes(), label, PSL_TYPE_ICANN | PSL_TYPE_NO_STAR_RULE);
 }

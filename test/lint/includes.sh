@@ -31,6 +31,7 @@ lib/keyprov: core/ keyprov/ keyproto/keyproto_msg.h
 keyd: LIB keyd/ -keyd/token/
 keyd/token: core/ sys/ keyd/keyd_token_msg.h keyd/token/
 milter: LIB milter/
+lint: LIB lint/
 cli: LIB cli/
 relay: LIB relay/
 relay/in: LIB relay/ -relay/out/
@@ -48,7 +49,7 @@ relay/bounce: LIB relay/ -relay/api/
 '
 lib=$(ls -d lib/*/ | sed 's,^lib/,,' | tr '\n' ' ')
 
-find lib keyd relay milter cli -name '*.[ch]' 2>/dev/null | sort | xargs awk -v rules="$rules" -v lib="$lib" '
+find lib keyd relay milter lint cli -name '*.[ch]' 2>/dev/null | sort | xargs awk -v rules="$rules" -v lib="$lib" '
 BEGIN {
 	n = split(rules, line, "\n")
 	for (i = 1; i <= n; i++)

@@ -2,7 +2,7 @@
 # Read by run-demo, run-tests and make bench-mta: installs Debian packages by name, and builds. Not run by itself.
 
 PACKAGES_BUILD="autoconf automake gcc libc6-dev make pkg-config libevent-dev libssl-dev openssl libmilter-dev libyaml-dev
-	libunbound-dev libidn2-dev libpsl-dev libjansson-dev libargon2-dev libcurl4-openssl-dev libsqlite3-dev libsystemd-dev libseccomp-dev libp11-kit-dev
+	libunbound-dev libidn2-dev libpsl-dev libgumbo-dev libjansson-dev libargon2-dev libcurl4-openssl-dev libsqlite3-dev libsystemd-dev libseccomp-dev libp11-kit-dev
 	libcmocka-dev zlib1g-dev"
 PACKAGES_RUN="postfix python3 python3-dkim procps ca-certificates"
 PACKAGES_TEST="python3-pytest python3-pytest-xdist python3-cryptography python3-dkim python3-jsonschema faketime rspamd opendkim mandoc miltertest nsd ldnsutils unbound iproute2 softhsm2 opensc

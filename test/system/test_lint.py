@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sealpost-lint as relay starts it: a source in, findings and a manifest out, in bounded time whatever the source is."""
+import base64
+import copy
+import hashlib
+import json
+import subprocess
+import time
+
+import pytest
+
+import harness
+
+HTML = """<!DOCTYPE html>
+<html><head><meta charset="utf-8"><title>Summer</title></head><body>
+<div style="display:none">The best of the week</div>
+<!--[if mso]><table><tr><td><![endif]-->
+<table width="600"><tr><td>Hello {{name}}!<br><a href="https://shop.example/w?c={{code}}">Our shop</a></td></tr></table>
+<!--[if mso]></td></tr></table><![endif]-->
+</body></html>
+"""
+
+SOURCE = {
+    "v": 1, "customer": "shop", "campaign": "summer", "version": 1, "number": 7, "author": "anna",
+    "from": {"addr": "news@shop.example", "name": "Shop"}, "subject": "Summer for {{name}}!",
+    "parts": [{"type": "text/plain", "text": "Hello {{name}}!\nhttps://shop.example/w?c={{code}}\n"},
+              {"type": "text/html", "text": HTML},
+              {"type": "application/pdf", "name": "terms.pdf", "size": 4, "sha256": hashlib.sha256(b"%PDF").hexdigest()}],
+    "fields": {"name": {"type": "name", "max": 40}, "code": {"type": "code", "max": 16}},
+    "hosts": ["shop.example"], "valid": {"from": "2026-01-01T00:00:00Z", "to": "2999-12-31T00:00:00Z"},
+    "max_messages": 1000,
+    "track": {"host": "t.shop.example", "pixel": True, "clicks": True, "unsubscribe": "https"},
+}
+
+
+def lint(source, *args):
+    """Findings and manifest; the process ends well, and says nothing else."""
+    text = source if isinstance(source, (bytes, str)) else json.dumps(source)
+    done = subprocess.run([harness.program("sealpost-lint"), *args], input=text if isinstance(text, bytes) else text.encode(),
+                          capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"\n") == 1
+    return json.loads(done.stdout)
+
+
+def with_html(html):
+    source = copy.deepcopy(SOURCE)
+    source["parts"][1]["text"] = html
+    return source
+
+
+def rules(result):
+    return [(f["level"], f["rule"]) for f in result["findings"]]
+
+
+def test_a_good_source_becomes_a_manifest_with_its_blobs():
+    result = lint(SOURCE)
+    assert result["ok"] and result["errors"] == 0
+    assert ("warning", "html-hidden") in rules(result)
+    manifest, blobs = result["manifest"], [base64.b64decode(b) for b in result["blobs"]]
+    assert [t["sha256"] for t in manifest["templates"]] == [hashlib.sha256(b).hexdigest() for b in blobs]
+    assert blobs[0] == b"Summer for !"
+    for link in manifest["links"]:
+        start, end = link["span"]
+        assert blobs[link["tpl"]][start:end] == b"https://shop.example/w?c="
+        assert link["url"] == "https://shop.example/w?c={code}"
+    assert [row["type"] for row in manifest["mime"]] == ["multipart/mixed", "multipart/alternative", "text/plain", "text/html",
+                                                         "application/pdf"]
+    assert manifest["fields"]["code"]["ctx"] == "url-query" and manifest["fields"]["name"]["ctx"] == "text"
+    assert manifest["lint"]["warnings"] == result["warnings"]
+
+
+def test_a_bad_source_is_told_rule_part_line_and_column():
+    html = HTML.replace("https://shop.example/w", "https://evil.example/w")
+    result = lint(with_html(html))
+    assert not result["ok"] and result["manifest"] is None and result["blobs"] == []
+    finding = [f for f in result["findings"] if f["rule"] == "host-not-owned"][0]
+    assert (finding["level"], finding["part"], finding["line"]) == ("error", "parts[1]", 5)
+    assert html.splitlines()[4][finding["column"] - 1:].startswith("https://evil.example/")
+    assert "evil.example" in finding["text"]
+
+
+@pytest.mark.parametrize("source", ["", "{", "[]", "null", b"\xff\xfe", '{"v":1,"v":1}', json.dumps(SOURCE) + "x", "[" * 3000])
+def test_what_is_no_source_is_a_finding(source):
+    result = lint(source)
+    assert not result["ok"] and result["errors"] >= 1
+
+
+def test_a_source_longer_than_permitted_is_refused():
+    assert ("error", "source-limit") in rules(lint(" " * (8 << 20) + json.dumps(SOURCE)))
+
+
+@pytest.mark.parametrize("html", [
+    "<div>" * 100_000,
+    "<div></x>" * 50_000,
+    "".join(f"<p><font size={i}></p>" for i in range(20_000)),
+    "<table>" * 60_000,
+    "<a href=https://shop.example/>" * 15_000,
+    "<p>" + "{{name}}!" * 20_000,
+    "<!--[if mso]>" * 30_000,
+    "x" * (5 << 20),
+], ids=["nested", "nested-hidden", "formatting", "tables", "links", "fields", "comments", "5MB"])
+def test_a_document_made_to_blow_up_ends_in_time_with_an_error(html):
+    start = time.monotonic()
+    result = lint(with_html(html))
+    assert time.monotonic() - start < 15
+    assert not result["ok"] and result["errors"] >= 1
+
+
+@pytest.mark.parametrize("text", ["a.b." * 100_000, "1.1." * 100_000, "www." * 100_000, "@" * 400_000, "x://" * 100_000,
+                                  "{{#opt}}a{{/opt}}" * 9_000], ids=["dots", "numbers", "www", "at", "colons", "blocks"])
+def test_a_text_made_to_blow_up_ends_in_time(text):
+    source = copy.deepcopy(SOURCE)
+    source["parts"][0]["text"] = text
+    start = time.monotonic()
+    lint(source)
+    assert time.monotonic() - start < 15
+
+
+def test_a_newer_list_of_suffixes_is_read_or_refused(tmp_path):
+    broken = tmp_path / "suffixes"
+    broken.write_text("com\n")
+    done = subprocess.run([harness.program("sealpost-lint"), "-p", str(broken)], input=b"{}", capture_output=True, timeout=30)
+    assert done.returncode == 78 and b"is no list of public suffixes" in done.stderr
+    full = tmp_path / "full"
+    full.write_text("".join(f"suffix{i}\n" for i in range(2000)) + "shop.example\n")
+    assert ("error", "url-host-suffix") in rules(lint(SOURCE, "-p", str(full)))
