@@ -18,6 +18,7 @@ static const struct {
 } rows[] = {
     {"add", cli_campaign_add, "cuj", 1, 1},
     {"lint", cli_campaign_lint, "cuj", 1, 1},
+    {"learn", cli_campaign_learn, "", 1, 1},
     {"test", cli_campaign_test, "cvrj", 2, 2},
     {"approve", cli_campaign_approve, "cvapfyj", 1, 1},
     {"activate", cli_campaign_activate, "cvkj", 1, 1},

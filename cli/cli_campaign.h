@@ -20,6 +20,7 @@ struct cli_campaign { /* options, and what stands behind them */
 int cli_campaign_header(struct cli *c, int argc, char **argv);
 int cli_campaign_add(struct cli_campaign *k);
 int cli_campaign_lint(struct cli_campaign *k);
+int cli_campaign_learn(struct cli_campaign *k);
 int cli_campaign_test(struct cli_campaign *k);
 int cli_campaign_approve(struct cli_campaign *k);
 int cli_campaign_activate(struct cli_campaign *k);

@@ -23,10 +23,11 @@ static int refuse(struct walk *w, unsigned proof, const char *text, const char *
 	unsigned line = 1, column = 1;
 
 	for (i = 0; i < at; i++) {
-		column++;
 		if (w->text[proof].p[i] == '\n') {
 			line++;
 			column = 1;
+		} else if ((w->text[proof].p[i] & 0xc0) != 0x80) {
+			column++;
 		}
 	}
 	snprintf(w->e->place, sizeof(w->e->place), "%s of %s, line %u, column %u", w->part, w->proofs[proof].name, line, column);
