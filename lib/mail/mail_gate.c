@@ -347,6 +347,8 @@ int mail_gate_body(struct mail_gate *g, struct span piece)
 
 /* --- the message */
 
+_Static_assert(sizeof(struct mail_gate) < 64 << 10, "a session's gate is small");
+
 struct mail_gate *mail_gate_new(const struct mail_gate_fns *fns, void *arg, int tolerant)
 {
 	struct mail_gate *g = malloc(sizeof(*g));

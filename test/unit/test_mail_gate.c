@@ -537,6 +537,40 @@ static void a_text_of_a_megabyte(void **state)
 	limited(&m, "text-size", ERR_LIMIT, UINT64_MAX);
 }
 
+static int count(void *arg, const struct mail_gate_part *part, struct span s)
+{
+	(void)part;
+	*(uint64_t *)arg += s.n;
+	return s.n <= 65536 ? 0 : ERR_LIMIT;
+}
+
+/* 25 MB go by in pieces of what the milter gets: none of it is kept. */
+static void an_attachment_of_25_megabytes_streams(void **state)
+{
+	static const struct mail_gate_fns fns = {.data = count};
+	static const char line[] =
+	    "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\r\n";
+	uint64_t octets = 0, raw = 0;
+	struct mail_gate *g = mail_gate_new(&fns, &octets, 0);
+	struct buf piece;
+
+	(void)state;
+	buf_init(&piece, 1 << 17);
+	while (buf_size(&piece) + sizeof(line) < 65535)
+		buf_put_str(&piece, line);
+	assert_int_equal(mail_gate_header(g, SPAN_LIT("MIME-Version"), SPAN_LIT("1.0")), 0);
+	assert_int_equal(mail_gate_header(g, SPAN_LIT("Content-Type"), SPAN_LIT("image/png")), 0);
+	assert_int_equal(
+	    mail_gate_header(g, SPAN_LIT("Content-Transfer-Encoding"), SPAN_LIT("base64")), 0);
+	assert_int_equal(mail_gate_eoh(g), 0);
+	for (; raw < 25000000; raw += buf_size(&piece))
+		assert_int_equal(mail_gate_body(g, buf_span(&piece)), 0);
+	assert_int_equal(mail_gate_end(g), 0);
+	assert_int_equal(octets, raw / 78 * 57);
+	mail_gate_free(g);
+	buf_clear(&piece);
+}
+
 /* Line ends of several spacings in one run keep their sources; too many are no text. */
 static void line_ends_of_all_kinds(void **state)
 {
@@ -607,6 +641,7 @@ static const struct CMUnitTest OTHERS[] = {
     TEST(a_header_of_a_megabyte),
     TEST(lines_of_998_octets),
     TEST(a_text_of_a_megabyte),
+    TEST(an_attachment_of_25_megabytes_streams),
     TEST(line_ends_of_all_kinds),
     TEST(a_callback_stops_it),
     TEST(each_rule_has_a_name_of_its_own),
