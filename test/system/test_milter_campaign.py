@@ -382,6 +382,11 @@ def memory(pid):
         return int(re.search(r"Pss:\s+(\d+) kB", f.read())[1]) << 10
 
 
+def sanitized(pid):
+    with open(f"/proc/{pid}/maps") as f:
+        return re.search(r"lib[at]san", f.read())
+
+
 def test_a_large_attachment_is_kept_sealed_and_comes_back_as_it_was(start, place):
     data = os.urandom(4000000)
     c = mc.Campaign(track=TRACK, attachment=("application/pdf", "big.pdf", data))
@@ -395,7 +400,7 @@ def test_a_large_attachment_is_kept_sealed_and_comes_back_as_it_was(start, place
         for name, value in fields + [("X-DoPosta-Campaign", tm.campaign())]:
             mta.header(name, value)
         assert mta.content(body) is None and mta.sent == len(body)
-        assert memory(m.child.pid) - before < 2 << 20
+        assert memory(m.child.pid) - before < 2 << 20 or sanitized(m.child.pid)
         assert not os.listdir(os.path.join(place, "state"))  # no name leads to it
         a = mta.end()
     assert a.accepted and undone(a.body) == body, m.text()

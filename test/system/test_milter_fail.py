@@ -263,3 +263,30 @@ def test_postfix_refuses_holds_and_changes_as_it_is_told(start, postfixes):
         s.mail("a@queue.example")
         assert s.rcpt("b@example.test")[0] == 250
         assert s.rcpt("c@example.test")[:1] == (452,)
+
+
+# --- under relay as the MTA
+
+def test_relay_itself_has_messages_judged_and_tracked(start, sealpost, sink):
+    c = mc.Campaign(track=TRACK)
+    m = start(c)
+    sealpost.configure([f'{{domain: "*", to: "127.0.0.1:{sink.port}", tls: encrypt}}'],
+                       filters=f'["inet:{m.port}@127.0.0.1"]')
+    sealpost.start()
+    port = sealpost.smtp_port
+    code, text = deliver(port, c, lambda b: b.replace(b"spring", b"summer"))
+    assert code == 550 and b"Campaign refused, report " in text
+    sealpost.cli("queue", "hold", "--campaign", "cmp_01", check=True)
+    assert deliver(port, c)[0] == 250
+    held, = sealpost.queue()  # the queue knows the campaign, though its header is gone
+    assert "cmp_01" in str(held)
+    sealpost.cli("queue", "release", "--campaign", "cmp_01", check=True)
+    sink.wait_for(1)
+    (message, _, _), = sink.kept()
+    assert message.count(b"https://t.shop.example/c/") == 3 and b"X-DoPosta-" not in message
+    assert re.search(rb"X-Sealpost-Trace: v=1; customer=shop; id=\w+; campaign=cmp_01; tid=\w+; num=7; "
+                     rb"consent=aggregate\r\n", message)
+    m.stop()
+    with smtplib.SMTP("127.0.0.1", port) as s:
+        s.ehlo()
+        assert s.mail("a@queue.example")[0] == 451
