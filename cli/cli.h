@@ -47,6 +47,8 @@ int cli_credential(struct cli *c, int argc, char **argv);
 int cli_campaign(struct cli *c, int argc, char **argv);
 int cli_approver(struct cli *c, int argc, char **argv);
 int cli_dkim(struct cli *c, int argc, char **argv);
+int cli_tracking(struct cli *c, int argc, char **argv);
+int cli_webhook(struct cli *c, int argc, char **argv);
 int cli_help(struct cli *c, int argc, char **argv);
 
 /* Prints "sealpost: ..." to standard error; returns code. */

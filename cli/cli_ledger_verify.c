@@ -36,7 +36,7 @@ static void end_progress(void)
 /* --- the result, said the same way for both */
 
 struct result {
-	json_int_t first, rows, checkpoints, signed_to;
+	json_int_t first, rows, events, checkpoints, signed_to;
 	json_int_t row, from, offset;
 	const char *file, *message, *reason;
 };
@@ -48,6 +48,8 @@ static void say_good(const struct result *r)
 	else
 		printf("The ledger is whole: rows %lld to %lld, %lld checkpoints.\n", (long long)r->first,
 		       (long long)r->rows, (long long)r->checkpoints);
+	if (r->events)
+		printf("%lld events of readers are bound into it.\n", (long long)r->events);
 	if (r->rows > r->signed_to)
 		printf("Rows %lld to %lld are not signed yet: the next checkpoint covers them.\n",
 		       (long long)r->signed_to + 1, (long long)r->rows);
@@ -77,6 +79,7 @@ static int judge(const json_t *answer)
 	const char *state = cli_text(answer, "state");
 	struct result r = {.first = cli_number(answer, "first"),
 			   .rows = cli_number(answer, "rows"),
+			   .events = cli_number(answer, "events"),
 			   .checkpoints = cli_number(answer, "checkpoints"),
 			   .signed_to = cli_number(answer, "signed"),
 			   .row = cli_number(bad, "row"),
@@ -257,6 +260,7 @@ static int say_copy(const struct copy *k, const struct ledger_verify *v, int err
 	char file[LEDGER_NAME], message[ID_TEXT_SIZE] = "";
 	struct result r = {.first = (json_int_t)v->first,
 			   .rows = (json_int_t)v->rows,
+			   .events = (json_int_t)v->events,
 			   .checkpoints = (json_int_t)v->checkpoints,
 			   .signed_to = (json_int_t)v->signed_to,
 			   .row = (json_int_t)v->row,

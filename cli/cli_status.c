@@ -95,6 +95,21 @@ static void print_ledger(const json_t *r)
 	printf("\n");
 }
 
+/* Nothing where nothing is tracked. */
+static void print_tracking(const json_t *r)
+{
+	const json_t *t = json_object_get(r, "tracking");
+
+	if (!t)
+		return;
+	printf("track   %lld hits, %lld unsubscribed; %lld requests, %lld of them refused", (long long)cli_number(t, "hits"),
+	       (long long)cli_number(t, "unsubscribed"), (long long)cli_number(t, "requests"),
+	       (long long)cli_number(t, "refused"));
+	if (cli_number(t, "webhooks_waiting"))
+		printf("; webhooks are still to be told %lld", (long long)cli_number(t, "webhooks_waiting"));
+	printf("\n");
+}
+
 static void print_relay(const json_t *r)
 {
 	const json_t *q = json_object_get(r, "queue"), *s = json_object_get(r, "spool"),
@@ -113,6 +128,7 @@ static void print_relay(const json_t *r)
 	printf("spool   %lld segment%s, %s used, %s free on disk\n", (long long)cli_number(s, "segments"),
 	       cli_number(s, "segments") == 1 ? "" : "s", used, free_space);
 	print_ledger(r);
+	print_tracking(r);
 	print_dns(r);
 	print_sts(r);
 	printf("mail    %lld accepted, %lld delivered, %lld deferrals, %lld bounced, %lld expired\n",

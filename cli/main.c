@@ -49,6 +49,12 @@ static const struct cli_command commands[] = {
     {"dkim", cli_dkim,
      "dkim add DOMAIN [--ed25519-only | --rsa-only] | list [--json] | dns DOMAIN | check DOMAIN [--json] | rotate DOMAIN [--activate [--force]] | retire DOMAIN",
      "the keys that sign a domain's mail, and their DNS records"},
+    {"tracking", cli_tracking,
+     "tracking stats [CAMPAIGN] [--customer NAME] [--raw] [--json] | events [CAMPAIGN] [--customer NAME] [--limit N] [--json] | export [--customer NAME] ADDRESS | erase [--customer NAME] --yes ADDRESS",
+     "what readers of campaigns did; what is known of one recipient, and its erasure"},
+    {"webhook", cli_webhook,
+     "webhook list [--customer NAME] [--json] | add [--customer NAME] [--events LIST] URL | remove ID | test ID | secret ID",
+     "web servers that are told of clicks, opens and unsubscribing"},
     {"help", cli_help, "help [SUBCOMMAND]", "show a manual page"},
     {0}};
 

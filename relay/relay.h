@@ -47,6 +47,7 @@ struct sts;
 struct sts_tend;
 struct tls_exceptions;
 struct tlsrpt;
+struct track;
 struct out_selftest;
 struct ledger;
 struct campaigns;
@@ -112,6 +113,7 @@ struct relay {
 	struct tls_exceptions *exceptions; /* from TLS policy; any thread looks */
 	unsigned tls_checks; /* that run; control's */
 	struct tlsrpt *tlsrpt; /* TLS reports; any thread notes */
+	struct track *track;   /* who follows links; any thread notes */
 	struct api_dkim_checks *dkim_checks; /* control's */
 	struct store *store;	/* control's database */
 	struct ledger *ledger;	/* what became of each attempt; any thread posts */

@@ -224,6 +224,40 @@ static const char *finish_dkim(struct relay_conf *c)
 	return NULL;
 }
 
+/* A key that is no label of keyd is a file beside the others. */
+static const char *finish_key(const struct relay_conf *c, char **key, const char *wrong)
+{
+	char *full;
+
+	if (!strncmp(*key, "keyd:", 5))
+		return keyproto_name_ok(span_str(*key + 5)) ? NULL : wrong;
+	full = conf_path_join(c->state, *key);
+	if (!full)
+		return "out of memory";
+	free(*key);
+	*key = full;
+	return NULL;
+}
+
+static const char *finish_tracking(struct relay_conf *c)
+{
+	struct relay_track_host *h = c->tracking.hosts.items;
+	const char *wrong = NULL;
+
+	if ((c->tracking.listen.count == 0) != (c->tracking.hosts.count == 0))
+		return "tracking: listen and hosts need each other";
+	for (size_t i = 0; i < c->tracking.hosts.count && !wrong; i++) {
+		lower(h[i].host);
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(h[i].host, h[j].host))
+				return "tracking.hosts: the same host twice";
+		wrong = finish_key(c, &h[i].key, "tracking.hosts: key: not a key label of keyd");
+	}
+	if (c->tracking.mailto)
+		lower(c->tracking.mailto);
+	return wrong;
+}
+
 static const char *finish(struct relay_conf *c)
 {
 	struct relay_listen *listens = c->listen.items;
@@ -245,6 +279,8 @@ static const char *finish(struct relay_conf *c)
 		wrong = finish_sources(c);
 	if (!wrong)
 		wrong = finish_dkim(c);
+	if (!wrong)
+		wrong = finish_tracking(c);
 	if (!wrong && !c->bounce.domain && (c->bounce.verp || c->bounce.reports.count))
 		wrong = "bounce: verp and reports need domain";
 	if (wrong)
@@ -259,15 +295,9 @@ static const char *finish(struct relay_conf *c)
 		wrong = finish_route(c, routes + i);
 	if (wrong)
 		return wrong;
-	if (strncmp(c->tls.key, "keyd:", 5)) {
-		char *full = conf_path_join(c->state, c->tls.key);
-		if (!full)
-			return "out of memory";
-		free(c->tls.key);
-		c->tls.key = full;
-	} else if (!keyproto_name_ok(span_str(c->tls.key + 5))) {
-		return "tls.key: not a key label of keyd";
-	}
+	wrong = finish_key(c, &c->tls.key, "tls.key: not a key label of keyd");
+	if (wrong)
+		return wrong;
 	if (c->retry.max < c->retry.first)
 		return "retry.max: must not be shorter than retry.first";
 	if (c->bounce.verp && !c->bounce.domain)
@@ -384,6 +414,7 @@ const char *relay_conf_needs_restart(const struct relay_conf *a, const struct re
 {
 	static const char *const fixed[] = {"state", "keyd", "user", "workers", "listen", "api.socket",
 					    "api.https", "api.redirect", "dns", "ledger", "reseal",
+					    "tracking.listen", "tracking.keep",
 					    "limits.free_space", "limits.free_inodes"};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)

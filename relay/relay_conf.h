@@ -98,6 +98,12 @@ struct relay_dkim { /* a domain whose mail is signed */
 	int subdomains; /* mail from below it too */
 };
 
+struct relay_track_host { /* a tracking host */
+	char *host;	/* lower case */
+	char *customer; /* whose tokens are good there */
+	char *certificate, *key; /* as tls.certificate, tls.key */
+};
+
 enum relay_eightbit { RELAY_EIGHTBIT_PASS, RELAY_EIGHTBIT_REFUSE };
 enum relay_ipv6 { RELAY_IPV6_PREFER, RELAY_IPV6_AFTER, RELAY_IPV6_NO };
 
@@ -169,6 +175,15 @@ struct relay_conf {
 		char *customer;		      /* NULL: the first listener's */
 		int64_t delay;		      /* usec */
 	} tlsrpt;
+	struct {
+		struct conf_list listen; /* char *: ADDRESS:PORT */
+		struct conf_list hosts;	 /* struct relay_track_host */
+		int64_t keep;		 /* usec */
+		char *mailto;		 /* domain of addresses to unsubscribe; NULL: none */
+		int64_t connections;
+		struct num_rate rate;	/* requests from one address */
+		int64_t header, idle;	/* usec */
+	} tracking;
 	struct {
 		int64_t rate;	/* items a second */
 		int64_t settle; /* usec */

@@ -477,6 +477,37 @@ static const struct conf_key tlsrpt_keys[] = {
      .max = 23 * HOUR, .help = "Longest wait after a day; each report draws its own, so that they do not go all at once."},
     {0}};
 
+static const struct conf_key track_host_keys[] = {
+    {.name = "host", .type = CONF_STRING, .offset = offsetof(struct relay_track_host, host),
+     .required = 1, .check = check_hostname, .help = "Name of the host in links."},
+    {.name = "customer", .type = CONF_STRING, .offset = offsetof(struct relay_track_host, customer),
+     .fallback = "default", .check = check_name, .help = "Customer whose links lead there."},
+    {.name = "certificate", .type = CONF_PATH, .offset = offsetof(struct relay_track_host, certificate),
+     .required = 1, .help = "PEM chain for the host, own certificate first."},
+    {.name = "key", .type = CONF_STRING, .offset = offsetof(struct relay_track_host, key),
+     .required = 1, .help = "keyd:LABEL, a key that never leaves keyd; or a PEM file."},
+    {0}};
+
+static const struct conf_key tracking_keys[] = {
+    {.name = "listen", .type = CONF_STRINGS, .offset = IN(tracking, listen), .check = check_listen,
+     .help = "Addresses and ports of the tracking host (HTTPS), numeric. Empty: there is none."},
+    {.name = "hosts", .type = CONF_LIST, .offset = IN(tracking, hosts), .sub = track_host_keys,
+     .item_size = sizeof(struct relay_track_host), .help = "Names that links lead to, each of one customer."},
+    {.name = "keep", .type = CONF_DURATION, .offset = IN(tracking, keep), .fallback = "180d",
+     .min = DAY, .max = 3650 * DAY,
+     .help = "How long it is known what each recipient did, and who a link to unsubscribe is of. Totals stay."},
+    {.name = "mailto", .type = CONF_STRING, .offset = IN(tracking, mailto), .check = check_mail_domain,
+     .help = "Domain of addresses to unsubscribe by mail; relay takes its mail itself. Empty: none."},
+    {.name = "connections", .type = CONF_INT, .offset = IN(tracking, connections), .fallback = "1000",
+     .min = 1, .max = 100000, .help = "Connections to the tracking host at a time."},
+    {.name = "rate", .type = CONF_RATE, .offset = IN(tracking, rate), .fallback = "600/1m",
+     .help = "Requests from one address (IPv6: /64); 429 beyond, and pictures are not counted. Empty: no limit."},
+    {.name = "header", .type = CONF_DURATION, .offset = IN(tracking, header), .fallback = "10s",
+     .min = SECOND, .max = 5 * MINUTE, .help = "How long a request may take to arrive, the TLS handshake included."},
+    {.name = "idle", .type = CONF_DURATION, .offset = IN(tracking, idle), .fallback = "15s",
+     .min = SECOND, .max = 5 * MINUTE, .help = "How long a connection without a request is kept."},
+    {0}};
+
 static const struct conf_key keys[] = {
     {.name = "hostname", .type = CONF_STRING, .offset = AT(hostname), .required = 1,
      .check = check_hostname, .help = "Name of this host in greetings and trace headers."},
@@ -516,6 +547,7 @@ static const struct conf_key keys[] = {
     {.name = "outbound", .type = CONF_MAP, .offset = AT(outbound), .sub = outbound_keys},
     {.name = "ledger", .type = CONF_MAP, .offset = AT(ledger), .sub = ledger_keys},
     {.name = "tlsrpt", .type = CONF_MAP, .offset = AT(tlsrpt), .sub = tlsrpt_keys},
+    {.name = "tracking", .type = CONF_MAP, .offset = AT(tracking), .sub = tracking_keys},
     {.name = "reseal", .type = CONF_MAP, .offset = AT(reseal), .sub = reseal_keys},
     {.name = "limits", .type = CONF_MAP, .offset = AT(limits), .sub = limits_keys},
     {0}};

@@ -17,6 +17,7 @@
 #include "relay/sts/sts.h"
 #include "relay/tls/tls_exception.h"
 #include "relay/tlsrpt/tlsrpt.h"
+#include "relay/track/track.h"
 
 static const struct relay_control_part *const parts[] = {
     &ledger_part,
@@ -29,6 +30,7 @@ static const struct relay_control_part *const parts[] = {
     &tls_exception_part,
     &tlsrpt_part,
     &campaign_part,
+    &track_part,
     &api_dkim_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))

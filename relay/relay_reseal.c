@@ -10,6 +10,7 @@
 #include "relay/relay_credential.h"
 #include "relay/store/store_campaign.h"
 #include "relay/store/store_suppression.h"
+#include "relay/track/track.h"
 
 struct relay_reseal {
 	struct relay *relay;
@@ -169,7 +170,8 @@ static int replace_campaign(void *arg, const char *customer, const struct keys_r
 	return store_campaign_reseal(r->relay->store, (int64_t)item->id, item->sealed, fresh);
 }
 
-/* --- objects: mail in the queue, and rows of the ledger, which nothing may change */
+/* --- objects: mail in the queue; rows of the ledger, which nothing may change; recipients of messages that are tracked, which
+ * are too many to be sealed anew, and go when tracking.keep is over */
 
 static int64_t older(int64_t a, int64_t b)
 {
@@ -180,9 +182,10 @@ static void objects_told(struct relay_msg *m, void *receiver)
 {
 	struct queue_ask *a = (struct queue_ask *)m;
 	struct relay_reseal *r = a->arg;
+	int64_t kept = older(ledger_oldest_sealed(r->relay->ledger), track_oldest_sealed(r->relay));
 
 	(void)receiver;
-	r->answer(r->to, a->err < 0 ? a->err : older(a->numbers.oldest, ledger_oldest_sealed(r->relay->ledger)));
+	r->answer(r->to, a->err < 0 ? a->err : older(a->numbers.oldest, kept));
 	queue_ask_free(a);
 }
 

@@ -24,7 +24,7 @@
 
 static _Thread_local struct relay_worker *this_worker;
 static _Thread_local struct keyproto_client_sync *this_client;
-static char why_text[512];
+static _Thread_local char why_text[512];
 
 /* One question under way. It lives on the stack of the suspended job: if the handshake is torn
  * down first, the reply must not touch it, hence the heap part that both sides know. */
@@ -304,26 +304,22 @@ static EVP_PKEY *key_in_file(const char *path)
 	return key;
 }
 
-static const char *make_server(const struct relay_conf *conf, SSL_CTX **out)
+const char *relay_tls_server(const char *certificate, const char *key_name, SSL_CTX **out)
 {
 	const char *text = NULL;
-	int in_keyd = !strncmp(conf->tls.key, "keyd:", 5);
-	EVP_PKEY *key;
+	int in_keyd = !strncmp(key_name, "keyd:", 5);
+	EVP_PKEY *key = in_keyd ? key_in_keyd(key_name + 5, certificate) : key_in_file(key_name);
 
-	if (!conf->tls.certificate)
-		return NULL;
-	key = in_keyd ? key_in_keyd(conf->tls.key + 5, conf->tls.certificate)
-		      : key_in_file(conf->tls.key);
 	if (!key)
-		return why("no usable key", in_keyd ? conf->tls.certificate : conf->tls.key);
-	*out = evt_tls_server(conf->tls.certificate, key, &text);
+		return why("no usable key", in_keyd ? certificate : key_name);
+	*out = evt_tls_server(certificate, key, &text);
 	EVP_PKEY_free(key);
 	if (*out && in_keyd && !SSL_CTX_set1_sigalgs_list(*out, KEYPROV_SIGALGS)) {
 		SSL_CTX_free(*out);
 		*out = NULL;
 		text = "no signature algorithm";
 	}
-	return *out ? NULL : why(text, conf->tls.certificate);
+	return *out ? NULL : why(text, certificate);
 }
 
 const char *relay_tls_make(const struct relay_conf *conf, struct relay_tls_set *out)
@@ -331,7 +327,7 @@ const char *relay_tls_make(const struct relay_conf *conf, struct relay_tls_set *
 	const char *text = NULL, *wrong;
 
 	memset(out, 0, sizeof(*out));
-	wrong = make_server(conf, &out->in);
+	wrong = conf->tls.certificate ? relay_tls_server(conf->tls.certificate, conf->tls.key, &out->in) : NULL;
 	if (wrong)
 		return wrong;
 	out->out = evt_tls_client(NULL, 0, &text);

@@ -22,6 +22,9 @@ struct relay_tls_set {
 int relay_tls_load(struct relay *r);
 /* NULL, or what is wrong (valid until the next call). */
 const char *relay_tls_make(const struct relay_conf *conf, struct relay_tls_set *out);
+/* A context for servers with one certificate and key, as the configuration names them. NULL, or what is wrong (valid until
+ * this thread's next call). */
+const char *relay_tls_server(const char *certificate, const char *key_name, SSL_CTX **out);
 /* ERR_NOTFOUND: keyd says that no version of the key is the certificate's. 0: one is, or keyd
  * cannot be asked now. Blocks for as long as signing does. Any thread. */
 int relay_tls_check(struct relay *r, const struct relay_conf *conf);

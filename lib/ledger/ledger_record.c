@@ -182,6 +182,23 @@ int ledger_record_put_drop(struct buf *b, struct ledger_chain *c, const struct l
 	return end(b, c, at);
 }
 
+int ledger_record_put_event(struct buf *b, struct ledger_chain *c, const struct ledger_event *m)
+{
+	size_t at = begin(b, LEDGER_EVENT);
+
+	wire_put_u64(b, (uint64_t)m->at);
+	wire_put_u32(b, m->number);
+	wire_put_u32(b, m->reasons);
+	wire_put_u16(b, m->link);
+	wire_put_u8(b, m->kind);
+	wire_put_u8(b, m->class);
+	wire_put_u8(b, m->revised);
+	wire_put_raw(b, m->message, sizeof(m->message));
+	wire_put_bytes8(b, span_str(m->customer));
+	wire_put_bytes8(b, span_str(m->campaign));
+	return end(b, c, at);
+}
+
 /* --- reading */
 
 int ledger_record_parse(struct span s, struct ledger_record *r)
@@ -192,7 +209,7 @@ int ledger_record_parse(struct span s, struct ledger_record *r)
 		return 0;
 	n = num_get_u32(s.p);
 	if (n < 1 + LEDGER_CHECK || n > LEDGER_RECORD_MAX - 4 || s.p[4] < LEDGER_HEAD ||
-	    s.p[4] > LEDGER_DROP)
+	    s.p[4] > LEDGER_EVENT)
 		return ERR_FORMAT;
 	if (s.n < 4 + (size_t)n)
 		return 0;
@@ -281,6 +298,28 @@ int ledger_record_get_drop(struct span body, struct ledger_drop *m)
 	wire_get_init(&g, body);
 	m->through = wire_get_u64(&g);
 	m->at = (int64_t)wire_get_u64(&g);
+	return wire_get_end(&g);
+}
+
+int ledger_record_get_event(struct span body, struct ledger_event *m)
+{
+	struct wire_get g;
+	struct span message;
+
+	memset(m, 0, sizeof(*m));
+	wire_get_init(&g, body);
+	m->at = (int64_t)wire_get_u64(&g);
+	m->number = wire_get_u32(&g);
+	m->reasons = wire_get_u32(&g);
+	m->link = wire_get_u16(&g);
+	m->kind = wire_get_u8(&g);
+	m->class = wire_get_u8(&g);
+	m->revised = wire_get_u8(&g);
+	message = wire_get_raw(&g, sizeof(m->message));
+	if (message.p)
+		memcpy(m->message, message.p, sizeof(m->message));
+	m->customer_text = wire_get_bytes8(&g);
+	m->campaign_text = wire_get_bytes8(&g);
 	return wire_get_end(&g);
 }
 

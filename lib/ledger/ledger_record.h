@@ -17,6 +17,8 @@
  *                     machine stopped: it is no part of the ledger
  *         CHECKPOINT  keyd's signature over counter, rows and the hash before this record
  *         DROP        rows up to this number were removed by retention
+ *         EVENT       a reader followed a link, opened a message or unsubscribed. It is no row, and is not
+ *                     counted as one; nothing in it tells who that was
  * Ownership: spans of a decoded record point into its bytes.
  * Errors: ERR_FORMAT; _put: ERR_LIMIT (a text of more than 255 octets), ERR_NOMEM, ERR_CRYPTO.
  * Source: sealpost-ledger(7).
@@ -39,7 +41,8 @@ enum ledger_kind {
 	LEDGER_ROW = 2,
 	LEDGER_BATCH = 3,
 	LEDGER_CHECKPOINT = 4,
-	LEDGER_DROP = 5
+	LEDGER_DROP = 5,
+	LEDGER_EVENT = 6
 };
 
 /* Words that are kept as one octet; X(symbol, number, word). 255: a word that is in no list. */
@@ -128,6 +131,17 @@ struct ledger_drop {
 	int64_t at;
 };
 
+struct ledger_event {
+	int64_t at;
+	uint32_t number; /* of the campaign version */
+	uint32_t reasons;
+	uint16_t link;
+	uint8_t kind, class, revised; /* numbers of sealpost-ledger(7); revised: judged anew */
+	uint8_t message[LEDGER_UUID]; /* stands for the message that the token was in */
+	const char *customer, *campaign; /* "": not known. Read: with their lengths in: */
+	struct span customer_text, campaign_text;
+};
+
 /* --- the chain */
 struct ledger_chain {
 	uint8_t hash[LEDGER_HASH];
@@ -145,6 +159,7 @@ int ledger_record_put_batch(struct buf *b, struct ledger_chain *c, const struct 
 int ledger_record_put_checkpoint(struct buf *b, struct ledger_chain *c, const struct ledger_checkpoint *m);
 int ledger_record_put_head(struct buf *b, struct ledger_chain *c, const struct ledger_head *m);
 int ledger_record_put_drop(struct buf *b, struct ledger_chain *c, const struct ledger_drop *m);
+int ledger_record_put_event(struct buf *b, struct ledger_chain *c, const struct ledger_event *m);
 
 /* --- reading */
 struct ledger_record {
@@ -160,6 +175,7 @@ int ledger_record_get_batch(struct span body, struct ledger_batch *m);
 int ledger_record_get_checkpoint(struct span body, struct ledger_checkpoint *m);
 int ledger_record_get_head(struct span body, struct ledger_head *m);
 int ledger_record_get_drop(struct span body, struct ledger_drop *m);
+int ledger_record_get_event(struct span body, struct ledger_event *m); /* customer and campaign stay NULL */
 
 /* --- files: "ledger-00000000000000000001.log", named by their first row; .idx beside it. */
 #define LEDGER_NAME 40

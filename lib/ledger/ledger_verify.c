@@ -136,6 +136,17 @@ static int take_drop(struct ledger_verify *v, const struct ledger_record *r, con
 	return 0;
 }
 
+static int take_event(struct ledger_verify *v, const struct ledger_record *r, const uint8_t *before)
+{
+	struct ledger_event m;
+
+	(void)before;
+	if (ledger_record_get_event(r->body, &m) < 0)
+		return bad(v, v->rows, "not an event, although it says so");
+	v->events++;
+	return 0;
+}
+
 static int take_head(struct ledger_verify *v, const struct ledger_record *r, const uint8_t *before)
 {
 	(void)r;
@@ -148,7 +159,8 @@ static int (*const takes[])(struct ledger_verify *v, const struct ledger_record 
 						      [LEDGER_ROW] = take_row,
 						      [LEDGER_BATCH] = take_batch,
 						      [LEDGER_CHECKPOINT] = take_checkpoint,
-						      [LEDGER_DROP] = take_drop};
+						      [LEDGER_DROP] = take_drop,
+						      [LEDGER_EVENT] = take_event};
 
 /* What can be told of a record that does not follow the one before. */
 static int unchained(struct ledger_verify *v, const struct ledger_record *r)

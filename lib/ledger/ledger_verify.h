@@ -30,6 +30,7 @@ struct ledger_verify {
 	int begun;
 	uint64_t first;	    /* row the first file begins with */
 	uint64_t rows;	    /* number of the last row */
+	uint64_t events;    /* seen on the way */
 	uint64_t counter;   /* of the last checkpoint; 0: none yet */
 	uint64_t checkpoints, signed_to;
 	uint64_t dropping, dropped; /* rows up to it were removed, as a DROP says; behind a checkpoint */

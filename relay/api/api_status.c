@@ -15,6 +15,8 @@
 #include "relay/spool/spool_log.h"
 #include "relay/sts/sts.h"
 #include "relay/tls/tls_exception.h"
+#include "relay/track/track_host.h"
+#include "relay/track/track_keep.h"
 
 #define EXPIRY_WARNING_DAYS 14
 
@@ -121,6 +123,22 @@ static json_t *mta_sts(struct relay *r)
 			 (json_int_t)n.enforce, "testing", (json_int_t)n.testing, "failing", (json_int_t)n.failing);
 }
 
+static json_t *tracking(struct relay *r, json_t *warnings)
+{
+	struct track_keep_numbers n;
+	struct track_host_numbers h = {.connections = 0};
+
+	track_keep_numbers(r->track->keep, &n);
+	if (r->track->host)
+		track_host_numbers(r->track->host, &h);
+	if (n.lost)
+		warn(warnings, "tracking could not keep up: what some readers did was not noted, see event=tracking-lost");
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)h.requests, "refused",
+			 (json_int_t)h.refused, "connections", (json_int_t)h.connections, "hits", (json_int_t)n.hits,
+			 "unsubscribed", (json_int_t)n.unsubscribed, "lost", (json_int_t)n.lost, "waiting",
+			 (json_int_t)n.waiting, "webhooks_waiting", (json_int_t)n.pushes);
+}
+
 static void answer(struct relay_msg *m, void *receiver)
 {
 	struct queue_ask *a = (struct queue_ask *)m;
@@ -147,6 +165,8 @@ static void answer(struct relay_msg *m, void *receiver)
 	json_object_set_new(out, "spool", spool(r, warnings));
 	json_object_set_new(out, "ledger", ledger(r, warnings));
 	json_object_set_new(out, "mta_sts", mta_sts(r));
+	if (r->track)
+		json_object_set_new(out, "tracking", tracking(r, warnings));
 	json_object_set_new(out, "counters", counters(r));
 	json_object_set_new(out, "warnings", warnings);
 	relay_conf_unref(conf);

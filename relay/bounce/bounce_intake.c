@@ -23,7 +23,12 @@ int bounce_intake_kind(const struct relay_conf *c, struct span local, struct spa
 		       struct bounce_verp *v)
 {
 	struct bounce_verp own;
+	int unsubscribe = track_mail_is(c, local, domain, NULL);
 
+	if (unsubscribe > 0)
+		return BOUNCE_INTAKE_UNSUBSCRIBE;
+	if (unsubscribe < 0 && (!c->bounce.domain || !span_equal_nocase(domain, span_str(c->bounce.domain))))
+		return unsubscribe; /* both may be one domain */
 	if (!c->bounce.domain || !span_equal_nocase(domain, span_str(c->bounce.domain)))
 		return BOUNCE_INTAKE_NONE;
 	if (bounce_verp_parse(local, v ? v : &own) == 0)
@@ -51,6 +56,8 @@ struct bounce_intake *bounce_intake_new(struct relay_worker *w, const char *addr
 	}
 	i->w = w;
 	buf_init_wiped(&i->text, BOUNCE_INTAKE_MAX);
+	i->unsubscribe = at && track_mail_is(atomic_load(&w->relay->conf), span_of(address, (size_t)(at - address)),
+					     span_str(at + 1), &i->token) == 1;
 	i->notice.has_token = at && bounce_verp_parse(span_of(address, (size_t)(at - address)),
 						      &i->notice.token) == 0;
 	return i;
@@ -91,8 +98,9 @@ void bounce_intake_finish(struct bounce_intake *i, bounce_intake_fn done, void *
 	i->done = done;
 	i->arg = arg;
 	i->posted = 1;
-	i->err = bounce_notice_read(&i->notice, buf_span(&i->text),
-				    conf->bounce.domain ? conf->bounce.domain : "");
+	i->err = i->unsubscribe ? 0
+				: bounce_notice_read(&i->notice, buf_span(&i->text),
+						     conf->bounce.domain ? conf->bounce.domain : "");
 	buf_clear(&i->text);
 	buf_init_wiped(&i->text, 0);
 	i->msg.run = bounce_intake_run;

@@ -20,15 +20,15 @@
 #define BOUNCE_INTAKE_MAX     (1u << 20)
 #define BOUNCE_INTAKE_PENDING 256
 
-enum bounce_intake_kind { BOUNCE_INTAKE_NONE, BOUNCE_INTAKE_TOKEN, BOUNCE_INTAKE_REPORT };
-/* NONE: not at bounce.domain. ERR_NOTFOUND: there, but nobody. v: of TOKEN; may be NULL. */
+enum bounce_intake_kind { BOUNCE_INTAKE_NONE, BOUNCE_INTAKE_TOKEN, BOUNCE_INTAKE_REPORT, BOUNCE_INTAKE_UNSUBSCRIBE };
+/* NONE: neither at bounce.domain nor at tracking.mailto. UNSUBSCRIBE: relay/track has it. ERR_NOTFOUND: there, but nobody. v: of TOKEN; may be NULL. */
 int bounce_intake_kind(const struct relay_conf *c, struct span local, struct span domain,
 		       struct bounce_verp *v);
 
 struct bounce_intake;
 typedef void (*bounce_intake_fn)(void *arg, int err);
 
-/* For mail to address, of which kind is TOKEN or REPORT. NULL: no memory, or too many. */
+/* For mail to address, of which kind is not NONE. NULL: no memory, or too many. */
 struct bounce_intake *bounce_intake_new(struct relay_worker *w, const char *address);
 /* ERR_LIMIT: larger than BOUNCE_INTAKE_MAX. */
 int bounce_intake_write(struct bounce_intake *i, struct span s);

@@ -221,13 +221,21 @@ static int find_customers(struct bounce_intake *i)
 	return store_credential_each(i->w->relay->store, of_credential, i);
 }
 
+static void unsubscribed(void *arg, int err)
+{
+	bounce_intake_home(arg, err);
+}
+
 void bounce_intake_run(struct relay_msg *m, void *relay)
 {
 	struct bounce_intake *i = (struct bounce_intake *)m;
 	const struct bounce_notice *n = &i->notice;
 	int err = i->err;
 
-	(void)relay;
+	if (i->unsubscribe) {
+		track_mail_unsubscribe(relay, &i->token, unsubscribed, i);
+		return;
+	}
 	if (err == 0 && n->has_token)
 		err = find_customers(i);
 	if (err == 0 && n->has_token && !i->customer_count)

@@ -5,6 +5,7 @@
 
 #include "relay/bounce/bounce_intake.h"
 #include "relay/bounce/bounce_notice.h"
+#include "relay/track/track_mail.h"
 
 #define BOUNCE_INTAKE_CUSTOMERS 8 /* of one tag */
 #define BOUNCE_INTAKE_DEKS	8 /* older ones that are tried */
@@ -17,6 +18,8 @@ struct bounce_intake {
 	int abandoned; /* the worker's: nobody waits any more */
 	int posted;    /* it is control's, or on its way */
 	struct buf text;
+	int unsubscribe; /* its address is one of track_mail: */
+	struct seal_track_raw token;
 	struct bounce_notice notice;
 	int err;
 	/* control */

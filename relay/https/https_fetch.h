@@ -75,6 +75,7 @@ struct https_job {
 	int post;	      /* body is sent; else it is a GET */
 	struct buf body;
 	char type[128];	 /* Content-Type of body */
+	char headers[3][160]; /* further ones with a body, as "name: value"; "": none */
 	int64_t timeout; /* usec, all in all; HTTPS_FETCH_TIMEOUT */
 	char *ca;	 /* path; malloc'd */
 	struct sockaddr_storage addresses[HTTPS_FETCH_ADDRESSES]; /* looked at; ports are not */

@@ -196,6 +196,8 @@ static int set_question(struct transfer *t, struct https_job *job)
 	if (job->post) {
 		snprintf(line, sizeof(line), "Content-Type: %s", job->type);
 		bad |= add_header(t, line) < 0 || add_header(t, "Expect:") < 0;
+		for (size_t i = 0; i < sizeof(job->headers) / sizeof(job->headers[0]); i++)
+			bad |= job->headers[i][0] && add_header(t, job->headers[i]) < 0;
 		SET(CURLOPT_POST, 1L);
 		SET(CURLOPT_POSTFIELDS,
 		    buf_size(&job->body) ? (const char *)buf_ptr(&job->body) : "");

@@ -23,7 +23,8 @@ enum in_limit_kind {
 	IN_LIMIT_RECIPIENTS,
 	IN_LIMIT_FAILURES,
 	IN_LIMIT_CREDENTIAL_MESSAGES,
-	IN_LIMIT_CREDENTIAL_RECIPIENTS
+	IN_LIMIT_CREDENTIAL_RECIPIENTS,
+	IN_LIMIT_TRACKING /* of the tracking host: in an in_limit of its own */
 };
 struct in_limit_key {
 	uint8_t bytes[16];

@@ -154,6 +154,37 @@ void ledger_post(struct ledger *l, const struct ledger_attempt *a)
 	pthread_mutex_unlock(&l->lock);
 }
 
+void ledger_post_event(struct ledger *l, const struct ledger_event *e)
+{
+	struct ledger_event_entry *n = l ? calloc(1, sizeof(*n)) : NULL;
+	int taken = 0;
+
+	if (!l)
+		return;
+	if (n) {
+		n->event = *e;
+		snprintf(n->customer, sizeof(n->customer), "%s", e->customer);
+		snprintf(n->campaign, sizeof(n->campaign), "%s", e->campaign);
+		n->event.customer = n->customer;
+		n->event.campaign = n->campaign;
+		pthread_mutex_lock(&l->lock);
+		taken = l->events_waiting < LEDGER_EVENTS_WAIT;
+		if (taken) {
+			*l->events_end = n;
+			l->events_end = &n->next;
+			if (!l->events_waiting++ && !l->waiting)
+				l->oldest_wait = clock_mono();
+			pthread_cond_signal(&l->wake);
+		}
+		pthread_mutex_unlock(&l->lock);
+	}
+	if (!taken) {
+		log_event(LOG_LEVEL_ERROR, NULL, "ledger-unwritten", "rows=0 events=1 why=\"%s\"",
+			  n ? "too many wait" : "out of memory");
+		free(n);
+	}
+}
+
 /* --- looking */
 
 int64_t ledger_oldest_sealed(struct ledger *l)
@@ -275,9 +306,21 @@ static void entries_free(struct ledger_entry *e)
 	}
 }
 
+static void events_free(struct ledger_event_entry *e)
+{
+	while (e) {
+		struct ledger_event_entry *next = e->next;
+		free(e);
+		e = next;
+	}
+}
+
 static void dispose(struct ledger *l)
 {
 	struct ledger_writer *w = &l->writer;
+
+	events_free(l->events);
+	events_free(w->events);
 
 	entries_free(l->first);
 	entries_free(w->first);
@@ -317,6 +360,7 @@ struct ledger *ledger_new(const struct ledger_options *o, int *err, const char *
 	if (!l)
 		return NULL;
 	l->options = *o;
+	l->events_end = &l->events;
 	l->options.file_rows = o->file_rows ? o->file_rows : LEDGER_FILE_ROWS;
 	l->options.checkpoint_rows = o->checkpoint_rows ? o->checkpoint_rows : LEDGER_CHECKPOINT_ROWS;
 	pthread_mutex_init(&l->lock, NULL);

@@ -56,6 +56,11 @@ struct ledger_attempt {
 
 /* l may be NULL: nothing is noted. */
 void ledger_post(struct ledger *l, const struct ledger_attempt *a);
+/* What a reader did (relay/track); texts are copied. At most LEDGER_EVENTS_WAIT of them wait: what is more is lost, and
+ * told (ledger-unwritten). */
+struct ledger_event;
+#define LEDGER_EVENTS_WAIT 200000
+void ledger_post_event(struct ledger *l, const struct ledger_event *e);
 /* Time of the oldest row that holds a sealed field, wall usec; 0: there is none. The keys of then are needed. */
 int64_t ledger_oldest_sealed(struct ledger *l);
 

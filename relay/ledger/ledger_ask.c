@@ -404,9 +404,10 @@ static int ask_verify(struct ledger_reader *r, struct ledger_ask *a)
 		id_format(message, v->message);
 	if (v->file)
 		ledger_record_name(file, v->file, ".log");
-	a->answer = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "state", y->state, "done", done,
+	a->answer = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "state", y->state, "done", done,
 			      "of", (json_int_t)y->of, "first", (json_int_t)v->first, "rows",
-			      (json_int_t)v->rows, "checkpoints", (json_int_t)v->checkpoints, "checkpoint",
+			      (json_int_t)v->rows, "events", (json_int_t)v->events, "checkpoints",
+			      (json_int_t)v->checkpoints, "checkpoint",
 			      (json_int_t)v->counter, "signed", (json_int_t)v->signed_to, "ms",
 			      (json_int_t)((y->ended ? y->ended : clock_mono()) - y->began) / 1000);
 	if (!strcmp(y->state, "bad"))

@@ -157,7 +157,7 @@ static int walk(struct ledger_files *f, struct span log, struct ledger_file *one
 			f->counter = c.counter;
 			f->signed_to = c.rows;
 			behind = at;
-		} else if (r.kind == LEDGER_DROP) {
+		} else if (r.kind == LEDGER_DROP || r.kind == LEDGER_EVENT) {
 			behind = 0;
 		}
 	}

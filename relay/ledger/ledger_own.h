@@ -29,7 +29,15 @@ struct ledger_entry {
 	char text[];
 };
 
+/* An event that waits likewise: nothing of it is sealed. */
+struct ledger_event_entry {
+	struct ledger_event_entry *next;
+	struct ledger_event event;
+	char customer[256], campaign[256];
+};
+
 struct ledger_writer {
+	struct ledger_event_entry *events; /* taken over */
 	struct ledger_entry *first, *last; /* taken over, not yet written */
 	uint64_t count;
 	struct ledger_entry **batch; /* LEDGER_BATCH_MOST */
@@ -52,6 +60,8 @@ struct ledger {
 	pthread_mutex_t lock; /* of all until writer */
 	pthread_cond_t wake, done;
 	struct ledger_entry *first, *last;
+	struct ledger_event_entry *events, **events_end;
+	unsigned events_waiting; /* the writer's among them */
 	uint64_t posted, written, signed_posted; /* entries so far; of them on disk; signed */
 	unsigned waiting;
 	int64_t oldest_wait; /* mono: when the first that waits was posted */

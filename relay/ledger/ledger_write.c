@@ -32,6 +32,14 @@ static void take_posted(struct ledger *l)
 	}
 	l->first = l->last = NULL;
 	l->waiting = 0;
+	if (l->events) {
+		struct ledger_event_entry **end = &w->events;
+		while (*end)
+			end = &(*end)->next;
+		*end = l->events;
+		l->events = NULL;
+		l->events_end = &l->events;
+	}
 	l->flush = 0;
 	pthread_mutex_unlock(&l->lock);
 }
@@ -182,6 +190,46 @@ static int write_batch(struct ledger *l)
 		return err;
 	buf_reset(&l->files.tail);
 	forget_batch(l, n);
+	return 0;
+}
+
+/* --- events: no rows, but bound into the chain with them */
+
+static void forget_events(struct ledger *l, unsigned n)
+{
+	struct ledger_writer *w = &l->writer;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct ledger_event_entry *e = w->events;
+		w->events = e->next;
+		free(e);
+	}
+	if (!w->unsigned_since)
+		w->unsigned_since = clock_mono();
+	pthread_mutex_lock(&l->lock);
+	l->events_waiting -= n;
+	pthread_mutex_unlock(&l->lock);
+}
+
+static int write_events(struct ledger *l)
+{
+	struct ledger_writer *w = &l->writer;
+	uint8_t before[LEDGER_HASH];
+	unsigned n = 0;
+	int err = 0;
+
+	memcpy(before, l->files.chain.hash, LEDGER_HASH);
+	buf_reset(&w->out);
+	for (struct ledger_event_entry *e = w->events; e && n < LEDGER_BATCH_MOST && err == 0; e = e->next, n++)
+		err = ledger_record_put_event(&w->out, &l->files.chain, &e->event);
+	if (err < 0)
+		memcpy(l->files.chain.hash, before, LEDGER_HASH);
+	else
+		err = append(l, before, &(struct ledger_added){.rows = 0});
+	if (err < 0)
+		return err;
+	buf_reset(&l->files.tail);
+	forget_events(l, n);
 	return 0;
 }
 
@@ -355,6 +403,8 @@ static int work(struct ledger *l, int want_signature)
 	struct ledger_writer *w = &l->writer;
 	int err = settle(l);
 
+	while (err == 0 && !w->numbered && w->events)
+		err = write_events(l);
 	while (err == 0 && w->first) {
 		err = write_batch(l);
 		if (err == 0 && due(l)) {
@@ -389,9 +439,9 @@ static int64_t next_time(const struct ledger *l)
 
 	if (w->unsigned_since && w->unsigned_since + LEDGER_CHECKPOINT_AFTER < at)
 		at = w->unsigned_since + LEDGER_CHECKPOINT_AFTER;
-	if (l->waiting && l->oldest_wait + LEDGER_BATCH_AFTER < at)
+	if ((l->waiting || l->events) && l->oldest_wait + LEDGER_BATCH_AFTER < at)
 		at = l->oldest_wait + LEDGER_BATCH_AFTER;
-	if (w->first)
+	if (w->first || w->events)
 		at = w->again;
 	if (at < w->again)
 		at = w->again;
@@ -449,6 +499,8 @@ static void give_up_sealing(struct ledger *l)
 		log_event(LOG_LEVEL_ERROR, NULL, "ledger-unsealed", "rows=%u", n);
 	while (err == 0 && w->first)
 		err = write_batch(l);
+	while (err == 0 && w->events)
+		err = write_events(l);
 	if (err < 0)
 		log_event(LOG_LEVEL_ERROR, NULL, "ledger-unwritten", "rows=%llu why=\"%s\"",
 			  (unsigned long long)w->count, err_text(err));
@@ -461,7 +513,7 @@ static void finish(struct ledger *l)
 
 	for (int i = 0; i < LAST_TRIES; i++) {
 		take_posted(l);
-		if (!l->writer.first && !l->writer.unsigned_since)
+		if (!l->writer.first && !l->writer.events && !l->writer.unsigned_since)
 			return;
 		err = work(l, 1);
 		if (err == 0)
@@ -469,7 +521,7 @@ static void finish(struct ledger *l)
 		if (i + 1 < LAST_TRIES)
 			nanosleep(&pause, NULL);
 	}
-	if (l->writer.first)
+	if (l->writer.first || l->writer.events)
 		give_up_sealing(l);
 	else
 		log_event(LOG_LEVEL_WARN, NULL, "ledger-checkpoint-failed", "why=\"%s\"", err_text(err));

@@ -7,6 +7,7 @@
 #include "relay/out/out_job_own.h"
 #include "relay/out/out_verdict.h"
 #include "relay/tlsrpt/tlsrpt_result.h"
+#include "relay/track/track.h"
 
 static int tried(const struct queue_result *v)
 {
@@ -86,5 +87,7 @@ void out_ledger_note(const struct out_job *job)
 		fill_result(&a, v, status);
 		a.address = e && v->recipient < e->count ? e->recipients[v->recipient].address : NULL;
 		ledger_post(job->jobs->worker->relay->ledger, &a);
+		if (e && e->tid && v->outcome == SPOOL_DELIVERED)
+			track_note_delivered(job->jobs->worker->relay, e->tid, a.at);
 	}
 }

@@ -257,13 +257,13 @@ static int check(struct store *s)
 }
 
 /* One step with its new version is one transaction. */
-static int step(struct store *s, unsigned version)
+static int step(struct store *s, const char *const *schema, unsigned version)
 {
 	char number[64];
 	int err = exec(s, "BEGIN IMMEDIATE");
 
 	if (err == 0)
-		err = exec(s, store_schema[version]);
+		err = exec(s, schema[version]);
 	snprintf(number, sizeof(number), "PRAGMA user_version=%u", version + 1); /* takes no parameter */
 	if (err == 0)
 		err = exec(s, number);
@@ -274,18 +274,18 @@ static int step(struct store *s, unsigned version)
 	return err;
 }
 
-static int migrate(struct store *s, char text[STORE_ERR_MAX])
+static int migrate(struct store *s, const char *const *schema, unsigned steps, char text[STORE_ERR_MAX])
 {
 	int64_t version = 0;
 	int err = one_number(s, "PRAGMA user_version", &version);
 
-	if (err == 0 && version > (int64_t)store_schema_count) {
+	if (err == 0 && version > (int64_t)steps) {
 		snprintf(text, STORE_ERR_MAX, "was written by a newer version (%lld; this one knows %u)",
-			 (long long)version, store_schema_count);
+			 (long long)version, steps);
 		return ERR_UNSUPPORTED;
 	}
-	for (; err == 0 && version < (int64_t)store_schema_count; version++)
-		err = step(s, (unsigned)version);
+	for (; err == 0 && version < (int64_t)steps; version++)
+		err = step(s, schema, (unsigned)version);
 	return err;
 }
 
@@ -341,6 +341,12 @@ static int make_private(const char *path, char text[STORE_ERR_MAX])
 
 struct store *store_open(const char *state, int *err, char text[STORE_ERR_MAX])
 {
+	return store_open_file(state, "relay.db", store_schema, store_schema_count, err, text);
+}
+
+struct store *store_open_file(const char *state, const char *name, const char *const *schema, unsigned steps, int *err,
+			      char text[STORE_ERR_MAX])
+{
 	struct store *s = calloc(1, sizeof(*s));
 	char path[4096];
 
@@ -348,7 +354,7 @@ struct store *store_open(const char *state, int *err, char text[STORE_ERR_MAX])
 	*err = ERR_NOMEM;
 	if (!s)
 		return NULL;
-	snprintf(path, sizeof(path), "%s/relay.db", state);
+	snprintf(path, sizeof(path), "%s/%s", state, name);
 	*err = make_private(path, text);
 	if (*err == 0)
 		*err = error_of(sqlite3_open_v2(path, &s->db,
@@ -358,7 +364,7 @@ struct store *store_open(const char *state, int *err, char text[STORE_ERR_MAX])
 	if (*err == 0)
 		*err = set_up(s);
 	if (*err == 0)
-		*err = migrate(s, text);
+		*err = migrate(s, schema, steps, text);
 	if (*err == 0)
 		*err = read_id(s);
 	if (*err == 0)

@@ -26,6 +26,9 @@ struct store;
 
 /* Opens or makes state/relay.db (0600), checks it, brings its tables up to date. NULL: *err, and why in text. */
 struct store *store_open(const char *state, int *err, char text[STORE_ERR_MAX]);
+/* The same for another file in state, with steps of its own; the first makes the table meta, as here. */
+struct store *store_open_file(const char *state, const char *name, const char *const *schema, unsigned steps, int *err,
+			      char text[STORE_ERR_MAX]);
 void store_close(struct store *s);
 
 enum store_type { STORE_NULL, STORE_INT, STORE_TEXT, STORE_BLOB };

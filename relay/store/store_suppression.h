@@ -12,11 +12,13 @@
 
 #include "relay/store/store.h"
 
-/* X(symbol, number, name). A complaint is stronger than a bounce, and what a person decided than both. */
+/* X(symbol, number, name). A complaint is stronger than a bounce, and what a person decided than both:
+ * most of all what the recipient did. */
 #define STORE_SUPPRESSION_REASONS(X) \
 	X(BOUNCE, 1, "bounce")       \
 	X(COMPLAINT, 2, "complaint") \
-	X(MANUAL, 3, "manual")
+	X(MANUAL, 3, "manual")       \
+	X(UNSUBSCRIBE, 4, "unsubscribe")
 enum store_suppression_reason {
 #define STORE_X(sym, num, name) STORE_SUPPRESSION_##sym = num,
 	STORE_SUPPRESSION_REASONS(STORE_X)

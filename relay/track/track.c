@@ -1,50 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/track/track.h"
 
+#include <stdlib.h>
+
 #include "core/err.h"
+#include "core/log.h"
+#include "relay/track/track_host.h"
+#include "relay/track/track_keep.h"
+#include "relay/track/track_mail.h"
+#include "relay/track/track_own.h"
 
-static const struct {
-	unsigned number;
-	const char *name;
-} consents[] = {
-#define TRACK_X(sym, num, name) {num, name},
-    TRACK_CONSENTS(TRACK_X)
-#undef TRACK_X
-};
+/* --- life */
 
-const char *track_consent_name(unsigned consent)
+static int used(const struct relay_conf *conf)
 {
-	for (size_t i = 0; i < sizeof(consents) / sizeof(consents[0]); i++)
-		if (consents[i].number == consent)
-			return consents[i].name;
-	return "unknown";
+	return conf->tracking.listen.count || conf->tracking.mailto;
 }
 
-int track_consent_of(struct span name)
+static void sent(struct track *t, const struct track_sent *s)
 {
-	for (size_t i = 0; i < sizeof(consents) / sizeof(consents[0]); i++)
-		if (span_equal(name, span_str(consents[i].name)))
-			return (int)consents[i].number;
-	return ERR_NOTFOUND;
+	track_keep_sent(t->keep, s);
 }
 
-void track_note_sent(struct relay *r, const struct track_sent *s)
+static void delivered(struct track *t, uint64_t tid, int64_t at)
 {
-	(void)r;
-	(void)s;
+	track_keep_delivered(t->keep, tid, at);
 }
 
-void track_note_delivered(struct relay *r, uint64_t tid, int64_t at)
+static int64_t oldest_sealed(struct track *t)
 {
-	(void)r;
-	(void)tid;
-	(void)at;
+	struct track_keep_numbers n;
+
+	track_keep_numbers(t->keep, &n);
+	return n.oldest_sealed;
 }
 
-int64_t track_oldest_sealed(struct relay *r)
+static int begin(struct track *t, const struct relay_conf *conf, const char **why)
 {
-	(void)r;
-	return 0;
+	int err;
+
+	t->keep = track_keep_new(t, conf, &err, why);
+	if (!t->keep)
+		return err;
+	if (conf->tracking.listen.count) {
+		t->host = track_host_new(t, conf, &err, why);
+		if (!t->host)
+			return err;
+	}
+	*why = "tracking: a thread";
+	err = track_keep_start(t->keep);
+	if (err == 0 && t->host)
+		err = track_host_start(t->host);
+	return err;
 }
 
-const struct relay_control_part track_part = {.open = NULL};
+static void close_part(struct relay *r)
+{
+	struct track *t = r->track;
+
+	if (!t)
+		return;
+	track_host_stop(t->host);
+	track_keep_stop(t->keep);
+	track_host_free(t->host);
+	track_keep_free(t->keep);
+	r->track = NULL;
+	free(t);
+}
+
+static int open_part(struct relay *r, const char **why)
+{
+	struct relay_conf *conf = relay_now(r);
+	struct track *t = used(conf) ? calloc(1, sizeof(*t)) : NULL;
+	int err = 0;
+
+	if (used(conf)) {
+		*why = "out of memory";
+		err = t ? 0 : ERR_NOMEM;
+	}
+	if (t) {
+		*t = (struct track){.relay = r, .sent = sent, .delivered = delivered, .oldest_sealed = oldest_sealed,
+				    .mail = track_mail_run};
+		r->track = t;
+		err = begin(t, conf, why);
+	}
+	if (err < 0)
+		close_part(r);
+	else if (t)
+		log_event(LOG_LEVEL_INFO, NULL, "tracking-opened", "listeners=%zu hosts=%zu", conf->tracking.listen.count,
+			  conf->tracking.hosts.count);
+	relay_conf_unref(conf);
+	return err;
+}
+
+const struct relay_control_part track_part = {.open = open_part, .close = close_part};
