@@ -51,7 +51,7 @@ struct camp_place {
 	unsigned link;		  /* index */
 	uint64_t from, to;	  /* sources: see camp_edit.h; pixel: equal */
 	uint32_t values,
-	    n_values; /* the decoded values of its fields: octets of camp_check_values */
+	    n_values; /* the values of its fields: camp_check_values */
 };
 
 struct camp_check;

@@ -25,7 +25,8 @@ struct camp_mark {
 	uint64_t source; /* of the octet there; at_end: not known yet, take mail_gate_part.tail */
 	int at_end;	 /* the text ends here */
 	struct span
-	    values; /* LINK_TO: decoded values of the fields in a tracked link, each with its
+	    values; /* LINK_TO: values of the fields in a tracked link as they stand in the
+			     * URL (percent-encoded; of a url-choice all of it, decoded), each with its
 			     * length (one octet) before it */
 };
 

@@ -15,7 +15,7 @@
  *   branch-empty      a branch or a block that can be empty
  *   adjacent-link     the text directly before or behind a field would make a link with its value
  *   field-unused      a field that no template has (warning)
- *   field-values, field-max, field-context a field whose members do not fit its type
+ *   field-values      values that cannot be written in the field's context, or are not min to max long
  *   value-prefix      the text behind an enum goes on like another of its values
  *   link-span, link-across-block, link-overlap, link-fields   links[i] does not lie well; its
  *                     fields are not those of its url

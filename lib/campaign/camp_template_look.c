@@ -267,6 +267,9 @@ void camp_template_field(struct camp_template_build *b, const struct camp_ops *o
 	if (!t)
 		return;
 	camp_template_look(b, ops, i + 1, cont, 0, &next);
+	if (next.full)
+		camp_template_found(b, "branches-alike", op->at, op->field, CAMP_NONE,
+				    "more than %d ways to go on behind field %s", CAMP_LOOKS, name);
 	for (unsigned k = 0; k < next.n; k++) {
 		const struct camp_look *l = &next.look[k];
 		uint8_t c = l->kind == CAMP_LOOK_TEXT ? b->p->blob.p[l->off] : 0;
