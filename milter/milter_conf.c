@@ -145,10 +145,6 @@ static int check_streams(const struct milter_conf *c, char err[CONF_ERR_MAX])
 	const struct milter_rule *rules = c->customers.items;
 	const struct milter_stream *streams = c->streams.items;
 
-	if (c->sensitive.count) {
-		snprintf(err, CONF_ERR_MAX, "%s: sensitive: not in this version", c->path);
-		return ERR_CONFIG;
-	}
 	for (size_t i = 0; i < c->streams.count; i++)
 		if (milter_stream_find(&c->streams, streams[i].name) != &streams[i]) {
 			snprintf(err, CONF_ERR_MAX, "%s: streams[%zu].name: another stream is named \"%s\"", c->path, i,
@@ -166,6 +162,26 @@ int milter_conf_bodies(const struct milter_conf *c)
 	return c->streams.count || c->sensitive.count;
 }
 
+static int compile_sensitive(struct milter_conf *c, char err[CONF_ERR_MAX])
+{
+	const struct milter_sensitive *rules = c->sensitive.items;
+	struct mail_sensitive_rule all[MAIL_SENSITIVE_RULES];
+
+	if (c->sensitive.count > MAIL_SENSITIVE_RULES) {
+		snprintf(err, CONF_ERR_MAX, "%s: sensitive: more than %d rules", c->path, MAIL_SENSITIVE_RULES);
+		return ERR_CONFIG;
+	}
+	for (size_t i = 0; i < c->sensitive.count; i++)
+		all[i].pattern = rules[i].kind == MILTER_SENSITIVE_CARD ? NULL : rules[i].pattern;
+	if (c->sensitive.count)
+		c->sensitive_set = mail_sensitive_set_new(all, (unsigned)c->sensitive.count);
+	if (c->sensitive.count && !c->sensitive_set) {
+		snprintf(err, CONF_ERR_MAX, "%s: out of memory", c->path);
+		return ERR_NOMEM;
+	}
+	return 0;
+}
+
 struct milter_conf *milter_conf_load(const char *path, char err[CONF_ERR_MAX])
 {
 	struct milter_conf *c = calloc(1, sizeof(*c));
@@ -181,7 +197,7 @@ struct milter_conf *milter_conf_load(const char *path, char err[CONF_ERR_MAX])
 		free(c);
 		return NULL;
 	}
-	if (check_streams(c, err) < 0) {
+	if (check_streams(c, err) < 0 || compile_sensitive(c, err) < 0) {
 		conf_free(keys, c);
 		free(c->path);
 		free(c);
@@ -201,6 +217,7 @@ void milter_conf_unref(struct milter_conf *c)
 {
 	if (!c || atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
+	mail_sensitive_set_free(c->sensitive_set);
 	conf_free(keys, c);
 	free(c->path);
 	free(c);

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "conf/conf_schema.h"
+#include "mail/mail_sensitive.h"
 #include "milter/milter_rule.h"
 #include "milter/milter_stream.h"
 
@@ -28,6 +29,7 @@ struct milter_conf {
 	struct conf_list customers; /* struct milter_rule */
 	struct conf_list streams;   /* struct milter_stream; none: campaigns are not looked up */
 	struct conf_list sensitive; /* struct milter_sensitive */
+	struct mail_sensitive_set *sensitive_set; /* of these, in order; NULL: none */
 	char *state;		    /* directory for what is kept of a body while it passes */
 	uint64_t max_size;	    /* of a message that is judged */
 	int64_t feed_every, feed_stale; /* microseconds */

@@ -6,12 +6,14 @@
 #include "campaign/camp_html.h"
 #include "core/err.h"
 #include "mail/mail_gate.h"
+#include "mail/mail_sensitive.h"
 #include "mail/mail_url.h"
 
 struct milter_scan {
 	const struct milter_conf *conf;
 	const struct milter_stream *links;
 	struct mail_gate *gate;
+	struct mail_sensitive sensitive;
 	struct buf text; /* of the part at hand, for links-only */
 	int gathering;
 	int over; /* the gate has failed, or a callback stopped it */
@@ -112,6 +114,8 @@ static int on_begin(void *arg, const struct mail_gate_part *part)
 
 	buf_reset(&s->text);
 	s->gathering = 0;
+	if (part->text && s->conf->sensitive_set)
+		mail_sensitive_begin(&s->sensitive);
 	if (!s->links || part->multipart)
 		return 0;
 	s->gathering = part->text && (!strcmp(part->type, "text/html") || !strcmp(part->type, "text/plain"));
@@ -127,6 +131,8 @@ static int on_text(void *arg, const struct mail_gate_part *part, struct span can
 
 	(void)runs;
 	(void)n_runs;
+	if (s->conf->sensitive_set)
+		mail_sensitive_feed(&s->sensitive, canonical);
 	if (!s->gathering)
 		return 0;
 	if (buf_put_span(&s->text, canonical) < 0)
@@ -139,6 +145,8 @@ static int on_end(void *arg, const struct mail_gate_part *part)
 {
 	struct milter_scan *s = arg;
 
+	if (part->text && s->conf->sensitive_set)
+		mail_sensitive_end(&s->sensitive);
 	if (!s->gathering)
 		return 0;
 	s->gathering = 0;
@@ -161,6 +169,7 @@ struct milter_scan *milter_scan_new(const struct milter_conf *conf, const struct
 	s->conf = conf;
 	s->links = links;
 	s->r.verdict = CAMP_PASS;
+	mail_sensitive_init(&s->sensitive, conf->sensitive_set);
 	buf_init_wiped(&s->text, MILTER_SCAN_TEXT);
 	return s;
 }
@@ -170,6 +179,7 @@ void milter_scan_free(struct milter_scan *s)
 	if (!s)
 		return;
 	mail_gate_free(s->gate);
+	mail_sensitive_clear(&s->sensitive);
 	buf_clear(&s->text);
 	free(s);
 }
@@ -212,10 +222,27 @@ int milter_scan_body(struct milter_scan *s, struct span piece)
 	return s->over;
 }
 
+/* What each rule has found in all texts. */
+static void count(struct milter_scan *s)
+{
+	const struct milter_sensitive *rules = s->conf->sensitive.items;
+
+	for (size_t i = 0; i < s->conf->sensitive.count; i++) {
+		if (!s->sensitive.found[i])
+			continue;
+		s->r.found += s->sensitive.found[i];
+		if (rules[i].action == MILTER_SENSITIVE_VERIFY)
+			s->r.verify = rules[i].name;
+		else
+			s->r.refuse = rules[i].name;
+	}
+}
+
 void milter_scan_end(struct milter_scan *s, struct milter_scan_result *out)
 {
 	if (!s->over && mail_gate_end(s->gate) < 0)
 		unreadable(s);
 	s->over = 1;
+	count(s);
 	*out = s->r;
 }

@@ -7,9 +7,9 @@
 
 #include "core/clock.h"
 #include "keyproto/keyproto_msg.h"
+#include "mail/mail_sensitive.h"
 
 #define DAY (86400 * CLOCK_SEC)
-#define PATTERN_MAX 64
 
 #define STREAM(member) offsetof(struct milter_stream, member)
 #define RULE(member)   offsetof(struct milter_sensitive, member)
@@ -79,7 +79,7 @@ const struct conf_key milter_sensitive_keys[] = {
     {.name = "kind", .type = CONF_ENUM, .offset = RULE(kind), .required = 1, .choices = kinds,
      .help = "card: numbers of payment cards; pattern: as pattern says."},
     {.name = "pattern", .type = CONF_STRING, .offset = RULE(pattern),
-     .help = "Text to look for: # is a digit, @ a letter, all else itself; at most 64 characters."},
+     .help = "Text to look for: # is a digit, @ a letter, all else itself; 2 to 64 characters."},
     {.name = "action", .type = CONF_ENUM, .offset = RULE(action), .required = 1, .choices = actions,
      .help = "verify: deliver to verified servers alone; refuse: 550."},
     {0}};
@@ -105,9 +105,7 @@ const char *milter_sensitive_finish(void *item)
 
 	if ((r->kind == MILTER_SENSITIVE_PATTERN) != (r->pattern != NULL))
 		return r->pattern ? "pattern is for kind pattern alone" : "kind pattern needs pattern";
-	if (r->pattern && (!*r->pattern || strlen(r->pattern) > PATTERN_MAX))
-		return "pattern: must have 1 to 64 characters";
-	return NULL;
+	return r->pattern ? mail_sensitive_check(r->pattern) : NULL;
 }
 
 const struct milter_stream *milter_stream_find(const struct conf_list *streams, const char *name)

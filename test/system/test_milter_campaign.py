@@ -417,3 +417,40 @@ def test_what_is_refused_early_is_not_sent_any_more(start):
         a = mta.message(headers=tm.headers(), body=b"x" * 1000000, login="open")
         assert a.accepted and mta.sent <= mm.CHUNK
     assert m.events("campaign-refused")[0]["reason"] == "mac"
+
+
+# --- sensitive content
+
+RULES = """
+sensitive:
+  - {name: cards, kind: card, action: verify}
+  - {name: staff, kind: pattern, pattern: "P-######", action: refuse}
+"""
+
+
+@pytest.mark.parametrize("encoding", ["8bit", "base64"])
+@pytest.mark.parametrize("text, end", [("Your card: 4111 1111 1111 1111\r\n", "verify"), ("Staff P-123456\r\n", "refuse"),
+                                       ("Order 4111 1111 1111 1112, P-12345\r\n", None)])
+def test_sensitive_content_wants_verified_servers_or_is_refused(start, encoding, text, end):
+    m = start(more=RULES)
+    body = base64.encodebytes(text.encode()).replace(b"\n", b"\r\n") if encoding == "base64" else text.encode()
+    headers = tm.headers() + [("MIME-Version", "1.0"), ("Content-Type", "text/plain; charset=utf-8"),
+                              ("Content-Transfer-Encoding", encoding)]
+    for login in ("open", "trial"):
+        with m.mta() as mta:
+            a = mta.message(headers=headers, body=body, login=login)
+        assert bool(re.fullmatch(REFUSED, a.text)) == (end == "refuse"), m.text()
+        if a.accepted:
+            assert a.inserted()[0][2].endswith("; tls=verify") == (end == "verify")
+    assert "4111" not in m.text() and "123456" not in m.text()
+    if end == "verify":
+        assert m.events("sensitive-content")[0]["rule"] == "cards"
+    if end == "refuse":
+        assert m.events("campaign-refused")[0]["reason"] == "sensitive"
+
+
+def test_what_cannot_be_read_counts_as_sensitive(start):
+    m = start(more=RULES)
+    headers = tm.headers() + [("MIME-Version", "1.0"), ("Content-Type", "multipart/mixed; boundary=b")]
+    with m.mta() as mta:
+        assert mta.message(headers=headers, body=b"no boundary\r\n", login="open").text.startswith("554 5.6.0")
