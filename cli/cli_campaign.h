@@ -41,7 +41,7 @@ struct cli_campaign_source {
 int cli_campaign_source_read(const char *path, struct cli_campaign_source *s);
 void cli_campaign_source_clear(struct cli_campaign_source *s);
 
-/* Findings as compilers print them: FILE:LINE:COLUMN: level: rule: text. s may be NULL. Counts errors and warnings. */
+/* Findings as compilers print them: FILE:LINE:COLUMN: level: rule: text. s and path (of the YAML file) may be NULL. Counts errors and warnings. */
 void cli_campaign_findings(const json_t *findings, const struct cli_campaign_source *s, const char *path, int *errors,
 			   int *warnings);
 

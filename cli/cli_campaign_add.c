@@ -18,10 +18,8 @@ static void put_place(const char *part, const struct cli_campaign_source *s, con
 
 	if (s && sscanf(part, "parts[%u]", &i) == 1 && i < CLI_CAMPAIGN_PARTS && s->files[i])
 		fputs(s->files[i], stdout);
-	else if (part[0])
-		printf("%s: %s", path, part);
 	else
-		fputs(path, stdout);
+		printf("%s%s%s", path ? path : "", path && part[0] ? ": " : "", part[0] || path ? part : "source");
 }
 
 void cli_campaign_findings(const json_t *findings, const struct cli_campaign_source *s, const char *path, int *errors,
@@ -97,7 +95,7 @@ int cli_campaign_lint(struct cli_campaign *k)
 int cli_campaign_add(struct cli_campaign *k)
 {
 	struct cli_campaign_source s;
-	int errors = 0, warnings = 0;
+	int errors = 0, warnings = 0, other;
 	json_t *answer;
 	int rc = send_source(k, "/v1/campaigns", &s, &answer);
 
@@ -106,12 +104,14 @@ int cli_campaign_add(struct cli_campaign *k)
 	} else if (answer) {
 		cli_campaign_findings(json_object_get(answer, "findings"), &s, k->args[0], &errors, &warnings);
 		sum_up(errors, warnings);
+		other = strcmp(cli_text(answer, "customer"), "default") != 0;
 		if (rc == 0)
 			printf("Registered %s version %lld of customer %s, by %s\nHash       %s\n"
-			       "Next       sealpost campaign approve %s --version %lld --approver NAME --key FILE\n",
+			       "Next       sealpost campaign approve %s%s%s --version %lld --approver NAME --key FILE\n",
 			       cli_text(answer, "campaign"), (long long)cli_number(answer, "version"),
 			       cli_text(answer, "customer"), cli_text(answer, "author"), cli_text(answer, "hash"),
-			       cli_text(answer, "campaign"), (long long)cli_number(answer, "version"));
+			       cli_text(answer, "campaign"), other ? " --customer " : "",
+			       other ? cli_text(answer, "customer") : "", (long long)cli_number(answer, "version"));
 		json_decref(answer);
 	}
 	cli_campaign_source_clear(&s);

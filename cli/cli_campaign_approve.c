@@ -142,7 +142,7 @@ static int agreed(const struct cli_campaign *k, const struct cli_campaign_versio
 static int approve(struct cli_campaign *k, const struct cli_campaign_version *v)
 {
 	json_t *ask = cli_campaign_which(k, k->args[0], v->manifest->version), *answer;
-	int rc;
+	int rc, other;
 
 	json_object_set(ask, "hash", json_object_get(v->row, "hash"));
 	json_object_set_new(ask, "approver", json_string(k->approver));
@@ -154,8 +154,10 @@ static int approve(struct cli_campaign *k, const struct cli_campaign_version *v)
 		return rc;
 	if (k->json)
 		return cli_campaign_json(answer);
-	printf("Approved version %u of %s, as %s.\nNext       sealpost campaign activate %s --version %u\n",
-	       v->manifest->version, v->manifest->campaign, k->approver, v->manifest->campaign, v->manifest->version);
+	other = strcmp(v->manifest->customer, "default") != 0;
+	printf("Approved version %u of %s, as %s.\nNext       sealpost campaign activate %s%s%s --version %u\n",
+	       v->manifest->version, v->manifest->campaign, k->approver, v->manifest->campaign,
+	       other ? " --customer " : "", other ? v->manifest->customer : "", v->manifest->version);
 	json_decref(answer);
 	return 0;
 }

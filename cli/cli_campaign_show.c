@@ -249,7 +249,7 @@ void cli_campaign_print(const struct cli_campaign_version *v)
 	put_links(m);
 	if (json_array_size(findings))
 		puts("\nWARNINGS");
-	cli_campaign_findings(findings, NULL, "source", &errors, &warnings);
+	cli_campaign_findings(findings, NULL, NULL, &errors, &warnings);
 }
 
 static void print_text(const struct cli_campaign_version *v)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example campaign of etc/campaign, as tests and demo use it: its source, its approver, messages that are instances."""
+import datetime
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +16,13 @@ EXAMPLE = os.path.join(os.path.dirname(__file__), "..", "..", "etc", "campaign")
 NAMES = ("example.yaml", "example.txt", "example.html")
 
 
+def valid(days=30):
+    """From yesterday on: what the example says is over some day."""
+    now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
+    return f'valid: {{from: "{(now - datetime.timedelta(1)).isoformat()}Z", ' \
+           f'to: "{(now + datetime.timedelta(days)).isoformat()}Z"}}'
+
+
 def source(directory, owner, replace=(), extra=None):
     """A copy of the example in directory, with (FILE, OLD, NEW) replaced and other files written; the path of its YAML."""
     os.makedirs(directory, exist_ok=True)
@@ -21,6 +30,7 @@ def source(directory, owner, replace=(), extra=None):
     for name in NAMES:
         with open(os.path.join(EXAMPLE, name), encoding="utf-8") as f:
             texts[name] = f.read()
+    texts["example.yaml"] = re.sub(r"(?m)^valid: .*", valid(), texts["example.yaml"])
     for name, old, new in replace:
         assert old in texts[name], (name, old)
         texts[name] = texts[name].replace(old, new)
@@ -52,9 +62,9 @@ def write_key(s, name, key=None):
 
 
 def enroll(s, name="bert", key=None):
-    """An approver for all customers; the path of his private key."""
+    """An approver of the default customer; the path of his private key."""
     private, public = write_key(s, name, key)
-    s.cli("approver", "add", name, "--key", public, check=True)
+    s.cli("approver", "add", name, "--customer", "default", "--key", public, check=True)
     return private
 
 

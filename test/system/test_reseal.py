@@ -7,10 +7,11 @@ import sqlite3
 import ssl
 import struct
 
+import campaigns
 from harness import find_bytes, free_port, wait_for
 
 PASSWORD = "correct horse battery staple"
-COLUMNS = (("credential", "login"), ("credential", "secret"), ("suppression", "address"))
+COLUMNS = (("credential", "login"), ("credential", "secret"), ("suppression", "address"), ("campaign_piece", "bytes"))
 
 
 def keyrefs(sealpost):
@@ -34,13 +35,12 @@ def test_every_sealed_column_is_in_the_list_of_what_is_sealed_anew():
         for column in re.findall(r'[" (,](\w+) BLOB', body):
             blobs.add((table, column))
     in_clear = {("meta", "value"), ("credential", "fingerprint"), ("suppression", "hash"),
-                ("campaign_piece", "bytes"),  # sealed
                 ("campaign", "hash"), ("campaign", "approval"), ("campaign", "signature"),
                 ("sts", "policy"), ("tlsrpt_policy", "text")}  # what domains publish, for anybody to read
     assert blobs - in_clear == set(COLUMNS)
 
 
-def test_a_new_dek_takes_over_credentials_and_suppressions(sealpost):
+def test_a_new_dek_takes_over_credentials_suppressions_and_campaigns(sealpost):
     port = free_port()
     sealpost.configure(['{domain: "*", to: "127.0.0.1:9"}'],
                        listen=f'[{{address: "127.0.0.1:{sealpost.smtp_port}", mode: smarthost}}, '
@@ -56,6 +56,8 @@ def test_a_new_dek_takes_over_credentials_and_suppressions(sealpost):
                  check=True)
     for who in range(100):
         sealpost.cli("suppression", "add", f"gone-{who}@example.net", check=True)
+    source = campaigns.source(os.path.join(sealpost.dir, "source"), sealpost.uid)
+    sealpost.cli("campaign", "add", source, "--author", "erika", check=True)
     before = keyrefs(sealpost)
     assert all(len(refs) == 1 for refs in before.values()), before
     sealpost.cli("key", "rotate", "dek", "default", check=True)
@@ -72,5 +74,7 @@ def test_a_new_dek_takes_over_credentials_and_suppressions(sealpost):
         client.mail("a@example.org")
         assert client.rcpt("gone-57@example.net")[0] == 550
         assert client.rcpt("here@example.net")[0] == 250
+    assert "tea from Assam" in sealpost.cli("campaign", "show", "example", "--text", check=True).stdout
     wait_for("the end of the old key", lambda: sealpost.keyd.events("dek-retired"), 60)
-    assert not find_bytes([p for p in sealpost.files() if p != secret], [b"gone-57@example", PASSWORD.encode()])
+    assert not find_bytes([p for p in sealpost.files() if p != secret and not p.startswith(os.path.dirname(source))],
+                          [b"tea from Assam", b"gone-57@example", PASSWORD.encode()])
