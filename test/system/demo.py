@@ -15,6 +15,7 @@ import ssl
 import sys
 import time
 
+import campaigns
 import dkim
 import harness
 
@@ -22,6 +23,11 @@ BOLD, GREEN, RED, DIM, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[2m", "\
 QUEUED = 200
 FLOWING = 2000
 checks = []
+
+STREAM = """customers: [{sender: shop.example, customer: default, stream: news}]
+streams: [{name: news, policy: enforce}]
+"""
+TRACK = """track: {host: t.shop.example, pixel: true, clicks: true, unsubscribe: https, consent: clicks, days: 30}"""
 
 
 def step(text):
@@ -312,6 +318,44 @@ class Demo:
         said = " ".join((r.stdout + r.stderr).split())
         check("one bit changed in a copy of it is found, and its place named", r.returncode == 1 and "row" in said, said[:160])
 
+    def only_what_was_approved(self):
+        step("9  A campaign: one writes it, another approves it, and a message that differs by a word is refused")
+        s, rcpt = self.s, "reader@mail.example"
+        s.milter.stop()
+        s.write("milter.yaml", s.read("milter.yaml") + STREAM)
+        s.milter.start()
+        key = campaigns.enroll(s, "bert")
+        path = campaigns.source(os.path.join(self.place, "campaign"), s.uid, [("example.yaml", "track: null", TRACK)])
+        s.cli("campaign", "add", path, "--author", "erika", check=True)
+        out = s.cli("campaign", "approve", "example", "--approver", "bert", "--key", key, "--yes", check=True).stdout
+        for line in out.splitlines()[:14]:
+            note(f"{DIM}{line}{PLAIN}")
+        s.cli("campaign", "activate", "example", check=True)
+        harness.wait_for("milter to know it", lambda: s.milter.events("campaign-loaded"))
+        self.table("campaign", "list")
+        before = len(self.sink.kept())
+        sent = campaigns.message(rcpt, message_id="<1@shop.example>", campaign=campaigns.header(s, rcpt))
+        send(self.postfix.port, "news@shop.example", rcpt, sent)
+        harness.wait_for("the campaign's message", lambda: len(self.sink.kept()) > before)
+        message = self.sink.kept()[-1][0]
+        link = re.search(rb"https://t\.shop\.example/c/[A-Za-z0-9_-]{44,}", message)
+        check("the true message arrives, its links carry sealed tokens", link and b"/voucher?code=" not in
+              message.split(b"text/html", 1)[1], link[0].decode() if link else "")
+        check("its campaign header stays here", b"X-DoPosta" not in message)
+        other = campaigns.message(rcpt, message_id="<2@shop.example>", replace=[("shop is open", "shop is shut")],
+                                  campaign=campaigns.header(s, rcpt, message_id="<2@shop.example>"))
+        refused = None
+        try:
+            send(self.postfix.port, "news@shop.example", rcpt, other)
+        except smtplib.SMTPDataError as e:
+            refused = e
+        said = refused.smtp_error.decode() if refused else ""
+        check("one word changed: refused, and the sender hears a report id alone", refused and refused.smtp_code == 550,
+              f"{refused.smtp_code} {said}" if refused else "it was taken")
+        report = re.search(r"report (\S+)", said)
+        harness.wait_for("the report", lambda: s.cli("campaign", "report", report[1]).returncode == 0)
+        check("the report says where", "literal" in self.table("campaign", "report", report[1]))
+
     def stay(self):
         s = self.s
         step("Everything goes on running. Try:")
@@ -356,6 +400,7 @@ def main():
         demo.keys_in_keyd()
         demo.daily_work()
         demo.proven()
+        demo.only_what_was_approved()
         good = True
         if args.stay:
             demo.stay()
