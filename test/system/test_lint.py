@@ -125,3 +125,34 @@ def test_a_newer_list_of_suffixes_is_read_or_refused(tmp_path):
     full = tmp_path / "full"
     full.write_text("".join(f"suffix{i}\n" for i in range(2000)) + "shop.example\n")
     assert ("error", "url-host-suffix") in rules(lint(SOURCE, "-p", str(full)))
+
+
+def learn(directory, third="Chloe"):
+    """Three proofs as a pipeline sent them, and what the command makes of them."""
+    values = [("Ann", "A1"), ("Bartholomew", "ZZ-9"), ("Chloe", "Q7")]
+    for i, (name, code) in enumerate(values):
+        shown = third if i == 2 else name
+        (directory / f"{i}.eml").write_text(
+            f"From: Shop <news@shop.example>\nTo: <x{i}@example.com>\nSubject: News for {name}\nDate: Sun, 22 Nov 2026 20:00:00 +0000\n"
+            f"Message-ID: <{i}@shop.example>\nMIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\n"
+            "Content-Transfer-Encoding: quoted-printable\n\n"
+            f"<p>Hi {shown}! <a href=3D\"https://shop.example/?c=3D{code}\">x</a></p>\n")
+    (directory / "values.yaml").write_text("proofs:\n" + "".join(
+        f"  - file: {i}.eml\n    values: {{name: \"{n}\", code: \"{c}\"}}\n" for i, (n, c) in enumerate(values)))
+    return subprocess.run([harness.program("sealpost"), "campaign", "learn", str(directory / "values.yaml")],
+                          capture_output=True, text=True, timeout=30)
+
+
+def test_three_proofs_become_a_source_that_passes(tmp_path):
+    done = learn(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    learned = json.loads(done.stdout)
+    assert learned["subject"] == "News for {{name}}"
+    assert learned["parts"][0]["text"] == '<p>Hi {{name}}! <a href="https://shop.example/?c={{code}}">x</a></p>'
+    assert lint({**SOURCE, **learned})["ok"]
+
+
+def test_a_difference_that_nobody_explained_is_told_with_its_place(tmp_path):
+    done = learn(tmp_path, third="Zoe")
+    assert done.returncode == 1 and done.stdout == ""
+    assert "line 1, column 7: the proofs differ here, and no field's value explains it" in done.stderr
