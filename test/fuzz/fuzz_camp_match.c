@@ -16,27 +16,34 @@ static int is_template(const char *s)
 {
 	int depth = 0, link = 0;
 
-	for (; (s = strstr(s, "{{")); s += 2) {
-		const char *end = strstr(s + 2, "}}");
+	while ((s = strstr(s, "{{"))) {
+		const char *tag = s + 2, *end = strstr(tag, "}}");
+		size_t n;
 
-		if (!end || end == s + 2)
+		if (!end)
 			return 0;
-		if (s[2] == '#' && (strncmp(s + 3, "opt", 3) && strncmp(s + 3, "alt", 3) &&
-				    strncmp(s + 3, "rep", 3)))
+		while (end[2] == '}')
+			end++;
+		n = (size_t)(end - tag);
+		if (n == 0 || memmem(tag, n, "{{", 2))
 			return 0;
-		depth += s[2] == '#';
-		link += s[2] == '@' || s[2] == '~';
-		if (strncmp(s, "{{/@}}", 6) == 0)
-			link--;
-		else if (s[2] == '/' || s[2] == '|') {
-			if (s[3] != '}' || depth == 0 || link)
+		if (*tag == '#') {
+			if (link || ++depth > CAMP_OP_DEPTH ||
+			    (strncmp(tag + 1, "opt", 3) && strncmp(tag + 1, "alt", 3) &&
+			     strncmp(tag + 1, "rep", 3)))
 				return 0;
-			depth -= s[2] == '/';
+		} else if (*tag == '@' || *tag == '~') {
+			if (link++)
+				return 0;
+		} else if (n == 2 && tag[0] == '/' && tag[1] == '@') {
+			if (!link--)
+				return 0;
+		} else if (*tag == '/' || *tag == '|') {
+			if (n != 1 || link || depth == 0)
+				return 0;
+			depth -= *tag == '/';
 		}
-		if (s[2] == '#' && link)
-			return 0;
-		if (depth < 0 || depth > CAMP_OP_DEPTH || link < 0 || link > 1)
-			return 0;
+		s = end + 2;
 	}
 	return depth == 0 && link == 0;
 }
