@@ -201,8 +201,8 @@ static void take(struct camp_html_walk *w, const struct mail_html_token *token)
 void camp_html_walk_tokens(struct camp_html_walk *w, struct mail_html *t)
 {
 	size_t base = (size_t)(t->doc.p - w->stand.p), at = base;
-	struct mail_html_token token;
-	int r, plain = 1;
+	struct mail_html_token token = {.from = 0};
+	int r = 0, plain = 1;
 
 	while (!w->stop && !w->error && (r = mail_html_next(t, &token)) > 0) {
 		token.from += base;
