@@ -10,7 +10,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 ANY = "generation mark branch"
-DEED = ("op role uid session customer label type method slot shard keyref proposal backup state")
+DEED = ("op role uid session customer label type method slot shard keyref proposal backup state "
+        "campaign version approver")
 VOTE = "proposal op role uid digest have need"
 EVENTS = {
     "file": "file prev store", "audit-key": "key public label version", "checkpoint": "upto key sig",
@@ -24,8 +25,10 @@ EVENTS = {
     "signing-key": "label version type state", "shred": "customer state why count token",
     "slot": "slot method state", "backup": "backup state bytes", "restore": "backup state count",
     "rollback": "seen source state count", "selftest": "result why", "zeroize": "result what count bytes",
+    "approver": "approver customer type digest state",
+    "manifest": "customer campaign version digest author approver result label",
 }
-WORDS = set("op role session result customer label subject type method state from to what source".split())
+WORDS = set("op role session result customer label subject type method state from to what source campaign".split())
 HEX = set("prev store key public sig digest branch token".split())
 
 
@@ -72,7 +75,7 @@ def check_line(raw):
             good = re.fullmatch(r"[A-Za-z0-9._/#-]{0,96}", value)
         elif key in HEX:
             good = re.fullmatch(r"[0-9a-f]{0,256}", value)
-        elif key == "why":
+        elif key in ("why", "approver", "author"):
             good = isinstance(value, str) and len(value) <= 160
         else:
             good = type(value) is int and 0 <= value < 1 << 63

@@ -111,6 +111,7 @@ class Store:
         self.dek_states, self.newest, self.wrapped, self.dek_wraps = {}, {}, {}, {}
         self.tombs, self.backups = {}, {}
         self.kek_states, self.wrapped_by, self.identity, self.notes = {}, {}, {}, {}
+        self.approvers, self.tracks = {}, {}
         first = True
         while kind := r.u(1):
             assert (kind == 1) == first
@@ -125,7 +126,8 @@ class Store:
 
     def take(self, kind, body):
         {1: self.counters, 2: self.kek, 3: self.dek, 4: self.key, 5: self.rewrap, 6: self.kek_state,
-         7: self.dek_state, 8: self.key_state, 9: self.tombstone, 10: self.start, 11: self.backup, 12: self.note}[kind](Reader(body))
+         7: self.dek_state, 8: self.key_state, 9: self.tombstone, 10: self.start, 11: self.backup, 12: self.note,
+         13: self.approver, 14: self.track}[kind](Reader(body))
 
     @staticmethod
     def state(r, *lawful):
@@ -194,6 +196,20 @@ class Store:
         self.notes.pop(name, None)
         if value:
             self.notes[name] = value
+
+    def approver(self, r):
+        name, customer, added, spki = r.bytes(1).decode(), r.bytes(1).decode(), r.u(8), r.bytes(2)
+        assert r.rest() == b""
+        self.approvers.pop(name, None)
+        if spki:
+            self.approvers[name] = (customer, added, spki)
+
+    def track(self, r):
+        customer, keyref, created, wrapped = r.bytes(1), r.u(4), r.u(8), r.raw(60)
+        assert r.rest() == b""
+        if keyref in self.deks:  # else of a customer who is gone
+            aad = self.aad("track") + b16(customer) + struct.pack(">IQ", keyref, created)
+            self.tracks[customer.decode()] = unwrap(self.subkey(keyref, 7), wrapped, aad)
 
     def dek_state(self, r):
         keyref, state, _ = r.u(4), STATES[r.u(1)], r.u(8)

@@ -13,7 +13,8 @@ OPS = {"hello": 1, "status": 2, "derive-new": 16, "derive-existing": 17, "seal-f
        "customer-add": 35, "key-add": 36, "key-list": 37, "slot-add": 38, "slot-remove": 39, "slot-test": 40,
        "unseal-cancel": 41, "rotate": 42, "rotation": 43, "schedule": 44, "shred": 45, "shreds": 46, "backup": 47,
        "backup-forget": 48, "restore": 49, "selftest": 51, "zeroize": 52, "accept": 53, "audit-read": 54,
-       "approve": 55, "proposals": 56, "withdraw": 57, "event": 64}
+       "approve": 55, "proposals": 56, "withdraw": 57, "manifest-sign": 58, "approver-add": 59,
+       "approver-remove": 60, "approvers": 61, "track-key": 62, "event": 64}
 ROLES = {"relay": 1, "milter": 2, "officer": 3, "operator": 4, "auditor": 5}
 PURPOSES = {"spool": 1, "field": 2, "index": 3, "cred": 4, "asset": 5, "export": 6, "track": 7, "hmac": 8}
 ALGS = {"ES256": 1, "RS256": 2, "RS384": 3, "RS512": 4, "PS256": 5, "PS384": 6, "PS512": 7, "Ed25519": 8}
@@ -237,6 +238,30 @@ class Client:
         assert len(reply) == 160
         counter, rows, digest, version, signature, spki = struct.unpack(">QQ32sI64s44s", reply)
         return Checkpoint(counter, rows, digest, version, signature, spki)
+
+    def approver_add(self, name, customer, spki):
+        self.call("approver-add", b8(text(name)) + b8(text(customer)) + b16(spki))
+
+    def approver_remove(self, name):
+        self.call("approver-remove", b16(text(name)))
+
+    def approvers(self):
+        found, at = {}, 0
+        while at is not None:
+            page = json.loads(self.call("approvers", struct.pack(">I", at)))
+            found.update({row["name"]: row for row in page["approvers"]})
+            at = page["next"]
+        return found
+
+    def manifest_sign(self, customer, campaign, version, digest, author, approver, signature):
+        """(version of the key, signature)"""
+        reply = self.call("manifest-sign", b8(text(customer)) + b8(text(campaign)) + struct.pack(">I", version) + digest
+                          + b8(text(author)) + b8(text(approver)) + b8(signature))
+        assert len(reply) == 68
+        return struct.unpack_from(">I", reply)[0], reply[4:]
+
+    def track_key(self, customer, epoch):
+        return bytes16(self.call("track-key", b8(text(customer)) + struct.pack(">I", epoch)))
 
     def derive_new(self, customer, contexts, purpose="spool"):
         body = b8(text(customer)) + struct.pack(">BH", PURPOSES[purpose], len(contexts))
