@@ -59,6 +59,10 @@ void cli_campaign_version_clear(struct cli_campaign_version *v);
 void cli_campaign_print(const struct cli_campaign_version *v);
 /* A template as its author wrote it: "{{name}}" for fields. */
 int cli_campaign_render(const struct cli_campaign_version *v, unsigned tpl, struct buf *out);
+/* The line of text that holds octet at, as much of it as a terminal shows well. */
+struct span cli_campaign_line(struct span text, size_t at);
+/* Prints what others wrote, on one line: no controls. */
+void cli_campaign_put(struct span text);
 /* What differs, in short. */
 void cli_campaign_compare(const struct cli_campaign_version *old, const struct cli_campaign_version *fresh);
 

@@ -205,6 +205,27 @@ static const struct {
     {"ambiguous", "its MIME structure can be read in more than one way"},
 };
 
+/* What was approved for the place where the message differs. Not every reader of reports may see it: then nothing. */
+static void put_approved(struct cli_campaign *k, const json_t *x)
+{
+	struct cli_campaign about = *k;
+	struct cli_campaign_version v;
+	json_int_t tpl = cli_number(x, "template"), at = cli_number(x, "template_offset");
+	struct span line;
+
+	about.customer = cli_text(x, "customer");
+	if (!json_is_integer(json_object_get(x, "template")) ||
+	    cli_campaign_fetch(&about, cli_text(x, "campaign"), cli_number(x, "version"), &v))
+		return;
+	if (tpl < v.bundle.n_blobs && (size_t)at <= v.bundle.blob[tpl].n) {
+		line = cli_campaign_line(v.bundle.blob[tpl], (size_t)at);
+		fputs("Approved   ", stdout);
+		cli_campaign_put(line);
+		puts("");
+	}
+	cli_campaign_version_clear(&v);
+}
+
 int cli_campaign_report(struct cli_campaign *k)
 {
 	char path[256], when[32];
@@ -238,6 +259,7 @@ int cli_campaign_report(struct cli_campaign *k)
 	if (json_is_integer(json_object_get(x, "template")))
 		printf("Template   %lld, offset %lld\n", (long long)cli_number(x, "template"),
 		       (long long)cli_number(x, "template_offset"));
+	put_approved(k, x);
 	json_decref(x);
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #define RENDER_MAX (4u << 20)
 #define DIFF_LINES 12 /* shown of each side */
+#define LINE_SHOWN 100
 
 int cli_campaign_fetch(struct cli_campaign *k, const char *campaign, json_int_t version, struct cli_campaign_version *v)
 {
@@ -99,6 +100,30 @@ static void put_safe(struct span s, int lines)
 		else
 			putchar(c);
 	}
+}
+
+void cli_campaign_put(struct span text)
+{
+	put_safe(text, 0);
+}
+
+struct span cli_campaign_line(struct span text, size_t at)
+{
+	size_t from = at, to = at;
+
+	while (from && text.p[from - 1] != '\n')
+		from--;
+	while (to < text.n && text.p[to] != '\n')
+		to++;
+	if (to - from > LINE_SHOWN) { /* around the place; between characters */
+		from = at - from > LINE_SHOWN / 2 ? at - LINE_SHOWN / 2 : from;
+		to = to - from > LINE_SHOWN ? from + LINE_SHOWN : to;
+		while (from < at && (text.p[from] & 0xc0) == 0x80)
+			from++;
+		while (to > at && to < text.n && (text.p[to] & 0xc0) == 0x80)
+			to--;
+	}
+	return span_sub(text, from, to - from);
 }
 
 static void put_line(const char *head, const char *text)

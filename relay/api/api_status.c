@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "keyproto/keyproto_client_ev.h"
 #include "relay/api/api_call.h"
+#include "relay/campaign/campaign.h"
 #include "relay/ledger/ledger.h"
 #include "relay/out/out_anchor.h"
 #include "relay/out/out_selftest.h"
@@ -139,6 +140,19 @@ static json_t *tracking(struct relay *r, json_t *warnings)
 			 (json_int_t)n.waiting, "webhooks_waiting", (json_int_t)n.pushes);
 }
 
+static json_t *campaigns(struct relay *r, json_t *warnings)
+{
+	struct campaign_numbers n;
+
+	campaign_numbers(r, &n);
+	if (n.damaged)
+		warn(warnings, "campaigns are damaged in relay.db, and their mail waits: see event=campaign-damaged");
+	if (n.revoked_damaged)
+		warn(warnings, "the list of revoked campaigns is not the one that keyd signed: all campaign mail waits, "
+			       "see event=campaign-revoked-damaged");
+	return json_pack("{s:I, s:I}", "active", (json_int_t)n.active, "damaged", (json_int_t)n.damaged);
+}
+
 static void answer(struct relay_msg *m, void *receiver)
 {
 	struct queue_ask *a = (struct queue_ask *)m;
@@ -165,6 +179,7 @@ static void answer(struct relay_msg *m, void *receiver)
 	json_object_set_new(out, "spool", spool(r, warnings));
 	json_object_set_new(out, "ledger", ledger(r, warnings));
 	json_object_set_new(out, "mta_sts", mta_sts(r));
+	json_object_set_new(out, "campaigns", campaigns(r, warnings));
 	if (r->track)
 		json_object_set_new(out, "tracking", tracking(r, warnings));
 	json_object_set_new(out, "counters", counters(r));

@@ -85,8 +85,12 @@ void campaign_test(struct relay *r, const struct campaign_which *which, struct s
 		   campaign_fn fn, void *arg);
 /* Rows; NULL: of any customer, any campaign. */
 json_t *campaign_list(struct relay *r, const char *customer, const char *campaign);
-/* For status: how many are active, and how many of those that ever were do not hold. */
-void campaign_count(struct relay *r, int64_t *active, int64_t *damaged);
+/* For status. */
+struct campaign_numbers {
+	int64_t active, damaged; /* damaged: of all that were looked at */
+	int revoked_damaged;	 /* the list of the revoked is not what keyd signed */
+};
+void campaign_numbers(struct relay *r, struct campaign_numbers *n);
 
 /* --- for milter. ERR_AWAY, ERR_DAMAGED: nothing can be said, campaign mail has to wait. */
 int campaign_feed(struct relay *r, json_t **out);

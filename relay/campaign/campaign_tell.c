@@ -130,10 +130,14 @@ json_t *campaign_list(struct relay *r, const char *customer, const char *campaig
 	return json_pack("{s:o}", "items", l.items);
 }
 
-void campaign_count(struct relay *r, int64_t *active, int64_t *damaged)
+void campaign_numbers(struct relay *r, struct campaign_numbers *n)
 {
-	*active = store_campaign_count(r->store, CAMPAIGN_ACTIVE);
-	*damaged = (int64_t)r->campaigns->damaged_count;
+	uint64_t counter;
+	struct span text;
+
+	n->active = store_campaign_count(r->store, CAMPAIGN_ACTIVE);
+	n->damaged = (int64_t)r->campaigns->damaged_count;
+	n->revoked_damaged = campaign_revoked_text(r->campaigns->revoked, &counter, &text) == ERR_DAMAGED;
 }
 
 /* --- test: the judge that milter asks */

@@ -208,6 +208,7 @@ def test_a_changed_store_is_told_loudly_and_never_served(s):
     harness.wait_for("the alarm", lambda: s.relay.events("campaign-damaged"))
     assert bundle(s, 1)[0] == 503
     assert "DAMAGED" in s.cli("campaign", "list").stdout
+    assert s.status()["relay"]["campaigns"]["damaged"] == 1 and "campaigns are damaged" in s.cli("status").stdout
     status, _ = campaigns.api(s, "POST", "/v1/milter/bundle", {"customer": "default", "campaign": "other", "version": 1})
     assert status == 200
 
@@ -303,6 +304,11 @@ def test_a_report_says_why_and_where(s):
     assert "Verdict    literal: text differs from what was approved" in out and "Part       2, offset 402" in out
     assert json.loads(s.cli("campaign", "report", "K7QX-2", "--json", check=True).stdout) == item
     assert s.cli("campaign", "report", "nothing").returncode == 1
+    campaigns.activate(s, campaigns.source(folder(s), s.uid), campaigns.enroll(s))
+    real = {**item, "id": "real", "version": 1, "template": 1, "template_offset": 50}
+    campaigns.api(s, "POST", "/v1/milter/reports", {"items": [real]})
+    out = s.cli("campaign", "report", "real", check=True).stdout
+    assert "Approved   There is tea from Assam again" in out, out
     for bad in ({**item, "verdict": "two words"}, {**item, "part": "x"}, {"id": "a"}, 7):
         assert campaigns.api(s, "POST", "/v1/milter/reports", {"items": [bad]})[0] == 400
 
