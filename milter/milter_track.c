@@ -15,6 +15,8 @@
 #define TEXT_MAX     (4u << 20)
 #define UNSUBSCRIBE_MAX 1024
 
+_Static_assert(CAMP_TRACK_DAYS == SEAL_TRACK_DAYS_MAX, "a manifest asks for no token that cannot be");
+
 /* --- keys */
 
 struct key {

@@ -228,8 +228,8 @@ static int read_days(struct camp_manifest_reader *r, const json_t *v, void *dst)
 {
 	int ret = camp_manifest_u32(r, v, dst);
 
-	if (ret == 0 && (*(uint32_t *)dst < 1 || *(uint32_t *)dst > 4000))
-		return camp_manifest_bad(r, "must be 1 to 4000");
+	if (ret == 0 && (*(uint32_t *)dst < 1 || *(uint32_t *)dst > CAMP_TRACK_DAYS))
+		return camp_manifest_bad(r, "must be 1 to 447");
 	return ret;
 }
 

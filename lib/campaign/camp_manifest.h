@@ -51,6 +51,7 @@
 #define CAMP_VALUES	  256  /* of one enum or url-choice */
 #define CAMP_LINKS	  1000
 #define CAMP_HOSTS	  100
+#define CAMP_TRACK_DAYS	  447 /* no token lives longer: seal_track.h */
 #define CAMP_PARTS	  64
 #define CAMP_DEPTH	  8
 #define CAMP_ATTACHMENTS  32

@@ -170,6 +170,7 @@ static void what_is_wrong_with_a_manifest_is_told_with_its_place(void **state)
 	    {"hosts/0", "\"shop_example\"", "hosts[0]", "host"},
 	    {"attachments/0/sha256", "null", "attachments[0]", "signed-part"},
 	    {"track", "{}", "track.host", "missing"},
+	    {"track", "{\"host\":\"t.shop.example\",\"pixel\":true,\"clicks\":true,\"text\":false,\"vml\":false,\"unsubscribe\":\"none\",\"existing\":\"keep\",\"mailto_domain\":null,\"feedback_id\":null,\"honeypot\":false,\"days\":448,\"consent\":\"none\"}", "track.days", "1 to 447"},
 	};
 
 	(void)state;
