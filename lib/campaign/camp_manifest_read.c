@@ -229,7 +229,7 @@ int camp_manifest_u64(struct camp_manifest_reader *r, const json_t *v, void *dst
 
 int camp_manifest_u32(struct camp_manifest_reader *r, const json_t *v, void *dst)
 {
-	uint64_t u;
+	uint64_t u = 0;
 	int ret = camp_manifest_u64(r, v, &u);
 
 	if (ret)

@@ -97,7 +97,7 @@ int http_client_ask(const char *socket_path, const char *method, const char *tar
 		    int *status, struct buf *in)
 {
 	struct buf out;
-	int fd, err = dial(socket_path, timeout_usec, &fd);
+	int fd = -1, err = dial(socket_path, timeout_usec, &fd);
 
 	if (err < 0)
 		return err;
