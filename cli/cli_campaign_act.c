@@ -192,6 +192,7 @@ static const struct {
     {"part-size", "an attachment or image has another size than what was approved"},
     {"header-from", "the sender shown (From) is not the one that was approved"},
     {"header-to", "To is not the one recipient"},
+    {"header-date", "Date is not a date, or holds other text"},
     {"header-foreign", "a header that was not approved"},
     {"unknown-campaign", "no such campaign or version is active"},
     {"not-active", "the campaign is not active"},

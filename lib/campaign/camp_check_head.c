@@ -25,6 +25,7 @@ static int judge_from(struct camp_check *k, struct span value);
 static int judge_reply_to(struct camp_check *k, struct span value);
 static int judge_to(struct camp_check *k, struct span value);
 static int judge_subject(struct camp_check *k, struct span value);
+static int judge_date(struct camp_check *k, struct span value);
 static int judge_list_id(struct camp_check *k, struct span value);
 static int judge_unsubscribe(struct camp_check *k, struct span value);
 static int judge_part(struct camp_check *k, struct span value);
@@ -40,7 +41,7 @@ static const struct {
     {"to", judge_to, SEEN_TO, 0},
     {"subject", judge_subject, SEEN_SUBJECT, 0},
     {"reply-to", judge_reply_to, SEEN_REPLY_TO, 0},
-    {"date", NULL, SEEN_DATE, 0},
+    {"date", judge_date, SEEN_DATE, 0},
     {"message-id", NULL, SEEN_MESSAGE_ID, 0},
     {"list-id", judge_list_id, SEEN_LIST_ID, 0},
     {"list-unsubscribe", judge_unsubscribe, SEEN_NONE, 1},
@@ -158,6 +159,50 @@ static int judge_to(struct camp_check *k, struct span value)
 	if (*m.display && !same_address(k->rcpt, m.display) &&
 	    camp_field_text(span_str(m.display)) != CAMP_PASS)
 		return fail_header(k, "to", CAMP_HEADER_TO);
+	return 0;
+}
+
+/* Behind what has that shape, or NULL. "A" is a letter, "9" a digit, " " one blank or more, all else itself. */
+static const char *behind(const char *s, const char *shape)
+{
+	for (; *shape; shape++, s++) {
+		if (*shape == 'A'   ? !isalpha((uint8_t)*s)
+		    : *shape == '9' ? !isdigit((uint8_t)*s)
+				    : *s != *shape && !(*shape == ' ' && *s == '\t'))
+			return NULL;
+		while (*shape == ' ' && (s[1] == ' ' || s[1] == '\t'))
+			s++;
+	}
+	return s;
+}
+
+/* The date that programs write, with no room for words: some mail programs show it as it stands. */
+static int is_date(const char *s)
+{
+	static const char *const shapes[][3] = {
+	    {"AAA, ", "AAA,", ""},     {"99 AAA 9999 99:99", "9 AAA 9999 99:99", NULL},
+	    {":99", "", NULL},	       {" +9999", " -9999", " AAA"},
+	    {" (AAAA)", " (AAA)", ""},
+	};
+
+	for (size_t i = 0; i < COUNT(shapes); i++) {
+		const char *next = NULL;
+
+		for (size_t j = 0; !next && j < 3 && shapes[i][j]; j++)
+			next = behind(s, shapes[i][j]);
+		if (!next)
+			return 0;
+		s = next;
+	}
+	return *s == 0;
+}
+
+static int judge_date(struct camp_check *k, struct span value)
+{
+	char text[64];
+
+	if (mail_word_decode(text, sizeof(text), value) < 0 || !is_date(text))
+		return fail_header(k, "date", CAMP_HEADER_DATE);
 	return 0;
 }
 

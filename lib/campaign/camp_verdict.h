@@ -36,6 +36,7 @@
 	X(HEADER_REPLY_TO, "header-reply-to", REFUSED)                                          \
 	X(HEADER_TO, "header-to", REFUSED)	     /* not the one recipient */                \
 	X(HEADER_SUBJECT, "header-subject", REFUSED) /* missing, or no text */                  \
+	X(HEADER_DATE, "header-date", REFUSED)	     /* not of the grammar, or with text */  \
 	X(HEADER_LIST_ID, "header-list-id", REFUSED)                                            \
 	X(HEADER_URL, "header-url", REFUSED) /* List-Unsubscribe leads to a foreign host */     \
 	X(HEADER_FOREIGN, "header-foreign", REFUSED) /* a field the manifest does not allow */  \

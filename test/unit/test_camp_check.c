@@ -251,6 +251,12 @@ static const struct attack attacks[] = {
     {"a host in the subject", "Subject: Anna", "Subject: Anna evil.com", CAMP_FIELD_LINK, NULL},
     {"a broken word in the subject", "=?utf-8?q?code?=", "=?utf-7?q?code?=", CAMP_HEADER_SUBJECT,
      NULL},
+    {"a text for Date", "Date: Mon, 12 Jan 2026 10:00:00 +0000", "Date: see https://evil.example/", CAMP_HEADER_DATE,
+     NULL},
+    {"a text behind Date", "10:00:00 +0000", "10:00:00 +0000 (see evil.com)", CAMP_HEADER_DATE, NULL},
+    {"a text before Date", "Date: Mon, 12", "Date: evil.com, 12", CAMP_HEADER_DATE, NULL},
+    {"a description of a part", "Content-Type: text/html; charset=utf-8\n",
+     "Content-Description: evil\nContent-Type: text/html; charset=utf-8\n", CAMP_AMBIGUOUS, "part-field"},
     {"no Date", "Date: Mon, 12 Jan 2026 10:00:00 +0000\n", "", CAMP_HEADER_MISSING, NULL},
     {"no To", "To: =?utf-8?q?Ann=C3=A4?= <anna@example.org>\n", "", CAMP_HEADER_MISSING, NULL},
 };
