@@ -60,7 +60,6 @@ static const struct {
     {"content-disposition", PART | MIME, mail_gate_own_disposition},
     {"content-id", PART | MIME, read_id},
     {"mime-version", PART, read_version},
-    {"content-description", PART, NULL},
     {"content-language", PART, NULL},
     {"from", TOP, NULL},
     {"sender", TOP, NULL},
