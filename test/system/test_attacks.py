@@ -656,6 +656,12 @@ def test_a_shortener_is_nobodys_host(world, host):
     world.note(f"URL shortener {host}", "refused", "url-shortener")
 
 
+def test_an_audience_without_its_list_is_not_taken(world):
+    path = world.source("lint", ("example.yaml", "track: null", f'track: null\naudience: {{sha256: "{"ab" * 32}", count: 2}}'))
+    r = world.s.cli("campaign", "add", path, "--author", "erika")
+    assert r.returncode != 0 and "audience: error: audience-list: " in r.stdout, r.stdout + r.stderr
+
+
 def test_who_stole_the_right_to_register_cannot_send(world):
     cli = world.s.cli
     mallory, _ = campaigns.write_key(world.s, "mallory")
@@ -706,6 +712,24 @@ def test_without_the_milter_nothing_slips_through(world):
     world.s.milter.start()
     harness.wait_for("the campaigns", lambda: len(world.s.milter.events("campaigns-ready")) == 2)
     assert world.arrived(world.send("again"))
+
+
+def test_with_keyd_locked_nothing_slips_through(world):
+    value = world.header((), "locked", RCPT, "news@shop.example", "example")
+    world.s.cli("key", "lock", check=True)
+    with smtplib.SMTP("127.0.0.1", world.postfix.port, timeout=30) as c:
+        c.ehlo()
+        code, text = c.mail("news@shop.example")
+        if code == 250:
+            code, text = c.rcpt(RCPT)
+        if code == 250:
+            code, text = c.data(message("locked", campaign=value))
+    assert code == 451 and text.startswith(b"4.7.1"), (code, text)
+    world.note("keyd locked", "451 4.7.1")
+    world.s.keyd.stop()
+    world.s.keyd.start()
+    world.s.wait_keyd()
+    harness.wait_for("mail to pass again", lambda: world.send("unlocked").code == 250)
 
 
 def change(s, sql, *args):
@@ -761,8 +785,11 @@ def test_a_revoked_campaign_does_not_come_back_with_an_older_database(world):
 # --- at the end of all
 
 def test_nothing_arrived_but_what_was_approved(world):
+    def waiting():  # what came while relay was away
+        world.postfix.flush()
+        return [q for q in world.postfix.queued() if q["queue_name"] != "hold"]
+    harness.wait_for("Postfix's queue to be empty", lambda: not waiting(), 20, 0.3)
     world.s.wait_empty()
-    assert not [q for q in world.postfix.queued() if q["queue_name"] != "hold"]
     assert set(world.at_sink()) == world.passed - world.held
     logs = [os.path.join(world.s.logs, n) for n in os.listdir(world.s.logs)]
     assert not harness.find_bytes(logs, SECRETS)
