@@ -2,10 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "relay/queue/queue_priv.h"
 #include "relay/spool/spool_log.h"
+
+#define SETTLED (2 * CLOCK_SEC) /* a STATE that was posted is written long before */
 
 /* --- what fits */
 
@@ -376,30 +379,30 @@ static int unsure(const struct queue *q, const struct queue_rule *r)
 	return 0;
 }
 
-static uint64_t syncs_now(const struct queue *q)
+/* What it took out must be on stable storage before the order is forgotten: STATEs are with the next
+ * sync that begins after they were written. Where nothing else is written there is no second sync, but
+ * then the spool is clean. */
+static int kept(const struct queue *q, struct queue_rule *r)
 {
 	struct spool_numbers n;
 
 	spool_log_numbers(q->relay->spool, &n);
-	return n.syncs + 1;
+	if (!r->syncs) {
+		r->syncs = n.syncs + 1;
+		r->drained = clock_mono();
+		log_event(LOG_LEVEL_INFO, NULL, "queue-drained", "action=%s number=%lld recipients=%llu",
+			  word(r->order.action), (long long)r->order.number, (unsigned long long)r->gone);
+	}
+	return n.syncs > r->syncs || (!n.dirty && clock_mono() - r->drained > SETTLED);
 }
 
-/* What it took out must be on stable storage before the order is forgotten: STATEs are with the next
- * sync that begins after they were written. */
 static int over(struct queue *q, struct queue_rule *r)
 {
 	if (r->order.of.by & QUEUE_BY_MESSAGE)
 		return !queue_index_find(&q->index, r->order.of.message);
 	if (!ends_mail(r->order.action) || !list_empty(&r->dying) || unsure(q, r))
 		return 0;
-	if (r->gone == 0)
-		return 1;
-	if (!r->syncs) {
-		r->syncs = syncs_now(q);
-		log_event(LOG_LEVEL_INFO, NULL, "queue-drained", "action=%s number=%lld recipients=%llu",
-			  word(r->order.action), (long long)r->order.number, (unsigned long long)r->gone);
-	}
-	return syncs_now(q) > r->syncs + 1;
+	return r->gone == 0 || kept(q, r);
 }
 
 static void end(struct queue *q, struct queue_rule *r)

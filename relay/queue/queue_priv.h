@@ -259,6 +259,7 @@ struct queue_rule { /* an order, with what we remember about it */
 	struct list dying;     /* struct queue_strand.of_line */
 	uint64_t gone;	       /* recipients that it took out */
 	uint64_t syncs;	       /* of the spool when the last was gone, and one */
+	int64_t drained;       /* mono: when that was */
 	uint8_t old;	       /* of a former run: for what was accepted before .before */
 	struct queue_order order;
 };

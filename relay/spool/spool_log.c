@@ -319,5 +319,6 @@ void spool_log_numbers(struct spool_log *s, struct spool_numbers *out)
 	    .syncs = atomic_load(&s->number.syncs),
 	    .sync_usec_max = atomic_load(&s->number.sync_max),
 	    .damaged = atomic_load(&s->number.damaged),
+	    .dirty = atomic_load(&s->dirty),
 	};
 }

@@ -148,6 +148,7 @@ struct spool_numbers {
 	uint64_t bytes_live;  /* of bytes_used, records of messages that live */
 	uint64_t moved;	      /* messages, by compaction, since the start */
 	uint64_t quarantined; /* of live_messages */
+	int dirty;	      /* something was written that no sync covers yet */
 };
 void spool_log_numbers(struct spool_log *s, struct spool_numbers *out);
 

@@ -113,7 +113,7 @@ struct spool_log {
 	int states_again;    /* within the second try of STATEs */
 	int freed;	     /* a segment lost its last pin or is full: look whether some may go */
 	int64_t now, wall;   /* of this round: mono, wall */
-	int dirty;	     /* something was written that no sync covers */
+	atomic_int dirty;    /* something was written that no sync covers; others look */
 	int64_t dirty_since; /* mono */
 	int64_t looked;	     /* mono of the last look at the free space */
 	int64_t tried;	     /* mono of the last failure to get a new segment; 0: none */
