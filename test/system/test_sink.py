@@ -9,6 +9,8 @@ def meet(place, rules, *load, messages=100):
     """(what the load generator says, the receiver's report) of 4 sessions."""
     sink = harness.Sink(os.path.join(place, "sink"), rules=rules).start()
     try:
+        # what looked whether it is there has come and gone
+        harness.wait_for("an empty receiver", lambda: (r := sink.report())["sources"] and r["open"] == 0)
         out = harness.load(sink.port, "--sessions", 4, "--messages", messages, "--seconds", 10, *load)
         return out, sink.report()
     finally:
