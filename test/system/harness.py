@@ -400,7 +400,7 @@ def load(to, *args, wait=True, log=os.devnull):
 
 
 MASTER_CF = """\
-127.0.0.1:{port} inet n - n - {processes} smtpd
+{host}:{port} inet n - n - {processes} smtpd
 pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr
@@ -435,9 +435,9 @@ class Postfix:
     def available():
         return os.getuid() == 0 and shutil.which("postfix") and "postfix" in [p.pw_name for p in pwd.getpwall()]
 
-    def __init__(self, directory, processes="-", **settings):
+    def __init__(self, directory, processes="-", host="127.0.0.1", **settings):
         self.dir = directory
-        self.port = free_port()
+        self.host, self.port = host, free_port()
         self.conf, self.queue, self.data = (os.path.join(directory, n) for n in ("conf", "queue", "data"))
         self.maillog = os.path.join(directory, "maillog")
         for d in (self.conf, self.queue, self.data):
@@ -450,7 +450,7 @@ class Postfix:
             "data_directory": self.data,
             "maillog_file": self.maillog,
             "maillog_file_prefixes": directory,
-            "inet_interfaces": "127.0.0.1",
+            "inet_interfaces": host,
             "inet_protocols": "ipv4",
             "myhostname": "postfix.example.test",
             "mydestination": "",
@@ -469,7 +469,7 @@ class Postfix:
         with open(os.path.join(self.conf, "main.cf"), "w") as f:
             f.writelines(f"{k} = {v}\n" for k, v in main.items())
         with open(os.path.join(self.conf, "master.cf"), "w") as f:
-            f.write(MASTER_CF.format(port=self.port, processes=processes))
+            f.write(MASTER_CF.format(host=self.host, port=self.port, processes=processes))
         self.started = False
         self.before = []  # a command that runs Postfix, such as peers.namespace
 
@@ -482,7 +482,7 @@ class Postfix:
         if r.returncode:
             raise Failure(f"postfix start: {r.stderr}{self.log()}")
         self.started = True
-        wait_for("Postfix to listen", lambda: connects(self.port))
+        wait_for("Postfix to listen", lambda: connects(self.port, self.host))
         return self
 
     def stop(self):
