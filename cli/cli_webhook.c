@@ -45,15 +45,21 @@ static int options(struct job *j, int argc, char **argv, const char *allowed)
 
 static void list_row(struct cli_table *t, const json_t *h)
 {
-	char id[24], waiting[24], last[32], result[40] = "";
+	char id[24], waiting[48], last[32], result[40] = "";
+	long long status = (long long)cli_number(h, "status"), failures = (long long)cli_number(h, "failures");
 
 	snprintf(id, sizeof(id), "%lld", (long long)cli_number(h, "id"));
 	snprintf(waiting, sizeof(waiting), "%lld", (long long)cli_number(h, "waiting"));
+	if (cli_number(h, "lost"))
+		snprintf(waiting + strlen(waiting), sizeof(waiting) - strlen(waiting), " (%lld lost)",
+			 (long long)cli_number(h, "lost"));
 	cli_time(last, cli_number(h, "last"));
-	if (cli_number(h, "last") && cli_number(h, "failures"))
-		snprintf(result, sizeof(result), "failed %lld times", (long long)cli_number(h, "failures"));
+	if (cli_number(h, "ended"))
+		snprintf(result, sizeof(result), "ended (410)");
+	else if (failures)
+		snprintf(result, sizeof(result), failures == 1 ? "failed once" : "failed %lld times", failures);
 	else if (cli_number(h, "last"))
-		snprintf(result, sizeof(result), "%lld", (long long)cli_number(h, "status"));
+		snprintf(result, sizeof(result), "%lld", status);
 	cli_table_row(t, (const char *[]){id, cli_text(h, "customer"), cli_text(h, "events"), waiting, last, result,
 					  cli_text(h, "url")});
 }

@@ -183,6 +183,7 @@ struct relay_conf {
 		int64_t connections;
 		struct num_rate rate;	/* requests from one address */
 		int64_t header, idle;	/* usec */
+		int64_t webhook_timeout; /* usec */
 	} tracking;
 	struct {
 		int64_t rate;	/* items a second */

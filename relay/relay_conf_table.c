@@ -506,6 +506,8 @@ static const struct conf_key tracking_keys[] = {
      .min = SECOND, .max = 5 * MINUTE, .help = "How long a request may take to arrive, the TLS handshake included."},
     {.name = "idle", .type = CONF_DURATION, .offset = IN(tracking, idle), .fallback = "15s",
      .min = SECOND, .max = 5 * MINUTE, .help = "How long a connection without a request is kept."},
+    {.name = "webhook_timeout", .type = CONF_DURATION, .offset = IN(tracking, webhook_timeout), .fallback = "15s",
+     .min = SECOND, .max = MINUTE, .help = "How long a webhook may take to answer."},
     {0}};
 
 static const struct conf_key keys[] = {

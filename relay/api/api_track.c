@@ -22,7 +22,7 @@ static void told(struct track_ask *a)
 	if (err == ERR_NOTFOUND)
 		api_call_problem(c, 404, "keyd knows no such customer, or there is no such webhook");
 	else if (err == ERR_LIMIT)
-		api_call_problem(c, 409, "there are as many webhooks as there can be");
+		api_call_problem(c, 409, "there are as many webhooks, or as much that one is still to be told, as there can be");
 	else
 		api_call_failed(c, err);
 }

@@ -11,6 +11,7 @@
 #include "core/secret.h"
 #include "relay/track/track_agent.h"
 #include "relay/track/track_push.h"
+#include "relay/track/track_push_secret.h"
 
 struct track_ask *track_ask_new(enum track_ask_kind kind)
 {
@@ -296,16 +297,18 @@ static int hook_add(struct track_keep *k, struct track_ask *a)
 				  .secret = SPAN_LIT("?"), /* until it has a row, which its seal is bound to */
 				  .sealed = clock_wall(),
 				  .created = clock_wall()};
-	unsigned count = 0;
-	int err = track_db_hooks(k->store, 0, NULL, count_one, &count);
+	unsigned all = 0, theirs = 0;
+	int err = track_db_hooks(k->store, 0, NULL, count_one, &all);
 
-	if (err < 0 || count >= TRACK_PUSH_HOOKS)
+	if (err == 0)
+		err = track_db_hooks(k->store, 0, a->customer, count_one, &theirs);
+	if (err < 0 || all >= TRACK_PUSH_HOOKS || theirs >= TRACK_PUSH_CUSTOMER)
 		return err < 0 ? err : ERR_LIMIT;
 	h.id = track_db_hook_add(k->store, &h);
 	if (h.id < 0)
 		return (int)h.id;
 	rand_bytes(secret, sizeof(secret));
-	err = track_push_keep_secrets(k, h.id, a->customer, secret, NULL, 0);
+	err = track_push_secret_keep(k, h.id, a->customer, secret, NULL, 0);
 	if (err == 0)
 		a->answer = json_pack("{s:I, s:o}", "id", (json_int_t)h.id, "secret", secret_json(secret));
 	else
@@ -314,32 +317,26 @@ static int hook_add(struct track_keep *k, struct track_ask *a)
 	return err;
 }
 
-struct listing {
-	struct track_keep *keep;
-	json_t *items;
-};
-
-static int list_one(void *arg, const struct track_db_hook *h)
+static int list_one(void *items, const struct track_db_hook *h)
 {
-	struct listing *l = arg;
 	char kinds[TRACK_HOOK_KINDS];
 
 	track_hook_kinds_text(kinds, h->kinds);
 	json_array_append_new(
-	    l->items, json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)h->id, "customer",
-				h->customer, "url", h->url, "events", kinds, "created", (json_int_t)h->created, "failures",
-				(json_int_t)h->failures, "last", (json_int_t)h->last, "status", (json_int_t)h->status,
-				"rotating", (json_int_t)(h->second_until > clock_wall() ? h->second_until : 0), "waiting",
-				(json_int_t)track_db_push_count(l->keep->store, h->id)));
+	    items, json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)h->id, "customer",
+			     h->customer, "url", h->url, "events", kinds, "created", (json_int_t)h->created, "failures",
+			     (json_int_t)h->failures, "last", (json_int_t)h->last, "status", (json_int_t)h->status, "rotating",
+			     (json_int_t)(h->second_until > clock_wall() ? h->second_until : 0), "waiting",
+			     (json_int_t)h->waiting, "lost", (json_int_t)h->lost, "ended", (json_int_t)h->ended));
 	return 0;
 }
 
 static int hook_list(struct track_keep *k, struct track_ask *a)
 {
-	struct listing l = {k, json_array()};
-	int err = track_db_hooks(k->store, 0, or_any(a->customer), list_one, &l);
+	json_t *items = json_array();
+	int err = track_db_hooks(k->store, 0, or_any(a->customer), list_one, items);
 
-	a->answer = json_pack("{s:o}", "items", l.items);
+	a->answer = json_pack("{s:o}", "items", items);
 	return err;
 }
 
@@ -349,13 +346,21 @@ static int hook_remove(struct track_keep *k, struct track_ask *a)
 	return track_db_hook_remove(k->store, a->id);
 }
 
+static int note_waiting(void *arg, const struct track_db_hook *h)
+{
+	*(int64_t *)arg = h->waiting;
+	return 1;
+}
+
 static int hook_test(struct track_keep *k, struct track_ask *a)
 {
 	const struct track_db_push p = {.hook = a->id, .due = clock_wall(), .made = clock_wall()};
-	unsigned count = 0;
-	int err = track_db_hooks(k->store, a->id, NULL, count_one, &count);
-	int64_t id = err < 0 || !count ? ERR_NOTFOUND : track_db_push_add(k->store, &p);
+	int64_t waiting = 0, id;
+	int err = track_db_hooks(k->store, a->id, NULL, note_waiting, &waiting);
 
+	if (err <= 0 || waiting >= TRACK_PUSH_WAITING)
+		return err < 0 ? err : err ? ERR_LIMIT : ERR_NOTFOUND;
+	id = track_db_push_add(k->store, &p);
 	k->push_due = 0;
 	a->answer = json_object();
 	return id < 0 ? (int)id : 0;
@@ -364,13 +369,13 @@ static int hook_test(struct track_keep *k, struct track_ask *a)
 static int hook_secret(struct track_keep *k, struct track_ask *a)
 {
 	uint8_t fresh[TRACK_HOOK_SECRET];
-	struct track_push_secrets s;
+	struct track_push_secret s;
 	int64_t until = clock_wall() + TRACK_PUSH_ROTATE;
-	int err = track_push_secrets(k, a->id, &s);
+	int err = track_push_secret_open(k, a->id, &s);
 
 	rand_bytes(fresh, sizeof(fresh));
 	if (err == 0)
-		err = track_push_keep_secrets(k, a->id, s.customer, fresh, s.secret, until);
+		err = track_push_secret_keep(k, a->id, s.customer, fresh, s.secret, until);
 	if (err == 0)
 		a->answer = json_pack("{s:o, s:I}", "secret", secret_json(fresh), "until", (json_int_t)until);
 	secret_wipe(&s, sizeof(s));

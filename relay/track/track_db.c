@@ -35,7 +35,18 @@ static const char *const schema[] = {
 	      " tries INTEGER NOT NULL, made INTEGER NOT NULL) STRICT;"
 	      "CREATE INDEX push_due ON push(due);"
 	      "CREATE INDEX push_hook ON push(hook);"
-	      "CREATE INDEX push_event ON push(event);")};
+	      "CREATE INDEX push_event ON push(event);"),
+    STORE_SQL("ALTER TABLE hook ADD waiting INTEGER NOT NULL DEFAULT 0;"
+	      "ALTER TABLE hook ADD lost INTEGER NOT NULL DEFAULT 0;"
+	      "ALTER TABLE hook ADD ended INTEGER NOT NULL DEFAULT 0;"
+	      "UPDATE hook SET waiting=(SELECT count(*) FROM push WHERE push.hook=hook.id);"
+	      "DROP INDEX push_due;"
+	      "DROP INDEX push_hook;"
+	      "CREATE INDEX push_of ON push(hook, due);"
+	      "CREATE TRIGGER push_comes AFTER INSERT ON push BEGIN"
+	      " UPDATE hook SET waiting=waiting+1 WHERE id=new.hook; END;"
+	      "CREATE TRIGGER push_goes AFTER DELETE ON push BEGIN"
+	      " UPDATE hook SET waiting=waiting-1 WHERE id=old.hook; END;")};
 
 struct store *track_db_open(const char *state, int *err, char text[STORE_ERR_MAX])
 {
@@ -342,9 +353,28 @@ int track_db_hook_secrets(struct store *s, int64_t id, struct span secret, struc
 int track_db_hook_told(struct store *s, int64_t id, int64_t at, int64_t status, int good)
 {
 	return done(store_run(s,
-			      STORE_SQL("UPDATE hook SET last=?, status=?, failures=CASE WHEN ? THEN 0 ELSE failures+1 END"
-					" WHERE id=?"),
+			      STORE_SQL("UPDATE hook SET last=?1, status=?2, failures=CASE WHEN ?3 THEN 0 ELSE failures+1 END"
+					" WHERE id=?4"),
 			      STORE_ARGS(store_int(at), store_int(status), store_int(good), store_int(id))));
+}
+
+int64_t track_db_hook_end(struct store *s, int64_t id, int64_t at)
+{
+	int64_t rc = store_run(s, STORE_SQL("UPDATE hook SET ended=? WHERE id=?"), STORE_ARGS(store_int(at), store_int(id)));
+
+	return rc < 0 ? rc : store_run(s, STORE_SQL("DELETE FROM push WHERE hook=?"), STORE_ARGS(store_int(id)));
+}
+
+int track_db_hook_revive(struct store *s, int64_t id)
+{
+	return done(store_run(s, STORE_SQL("UPDATE hook SET ended=0 WHERE id=?"), STORE_ARGS(store_int(id))));
+}
+
+int64_t track_db_hook_lost(struct store *s, int64_t id)
+{
+	int64_t rc = store_run(s, STORE_SQL("UPDATE hook SET lost=lost+1 WHERE id=?"), STORE_ARGS(store_int(id)));
+
+	return rc < 0 ? rc : number_of(s, STORE_SQL("SELECT lost FROM hook WHERE id=?"), STORE_ARGS(store_int(id)));
 }
 
 int track_db_hook_remove(struct store *s, int64_t id)
@@ -357,7 +387,7 @@ int track_db_hooks(struct store *s, int64_t id, const char *customer, track_db_h
 	struct store_rows r;
 	int rc = store_rows_open(s, &r,
 				 STORE_SQL("SELECT id, customer, url, kinds, secret, second, second_until, sealed, created,"
-					   " failures, last, status FROM hook WHERE (?1=0 OR id=?1) AND"
+					   " failures, last, status, waiting, lost, ended FROM hook WHERE (?1=0 OR id=?1) AND"
 					   " (?2 IS NULL OR customer=?2) ORDER BY id"),
 				 STORE_ARGS(store_int(id), store_text(customer)));
 	int said = 0;
@@ -376,7 +406,10 @@ int track_db_hooks(struct store *s, int64_t id, const char *customer, track_db_h
 					  .created = store_rows_int(&r, 8),
 					  .failures = store_rows_int(&r, 9),
 					  .last = store_rows_int(&r, 10),
-					  .status = store_rows_int(&r, 11)};
+					  .status = store_rows_int(&r, 11),
+					  .waiting = store_rows_int(&r, 12),
+					  .lost = store_rows_int(&r, 13),
+					  .ended = store_rows_int(&r, 14)};
 		said = fn(arg, &h);
 	}
 	store_rows_close(&r);
@@ -394,9 +427,9 @@ int64_t track_db_push_add(struct store *s, const struct track_db_push *p)
 	return rc < 0 ? rc : store_last(s);
 }
 
-int64_t track_db_push_count(struct store *s, int64_t hook)
+int64_t track_db_push_count(struct store *s)
 {
-	return number_of(s, STORE_SQL("SELECT count(*) FROM push WHERE ?1=0 OR hook=?1"), STORE_ARGS(store_int(hook)));
+	return number_of(s, STORE_SQL("SELECT coalesce(sum(waiting), 0) FROM hook"), NULL, 0);
 }
 
 int track_db_push_later(struct store *s, int64_t id, int64_t due, int64_t tries)
@@ -410,29 +443,25 @@ int track_db_push_remove(struct store *s, int64_t id)
 	return done(store_run(s, STORE_SQL("DELETE FROM push WHERE id=?"), STORE_ARGS(store_int(id))));
 }
 
-int track_db_pushes(struct store *s, int64_t now, unsigned limit, track_db_push_fn fn, void *arg, int64_t *next)
+int track_db_pushes(struct store *s, int64_t hook, unsigned limit, track_db_push_fn fn, void *arg)
 {
 	struct store_rows r;
 	int rc = store_rows_open(s, &r,
-				 STORE_SQL("SELECT id, hook, event, revised, due, tries, made FROM push ORDER BY due, id LIMIT ?"),
-				 STORE_ARGS(store_int(limit)));
+				 STORE_SQL("SELECT id, hook, event, revised, due, tries, made FROM push WHERE hook=?"
+					   " ORDER BY due, id LIMIT ?"),
+				 STORE_ARGS(store_int(hook), store_int(limit)));
 	int said = 0;
 
-	*next = INT64_MAX;
 	if (rc < 0)
 		return rc;
 	while (!said && (rc = store_rows_next(&r)) == 1) {
-		struct track_db_push p = {.id = store_rows_int(&r, 0),
-					  .hook = store_rows_int(&r, 1),
-					  .event = store_rows_int(&r, 2),
-					  .revised = (int)store_rows_int(&r, 3),
-					  .due = store_rows_int(&r, 4),
-					  .tries = store_rows_int(&r, 5),
-					  .made = store_rows_int(&r, 6)};
-		if (p.due > now) {
-			*next = p.due;
-			break;
-		}
+		const struct track_db_push p = {.id = store_rows_int(&r, 0),
+						.hook = store_rows_int(&r, 1),
+						.event = store_rows_int(&r, 2),
+						.revised = (int)store_rows_int(&r, 3),
+						.due = store_rows_int(&r, 4),
+						.tries = store_rows_int(&r, 5),
+						.made = store_rows_int(&r, 6)};
 		said = fn(arg, &p);
 	}
 	store_rows_close(&r);

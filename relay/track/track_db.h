@@ -88,11 +88,19 @@ struct track_db_hook {
 	int64_t failures; /* in a row */
 	int64_t last;	  /* when it was last told, or it was tried */
 	int64_t status;	  /* HTTP; 0: no answer */
+	int64_t waiting;  /* rows of push; kept by triggers, as they may be many */
+	int64_t lost;	  /* what it was not told, since it had too many */
+	int64_t ended;	  /* when it said that it is gone; 0: it is there */
 };
 int64_t track_db_hook_add(struct store *s, const struct track_db_hook *h);
 int track_db_hook_secrets(struct store *s, int64_t id, struct span secret, struct span second, int64_t second_until,
 			  int64_t sealed);
 int track_db_hook_told(struct store *s, int64_t id, int64_t at, int64_t status, int good);
+/* It is told nothing any more: how many rows of push went, or ERR_*. */
+int64_t track_db_hook_end(struct store *s, int64_t id, int64_t at);
+int track_db_hook_revive(struct store *s, int64_t id);
+/* One more is lost: how many are by now, or ERR_*. */
+int64_t track_db_hook_lost(struct store *s, int64_t id);
 int track_db_hook_remove(struct store *s, int64_t id);
 typedef int (*track_db_hook_fn)(void *arg, const struct track_db_hook *h);
 /* id 0: all; customer NULL: any. */
@@ -104,11 +112,11 @@ struct track_db_push {
 	int64_t due, tries, made;
 };
 int64_t track_db_push_add(struct store *s, const struct track_db_push *p);
-int64_t track_db_push_count(struct store *s, int64_t hook); /* 0: all */
+int64_t track_db_push_count(struct store *s); /* of all */
 int track_db_push_later(struct store *s, int64_t id, int64_t due, int64_t tries);
 int track_db_push_remove(struct store *s, int64_t id);
 typedef int (*track_db_push_fn)(void *arg, const struct track_db_push *p);
-/* Due by now, the oldest first. *next: when the first of the others is due, or INT64_MAX. */
-int track_db_pushes(struct store *s, int64_t now, unsigned limit, track_db_push_fn fn, void *arg, int64_t *next);
+/* Of a hook, the first that is due first: at most limit of them. */
+int track_db_pushes(struct store *s, int64_t hook, unsigned limit, track_db_push_fn fn, void *arg);
 
 #endif

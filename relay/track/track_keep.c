@@ -12,6 +12,7 @@
 #include "core/num.h"
 #include "core/secret.h"
 #include "relay/track/track_keep_own.h"
+#include "relay/track/track_push_secret.h"
 
 #define TURN	    (CLOCK_SEC / 2)
 #define HOURLY	    (3600 * CLOCK_SEC)
@@ -172,12 +173,12 @@ static void tidy(struct track_keep *k)
 		log_event(LOG_LEVEL_INFO, NULL, "tracking-expired", "rows=%lld", (long long)gone);
 		k->scrub = 1;
 	}
-	track_push_reseal(k);
+	track_push_secret_reseal(k);
 }
 
 static void look(struct track_keep *k)
 {
-	int64_t pushes = track_db_push_count(k->store, 0);
+	int64_t pushes = track_db_push_count(k->store);
 
 	atomic_store(&k->oldest_sealed, track_db_oldest_sealed(k->store));
 	if (pushes >= 0)

@@ -7,8 +7,8 @@
  *           Every hour what is older than tracking.keep goes.
  * Limits:   TRACK_KEEP_WAITING hits at a time; what is more is dropped and counted (tracking-lost).
  * Thread:   hit, sent, delivered, post: any, they never wait. new, start, stop, free: control's.
- * Events:   unsubscribed, tracking-lost, tracking-store-failed, tracking-expired, tracking-erased, webhook-failed,
- *           webhook-gave-up, webhook-full. */
+ * Events:   unsubscribed, tracking-lost, tracking-store-failed, tracking-expired, tracking-erased, webhook-ended,
+ *           webhook-failed, webhook-gave-up, webhook-full. */
 #ifndef RELAY_TRACK_TRACK_KEEP_H
 #define RELAY_TRACK_TRACK_KEEP_H
 

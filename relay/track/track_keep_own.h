@@ -33,7 +33,8 @@ struct track_keep {
 	/* track_push */
 	struct list pushing;
 	unsigned pushing_count;
-	int64_t push_due; /* wall */
+	int64_t push_due;  /* wall */
+	int64_t push_turn; /* the webhook that was told last: the next one is behind it */
 	/* any thread looks */
 	atomic_uint waiting, unsealed;
 	atomic_uint_fast64_t hits, unsubscribed, lost, pushes;
@@ -79,8 +80,6 @@ int track_keep_sent_index(struct track_keep *k, const char *customer, uint32_t k
 /* A hit that may be of interest to webhooks. */
 void track_push_event(struct track_keep *k, const char *customer, unsigned kind, int64_t event, int revised);
 void track_push_due(struct track_keep *k);
-/* Secrets that are a day old are sealed anew. */
-void track_push_reseal(struct track_keep *k);
 void track_push_clear(struct track_keep *k);
 
 /* How a message is called where its number must not be: in the ledger and to webhooks. dst of 16 octets. */

@@ -14,160 +14,52 @@
 #include "relay/https/https_ask.h"
 #include "relay/out/out_worker.h"
 #include "relay/track/track_agent.h"
+#include "relay/track/track_keep_own.h"
+#include "relay/track/track_push_secret.h"
 
-#define TIMEOUT	 (15 * CLOCK_SEC)
-#define RESEAL	 (24 * 3600 * CLOCK_SEC)
-#define LOOK	 256 /* rows looked at for some that may go now */
-#define NOT_NOW	 (5 * CLOCK_SEC)
+#define NOT_NOW (5 * CLOCK_SEC)
+#define GONE	410
 
 /* One request under way. */
 struct push {
 	struct relay_msg msg;
 	struct list_link link;
 	struct track_keep *keep;
-	int64_t id, hook, tries, made;
+	struct track_db_push row;
 	struct https_job *job; /* NULL once it is answered */
 	long status;
 	enum https_fail fail;
 	int err;
 };
 
-/* --- secrets */
-
-static int field(struct track_keep *k, uint16_t op, int64_t hook, const char *customer, const char *column,
-		 struct span in, struct buf *out)
-{
-	struct ledger_keys_item item = {.data = in};
-	struct buf aad;
-	int err;
-
-	buf_init(&aad, 1024);
-	err = store_aad(k->store, &aad, customer, "hook", column, hook);
-	item.aad = buf_span(&aad);
-	if (err == 0)
-		err = k->keys->fields(k->keys, op, customer, 0, &item, 1, out);
-	buf_clear(&aad);
-	return err < 0 ? err : item.err;
-}
-
-int track_push_keep_secrets(struct track_keep *k, int64_t hook, const char *customer,
-			    const uint8_t secret[TRACK_HOOK_SECRET], const uint8_t *second, int64_t second_until)
-{
-	struct buf one, two;
-	int err;
-
-	buf_init(&one, 1024);
-	buf_init(&two, 1024);
-	err = field(k, KEYPROTO_SEAL_FIELDS, hook, customer, "secret", span_of(secret, TRACK_HOOK_SECRET), &one);
-	if (err == 0 && second)
-		err = field(k, KEYPROTO_SEAL_FIELDS, hook, customer, "second", span_of(second, TRACK_HOOK_SECRET), &two);
-	if (err == 0)
-		err = track_db_hook_secrets(k->store, hook, buf_span(&one), buf_span(&two), second ? second_until : 0,
-					    clock_wall());
-	buf_clear(&one);
-	buf_clear(&two);
-	return err;
-}
-
-struct sealed {
-	struct track_push_secrets *out;
-	struct buf one, two;
-};
-
-static int copy_sealed(void *arg, const struct track_db_hook *h)
-{
-	struct sealed *s = arg;
-
-	snprintf(s->out->customer, sizeof(s->out->customer), "%s", h->customer);
-	s->out->second_until = h->second_until;
-	buf_put_span(&s->one, h->secret);
-	if (h->second_until > clock_wall())
-		buf_put_span(&s->two, h->second);
-	return 1;
-}
-
-static int open_one(struct track_keep *k, int64_t hook, const char *customer, const char *column, struct span sealed,
-		    uint8_t out[TRACK_HOOK_SECRET])
-{
-	struct buf plain;
-	int err;
-
-	buf_init_wiped(&plain, 1024);
-	err = field(k, KEYPROTO_OPEN_FIELDS, hook, customer, column, sealed, &plain);
-	if (err == 0 && buf_size(&plain) != TRACK_HOOK_SECRET)
-		err = ERR_DAMAGED;
-	if (err == 0)
-		memcpy(out, buf_ptr(&plain), TRACK_HOOK_SECRET);
-	buf_clear(&plain);
-	return err;
-}
-
-int track_push_secrets(struct track_keep *k, int64_t hook, struct track_push_secrets *out)
-{
-	struct sealed s = {.out = out};
-	int err;
-
-	memset(out, 0, sizeof(*out));
-	buf_init(&s.one, 1024);
-	buf_init(&s.two, 1024);
-	err = track_db_hooks(k->store, hook, NULL, copy_sealed, &s);
-	if (err == 0)
-		err = ERR_NOTFOUND;
-	if (err > 0)
-		err = open_one(k, hook, out->customer, "secret", buf_span(&s.one), out->secret);
-	if (err == 0 && buf_size(&s.two)) {
-		err = open_one(k, hook, out->customer, "second", buf_span(&s.two), out->second);
-		out->has_second = err == 0;
-	}
-	buf_clear(&s.one);
-	buf_clear(&s.two);
-	return err;
-}
-
-struct old {
-	int64_t ids[TRACK_PUSH_HOOKS];
-	unsigned count;
-};
-
-static int note_old(void *arg, const struct track_db_hook *h)
-{
-	struct old *o = arg;
-
-	if (h->sealed < clock_wall() - RESEAL && o->count < TRACK_PUSH_HOOKS)
-		o->ids[o->count++] = h->id;
-	return 0;
-}
-
-void track_push_reseal(struct track_keep *k)
-{
-	struct track_push_secrets s;
-	struct old *o = calloc(1, sizeof(*o));
-
-	if (o && track_db_hooks(k->store, 0, NULL, note_old, o) == 0)
-		for (unsigned i = 0; i < o->count; i++)
-			if (track_push_secrets(k, o->ids[i], &s) == 0)
-				track_push_keep_secrets(k, o->ids[i], s.customer, s.secret, s.has_second ? s.second : NULL,
-							s.second_until);
-	secret_wipe(&s, sizeof(s));
-	free(o);
-}
-
 /* --- putting down what is to be told */
 
 struct wanting {
-	struct track_keep *keep;
-	unsigned kind;
-	int64_t hooks[64];
-	unsigned count;
+	unsigned kind, count;
+	struct {
+		int64_t id;
+		int full;
+	} hooks[TRACK_PUSH_CUSTOMER];
 };
 
 static int note_wanting(void *arg, const struct track_db_hook *h)
 {
 	struct wanting *w = arg;
 
-	if (h->kinds >> w->kind & 1 && w->count < 64)
-		w->hooks[w->count++] = h->id;
+	if (h->kinds >> w->kind & 1 && !h->ended && w->count < TRACK_PUSH_CUSTOMER) {
+		w->hooks[w->count].id = h->id;
+		w->hooks[w->count++].full = h->waiting >= TRACK_PUSH_WAITING;
+	}
 	return 0;
+}
+
+/* Said of the first, the second, the fourth... */
+static void lose(struct track_keep *k, int64_t hook)
+{
+	int64_t lost = track_db_hook_lost(k->store, hook);
+
+	if (lost > 0 && (lost & (lost - 1)) == 0)
+		log_event(LOG_LEVEL_WARN, NULL, "webhook-full", "webhook=%" PRId64 " lost=%" PRId64, hook, lost);
 }
 
 static void put_down(struct track_keep *k, int64_t hook, int64_t event, int revised)
@@ -175,21 +67,21 @@ static void put_down(struct track_keep *k, int64_t hook, int64_t event, int revi
 	const struct track_db_push p = {.hook = hook, .event = event, .revised = revised, .due = clock_wall(),
 					.made = clock_wall()};
 
-	if (track_db_push_count(k->store, hook) >= TRACK_PUSH_WAITING) {
-		log_event(LOG_LEVEL_WARN, NULL, "webhook-full", "webhook=%" PRId64, hook);
-		return;
-	}
 	track_db_push_add(k->store, &p);
 	k->push_due = 0;
 }
 
 void track_push_event(struct track_keep *k, const char *customer, unsigned kind, int64_t event, int revised)
 {
-	struct wanting w = {.keep = k, .kind = kind};
+	struct wanting w = {.kind = kind};
 
-	if (event && track_db_hooks(k->store, 0, customer, note_wanting, &w) == 0)
-		for (unsigned i = 0; i < w.count; i++)
-			put_down(k, w.hooks[i], event, revised);
+	if (!event || track_db_hooks(k->store, 0, customer, note_wanting, &w) < 0)
+		return;
+	for (unsigned i = 0; i < w.count; i++)
+		if (w.hooks[i].full)
+			lose(k, w.hooks[i].id);
+		else
+			put_down(k, w.hooks[i].id, event, revised);
 }
 
 /* --- what is told */
@@ -316,13 +208,14 @@ static void on_control(struct relay_msg *m, void *relay)
 	evt_inbox_post(r->workers[0].inbox, &m->msg);
 }
 
-static int sign(struct https_job *job, const struct track_push_secrets *s, const struct track_db_push *p)
+/* The number alone might come again with a copy of track.db that was put back. */
+static int sign(struct https_job *job, const struct track_push_secret *s, const struct track_db_push *p)
 {
 	char id[TRACK_HOOK_ID], signature[TRACK_HOOK_SIGNATURE];
 	int64_t now = clock_wall() / CLOCK_SEC;
 	int err;
 
-	snprintf(id, sizeof(id), "msg_%" PRId64 "_%" PRId64, p->hook, p->id);
+	snprintf(id, sizeof(id), "msg_%" PRIx64 "_%" PRIx64, (uint64_t)p->id, (uint64_t)p->made);
 	err = track_hook_sign(signature, s->secret, s->has_second ? s->second : NULL, id, now, buf_span(&job->body));
 	if (err < 0)
 		return err;
@@ -340,7 +233,8 @@ static int copy_url(void *arg, const struct track_db_hook *h)
 
 static int fill(struct track_keep *k, struct https_job *job, const struct track_db_push *p)
 {
-	struct track_push_secrets s;
+	const struct relay_conf *conf = atomic_load(&k->relay->conf); /* one that was replaced lives on until the end */
+	struct track_push_secret s;
 	char url[TRACK_PUSH_URL + 1], *text;
 	int err = track_db_hooks(k->store, p->hook, NULL, copy_url, url);
 
@@ -355,49 +249,21 @@ static int fill(struct track_keep *k, struct https_job *job, const struct track_
 	secret_wipe(text, strlen(text));
 	free(text);
 	if (err == 0)
-		err = track_push_secrets(k, p->hook, &s);
+		err = track_push_secret_open(k, p->hook, &s);
 	if (err == 0)
 		err = sign(job, &s, p);
 	secret_wipe(&s, sizeof(s));
 	snprintf(job->type, sizeof(job->type), "application/json");
 	job->post = 1;
-	job->timeout = TIMEOUT;
+	job->timeout = conf->tracking.webhook_timeout;
 	return err;
 }
 
-static void send_push(struct track_keep *k, const struct track_db_push *d)
-{
-	struct push *p = calloc(1, sizeof(*p));
-	struct https_job *job = https_job_new(k->relay->https);
-	int err = p && job ? fill(k, job, d) : ERR_NOMEM;
-
-	if (err < 0) {
-		free(p);
-		https_job_free(job);
-		if (err == ERR_NOTFOUND || err == ERR_GONE || err == ERR_FORMAT)
-			track_db_push_remove(k->store, d->id);
-		else
-			track_db_push_later(k->store, d->id, clock_wall() + NOT_NOW, d->tries);
-		return;
-	}
-	*p = (struct push){.keep = k, .id = d->id, .hook = d->hook, .tries = d->tries, .made = d->made, .job = job};
-	job->arg = p;
-	job->msg.run = answered;
-	list_push_back(&k->pushing, &p->link);
-	k->pushing_count++;
-	track_keep_answer(k, &p->msg, on_control);
-}
-
-static void failed(struct track_keep *k, const struct push *p)
+static void failed(struct track_keep *k, const struct track_db_push *p, const char *why)
 {
 	int64_t wait = track_hook_wait((unsigned)p->tries + 1, rand_u64());
-	char why[64];
 
-	if (p->err == 0)
-		snprintf(why, sizeof(why), "HTTP status %ld", p->status);
-	else
-		snprintf(why, sizeof(why), "%s", https_fail_text(p->fail));
-	if (wait < 0) {
+	if (wait < 0 || p->made < clock_wall() - TRACK_PUSH_LIFE) {
 		log_event(LOG_LEVEL_ERROR, NULL, "webhook-gave-up", "webhook=%" PRId64 " tries=%" PRId64 " why=\"%s\"", p->hook,
 			  p->tries + 1, why);
 		track_db_push_remove(k->store, p->id);
@@ -408,17 +274,74 @@ static void failed(struct track_keep *k, const struct push *p)
 	track_db_push_later(k->store, p->id, clock_wall() + wait, p->tries + 1);
 }
 
+/* It could not even be asked. */
+static void not_sent(struct track_keep *k, const struct track_db_push *d, int err)
+{
+	if (ledger_keys_later(err)) {
+		track_db_push_later(k->store, d->id, clock_wall() + NOT_NOW, d->tries);
+	} else if (err == ERR_GONE) {
+		track_push_secret_gone(k, d->hook);
+	} else if (err == ERR_NOTFOUND) { /* the event was erased */
+		track_db_push_remove(k->store, d->id);
+	} else {
+		failed(k, d, err_text(err));
+		track_db_hook_told(k->store, d->hook, clock_wall(), 0, 0);
+	}
+}
+
+/* 0, or ERR_*: it was not sent. */
+static int send_push(struct track_keep *k, const struct track_db_push *d)
+{
+	struct push *p = calloc(1, sizeof(*p));
+	struct https_job *job = https_job_new(k->relay->https);
+	int err = p && job ? fill(k, job, d) : ERR_NOMEM;
+
+	if (err < 0) {
+		free(p);
+		https_job_free(job);
+		not_sent(k, d, err);
+		return err;
+	}
+	*p = (struct push){.keep = k, .row = *d, .job = job};
+	job->arg = p;
+	job->msg.run = answered;
+	list_push_back(&k->pushing, &p->link);
+	k->pushing_count++;
+	track_keep_answer(k, &p->msg, on_control);
+	return 0;
+}
+
+/* What an answer means for the row, and for the hook. */
+static void judge(struct track_keep *k, const struct push *p)
+{
+	const struct track_db_push *row = &p->row;
+	int good = p->err == 0 && p->status >= 200 && p->status < 300;
+	char why[64];
+
+	if (p->err == 0)
+		snprintf(why, sizeof(why), "HTTP status %ld", p->status);
+	else
+		snprintf(why, sizeof(why), "%s", https_fail_text(p->fail));
+	if (good) {
+		track_db_push_remove(k->store, row->id);
+		if (!row->event)
+			track_db_hook_revive(k->store, row->hook);
+	} else if (p->err == 0 && p->status == GONE) {
+		int64_t dropped = track_db_hook_end(k->store, row->hook, clock_wall());
+		log_event(LOG_LEVEL_WARN, NULL, "webhook-ended", "webhook=%" PRId64 " dropped=%" PRId64 " why=\"%s\"",
+			  row->hook, dropped, why);
+	} else {
+		failed(k, row, why);
+	}
+	track_db_hook_told(k->store, row->hook, clock_wall(), p->err == 0 ? p->status : 0, good);
+}
+
 static void came_home(struct relay_msg *m, void *keep)
 {
 	struct push *p = (struct push *)m;
 	struct track_keep *k = keep;
-	int good = p->err == 0 && p->status >= 200 && p->status < 300;
 
-	if (good)
-		track_db_push_remove(k->store, p->id);
-	else
-		failed(k, p);
-	track_db_hook_told(k->store, p->hook, clock_wall(), p->err == 0 ? p->status : 0, good);
+	judge(k, p);
 	list_remove(&p->link);
 	k->pushing_count--;
 	k->push_due = 0;
@@ -427,44 +350,70 @@ static void came_home(struct relay_msg *m, void *keep)
 
 /* --- when */
 
-struct due {
+struct turn {
 	struct track_keep *keep;
+	int64_t now, next;
 	struct track_db_push picked[TRACK_PUSH_OPEN];
-	unsigned count;
+	unsigned count, most;
+	unsigned room; /* of the hook that is looked at */
+	int behind;    /* those behind the one that was told last, or the others */
 };
+
+static int under_way(const struct track_keep *k, int64_t id)
+{
+	list_each(p, &k->pushing, struct push, link)
+		if (p->row.id == id)
+			return 1;
+	return 0;
+}
 
 static int pick(void *arg, const struct track_db_push *d)
 {
-	struct due *all = arg;
-	unsigned of_hook = 0;
+	struct turn *t = arg;
 
-	list_each(p, &all->keep->pushing, struct push, link)
-	{
-		if (p->id == d->id)
-			return 0;
-		of_hook += p->hook == d->hook;
+	if (d->due > t->now) {
+		t->next = d->due < t->next ? d->due : t->next;
+		return 1;
 	}
-	for (unsigned i = 0; i < all->count; i++)
-		of_hook += all->picked[i].hook == d->hook;
-	if (of_hook < TRACK_PUSH_HOOK)
-		all->picked[all->count++] = *d;
-	return all->count + all->keep->pushing_count >= TRACK_PUSH_OPEN;
+	if (under_way(t->keep, d->id))
+		return 0;
+	t->picked[t->count++] = *d;
+	return --t->room == 0 || t->count == t->most;
+}
+
+static int look_at(void *arg, const struct track_db_hook *h)
+{
+	struct turn *t = arg;
+	unsigned open = 0, most = h->failures ? 1 : TRACK_PUSH_HOOK;
+	int rc;
+
+	if (!h->waiting || (h->id > t->keep->push_turn) != t->behind)
+		return 0;
+	list_each(p, &t->keep->pushing, struct push, link) open += p->row.hook == h->id;
+	if (open >= most)
+		return 0;
+	t->room = most - open;
+	/* those under way may be the first of them */
+	rc = track_db_pushes(t->keep->store, h->id, 2 * TRACK_PUSH_HOOK, pick, t);
+	return rc < 0 ? rc : t->count == t->most;
 }
 
 void track_push_due(struct track_keep *k)
 {
-	struct due due = {.keep = k};
-	int64_t now = clock_wall(), next = INT64_MAX;
+	struct turn t = {.keep = k, .now = clock_wall(), .next = INT64_MAX, .most = TRACK_PUSH_OPEN - k->pushing_count};
+	int64_t soon = t.now + NOT_NOW;
+	int rc = 0, unsent = 0;
 
-	if (k->stop || atomic_load(&k->relay->stopping) || k->push_due > now || k->pushing_count >= TRACK_PUSH_OPEN)
+	if (k->stop || atomic_load(&k->relay->stopping) || k->push_due > t.now || !t.most)
 		return;
-	if (track_db_pushes(k->store, now, LOOK, pick, &due, &next) < 0) {
-		k->push_due = now + NOT_NOW;
-		return;
-	}
-	for (unsigned i = 0; i < due.count; i++)
-		send_push(k, &due.picked[i]);
-	k->push_due = next; /* one that comes home makes it look again */
+	for (t.behind = 1; t.behind >= 0 && rc == 0; t.behind--)
+		rc = track_db_hooks(k->store, 0, NULL, look_at, &t);
+	if (t.count)
+		k->push_turn = t.picked[t.count - 1].hook;
+	/* one that comes home makes it look again; of those that are not sent one may be due before */
+	for (unsigned i = 0; i < t.count; i++)
+		unsent |= send_push(k, &t.picked[i]) < 0;
+	k->push_due = (rc < 0 || unsent) && soon < t.next ? soon : t.next;
 }
 
 void track_push_clear(struct track_keep *k)

@@ -47,7 +47,8 @@ class Reply:
 class World:
     """A set with a tracking host for two customers, and a receiver for its mail."""
 
-    def __init__(self, directory, **tracking):
+    def __init__(self, directory, keys=None, **tracking):
+        """keys: more of relay.yaml; tracking: more of its tracking."""
         self.dir = directory
         self.s = harness.Sealpost(os.path.join(directory, "set"))
         self.port = harness.free_port()
@@ -60,7 +61,7 @@ class World:
         settings = {"listen": f'["127.0.0.1:{self.port}"]', "hosts": f"[{', '.join(hosts)}]", "mailto": MAILTO,
                     "rate": '"100000/1m"', **tracking}
         self.s.configure([f'{{domain: "*", to: "127.0.0.1:{self.sink.port}", tls: encrypt}}'],
-                         tracking="{" + ", ".join(f"{k}: {v}" for k, v in settings.items()) + "}")
+                         tracking="{" + ", ".join(f"{k}: {v}" for k, v in settings.items()) + "}", **(keys or {}))
         self.sink.start()
         self.s.keyd.start()
         with self.keyd("officer", admin=True) as k:
