@@ -46,6 +46,7 @@ int cli_key(struct cli *c, int argc, char **argv);
 int cli_credential(struct cli *c, int argc, char **argv);
 int cli_campaign(struct cli *c, int argc, char **argv);
 int cli_approver(struct cli *c, int argc, char **argv);
+int cli_domain(struct cli *c, int argc, char **argv);
 int cli_dkim(struct cli *c, int argc, char **argv);
 int cli_tracking(struct cli *c, int argc, char **argv);
 int cli_webhook(struct cli *c, int argc, char **argv);

@@ -42,6 +42,7 @@ struct relay_credentials;
 struct store;
 struct bounce_list;
 struct api_dkim_checks;
+struct domain_checks;
 struct https_fetch;
 struct sts;
 struct sts_tend;
@@ -115,6 +116,7 @@ struct relay {
 	struct tlsrpt *tlsrpt; /* TLS reports; any thread notes */
 	struct track *track;   /* who follows links; any thread notes */
 	struct api_dkim_checks *dkim_checks; /* control's */
+	struct domain_checks *domain_checks; /* control's */
 	struct store *store;	/* control's database */
 	struct ledger *ledger;	/* what became of each attempt; any thread posts */
 	struct campaigns *campaigns; /* that are registered; see campaign/campaign.h */

@@ -8,6 +8,7 @@
 #include "relay/api/api_dkim.h"
 #include "relay/bounce/bounce_list.h"
 #include "relay/campaign/campaign.h"
+#include "relay/domain/domain.h"
 #include "relay/keys/keys_cred.h"
 #include "relay/ledger/ledger.h"
 #include "relay/relay_credential.h"
@@ -32,6 +33,7 @@ static const struct relay_control_part *const parts[] = {
     &campaign_part,
     &track_part,
     &api_dkim_part,
+    &domain_part,
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 

@@ -9,7 +9,9 @@
 struct entry {
 	uint32_t number;
 	struct campaign_about about;
-	char **urls; /* about.links, in one piece of memory */
+	char **urls; /* about.links, in one piece of memory with all that follows */
+	char **hosts;
+	size_t n_hosts;
 };
 
 struct campaign_known {
@@ -68,15 +70,35 @@ static struct entry *entry_of(const struct campaign_known *k, uint32_t number)
 	return i < k->count && k->all[i]->number == number ? k->all[i] : NULL;
 }
 
-static struct entry *entry_new(uint32_t number, const struct campaign_about *about,
-			       const char *const *urls)
+/* Copies n texts behind one another; where the next one may go. */
+static char *put_texts(char **to, const char *const *from, size_t n, char *room)
 {
-	size_t size = about->links * sizeof(char *) + 1;
+	for (size_t i = 0; i < n; i++) {
+		to[i] = from[i] ? strcpy(room, from[i]) : NULL;
+		room += from[i] ? strlen(from[i]) + 1 : 0;
+	}
+	return room;
+}
+
+static size_t size_of(const char *const *texts, size_t n)
+{
+	size_t size = n * sizeof(char *);
+
+	for (size_t i = 0; i < n; i++)
+		size += texts[i] ? strlen(texts[i]) + 1 : 0;
+	return size;
+}
+
+static struct entry *entry_new(uint32_t number, const struct campaign_about *about,
+			       const char *const *urls, const char *const *hosts)
+{
 	struct entry *e = calloc(1, sizeof(*e));
+	size_t n = 0, size;
 	char *text;
 
-	for (unsigned i = 0; i < about->links; i++)
-		size += urls[i] ? strlen(urls[i]) + 1 : 0;
+	while (hosts[n])
+		n++;
+	size = size_of(urls, about->links) + size_of(hosts, n) + 1;
 	if (e)
 		e->urls = malloc(size);
 	if (!e || !e->urls) {
@@ -85,18 +107,17 @@ static struct entry *entry_new(uint32_t number, const struct campaign_about *abo
 	}
 	e->number = number;
 	e->about = *about;
-	text = (char *)(e->urls + about->links);
-	for (unsigned i = 0; i < about->links; i++) {
-		e->urls[i] = urls[i] ? strcpy(text, urls[i]) : NULL;
-		text += urls[i] ? strlen(urls[i]) + 1 : 0;
-	}
+	e->hosts = e->urls + about->links;
+	e->n_hosts = n;
+	text = put_texts(e->urls, urls, about->links, (char *)(e->hosts + n));
+	put_texts(e->hosts, hosts, n, text);
 	return e;
 }
 
 int campaign_known_put(struct campaign_known *k, uint32_t number, const struct campaign_about *about,
-		       const char *const *urls)
+		       const char *const *urls, const char *const *hosts)
 {
-	struct entry *fresh = entry_new(number, about, urls), **more;
+	struct entry *fresh = entry_new(number, about, urls, hosts), **more;
 	size_t i;
 	int found, err = 0;
 
@@ -120,6 +141,15 @@ int campaign_known_put(struct campaign_known *k, uint32_t number, const struct c
 	}
 	pthread_rwlock_unlock(&k->lock);
 	return err;
+}
+
+int campaign_known_hosts(struct campaign_known *k, uint32_t number, void (*fn)(void *arg, const char *host), void *arg)
+{
+	const struct entry *e = entry_of(k, number); /* control alone writes: no lock to read */
+
+	for (size_t i = 0; e && i < e->n_hosts; i++)
+		fn(arg, e->hosts[i]);
+	return e ? 0 : ERR_NOTFOUND;
 }
 
 void campaign_known_state(struct campaign_known *k, uint32_t number, int state)

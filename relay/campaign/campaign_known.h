@@ -13,9 +13,12 @@ struct campaign_known;
 
 struct campaign_known *campaign_known_new(void);
 void campaign_known_free(struct campaign_known *k);
-/* In place of what was known of that number. urls: about->links of them, NULL for one that is not tracked. */
+/* In place of what was known of that number. urls: about->links of them, NULL for one that is not tracked. hosts: where
+ * its links may lead, NULL behind the last. */
 int campaign_known_put(struct campaign_known *k, uint32_t number, const struct campaign_about *about,
-		       const char *const *urls);
+		       const char *const *urls, const char *const *hosts);
+/* Each host to fn, on control's thread. ERR_NOTFOUND: nothing is known of that number. */
+int campaign_known_hosts(struct campaign_known *k, uint32_t number, void (*fn)(void *arg, const char *host), void *arg);
 void campaign_known_state(struct campaign_known *k, uint32_t number, int state);
 void campaign_known_drop(struct campaign_known *k, uint32_t number);
 /* Until all that was ever active has been opened, what is not known may still come (ERR_AWAY). */

@@ -91,5 +91,11 @@ const char *const store_schema[] = {
 	" offset INTEGER NOT NULL, template INTEGER NOT NULL, template_offset INTEGER NOT NULL)"
 	" STRICT, WITHOUT ROWID;"
 	"CREATE INDEX rejection_time ON rejection(time);"),
+    /* 7: domains of customers. state: enum domain_state; found: enum domain_found, of the DNS when it was asked last */
+    STORE_SQL("CREATE TABLE domain(domain TEXT NOT NULL, customer TEXT NOT NULL, state INTEGER NOT NULL,"
+	      " challenge TEXT NOT NULL, reason TEXT NOT NULL, created INTEGER NOT NULL, since INTEGER NOT NULL,"
+	      " checked INTEGER NOT NULL, found INTEGER NOT NULL, secure INTEGER NOT NULL,"
+	      " PRIMARY KEY(domain, customer)) STRICT, WITHOUT ROWID;"
+	      "CREATE INDEX domain_customer ON domain(customer, domain);"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);

@@ -394,24 +394,33 @@ static void an_older_database_is_noticed(void **state)
 
 /* --- what any thread may know */
 
+static void note_host(void *arg, const char *host)
+{
+	strcat(strcat(arg, host), " ");
+}
+
 static void a_link_is_found_by_number_and_index(void **state)
 {
-	static const char *const urls[] = {"https://shop.example/a", NULL, "https://shop.example/c?x={code}"};
+	static const char *const urls[] = {"https://shop.example/a", NULL, "https://shop.example/c?x={code}"},
+				 *const hosts[] = {"shop.example", "cdn.example", NULL};
 	struct campaign_about about = {.customer = "shop", .campaign = "autumn", .version = 3, .state = CAMPAIGN_ACTIVE,
 				       .links = 3},
 			      got;
 	struct campaign_known *k = campaign_known_new();
-	char url[CAMPAIGN_URL_MAX + 1];
+	char url[CAMPAIGN_URL_MAX + 1], all[64] = "";
 
 	(void)state;
 	assert_int_equal(campaign_known_get(k, 9, 0, url, &got), ERR_AWAY);
 	campaign_known_all(k, 1);
 	assert_int_equal(campaign_known_get(k, 9, 0, url, &got), ERR_NOTFOUND);
 	for (uint32_t n = 20; n > 0; n--)
-		assert_int_equal(campaign_known_put(k, n, &about, urls), 0);
+		assert_int_equal(campaign_known_put(k, n, &about, urls, hosts), 0);
 	assert_int_equal(campaign_known_get(k, 9, 2, url, &got), 0);
 	assert_string_equal(url, "https://shop.example/c?x={code}");
 	assert_string_equal(got.campaign, "autumn");
+	assert_int_equal(campaign_known_hosts(k, 9, note_host, all), 0);
+	assert_string_equal(all, "shop.example cdn.example ");
+	assert_int_equal(campaign_known_hosts(k, 99, note_host, all), ERR_NOTFOUND);
 	assert_int_equal(campaign_known_get(k, 9, 1, url, NULL), 0);
 	assert_string_equal(url, "");
 	assert_int_equal(campaign_known_get(k, 9, 3, url, NULL), ERR_NOTFOUND);
