@@ -76,6 +76,7 @@ static const struct option export_options[] = {{"since", required_argument, NULL
 					       {"domain", required_argument, NULL, 't'},
 					       {"format", required_argument, NULL, 'f'},
 					       {"with-addresses", no_argument, NULL, 'a'},
+					       {"events", no_argument, NULL, 'e'},
 					       {NULL, 0, NULL, 0}};
 
 static int read_export(json_t *question, int argc, char **argv)
@@ -97,12 +98,17 @@ static int read_export(json_t *question, int argc, char **argv)
 			format = optarg;
 		} else if (opt == 'a') {
 			json_object_set_new(question, "addresses", json_true());
+		} else if (opt == 'e') {
+			json_object_set_new(question, "events", json_true());
 		} else {
 			return cli_usage("ledger");
 		}
 	}
 	if (optind < argc || !format)
 		return cli_usage("ledger");
+	if (json_object_get(question, "events") &&
+	    (json_object_get(question, "addresses") || json_object_get(question, "domain")))
+		return cli_fail(EXIT_USAGE, "--events: no addresses and no domains are in events of readers");
 	if (strcmp(format, "csv") && strcmp(format, "json"))
 		return cli_fail(EXIT_USAGE, "--format: wanted csv or json");
 	json_object_set_new(question, "format", json_string(format));

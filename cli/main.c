@@ -27,7 +27,7 @@ static const struct cli_command commands[] = {
      "deliveries [--recipient ADDRESS | --domain D | --message ID] [--customer C] [--campaign X] [--outcome O] [--since T] [--until T] [--limit N] [--json]",
      "what became of each attempt to deliver"},
     {"ledger", cli_ledger,
-     "ledger status [--json] | verify [--from DIR [--key FILE]] | export --format csv|json [--with-addresses] [--since T] [--until T] [--customer C] [--domain D] | key",
+     "ledger status [--json] | verify [--from DIR [--key FILE]] | export --format csv|json [--with-addresses | --events] [--since T] [--until T] [--customer C] [--domain D] | key",
      "the record of all attempts: is it whole, and what is in it"},
     {"trace", cli_trace, "trace [--json] ID", "the way of one message"},
     {"config", cli_config, "config check", "check the configuration of all daemons"},

@@ -148,18 +148,38 @@ void api_ledger_tls_stats(struct api_call *c)
 		ask(c, a, LEDGER_ASK_DOMAINS);
 }
 
+/* NULL, or what is wrong. */
+static const char *read_events(struct api_call *c, struct ledger_ask *a)
+{
+	static const char *const others[] = {"recipient", "domain", "message", "outcome", "addresses"};
+	char after[LEDGER_HITS_PLACE];
+
+	if (text(c->body, "after", after, sizeof(after)) < 0 || ledger_hits_place_parse(span_str(after), &a->place) < 0)
+		return "after is not a cursor";
+	json_object_del(c->body, "after"); /* which is one of rows */
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (json_object_get(c->body, others[i]))
+			return "events of readers know no recipient, domain, message, outcome or addresses";
+	return NULL;
+}
+
 void api_ledger_export(struct api_call *c)
 {
 	struct ledger_ask *a = begin(c, LEDGER_ASK_EXPORT);
-	const char *format = json_string_value(json_object_get(c->body, "format"));
+	const char *format = json_string_value(json_object_get(c->body, "format")), *wrong = NULL;
 
 	if (!a)
 		return;
+	a->events = json_is_true(json_object_get(c->body, "events"));
+	if (a->events)
+		wrong = read_events(c, a);
 	a->csv = format && !strcmp(format, "csv");
 	a->sealed = !json_is_true(json_object_get(c->body, "addresses"));
-	if (!a->csv && format && strcmp(format, "json") != 0) {
+	if (!a->csv && format && strcmp(format, "json") != 0)
+		wrong = "format is csv or json";
+	if (wrong) {
 		ledger_ask_free(a);
-		api_call_problem(c, 400, "format is csv or json");
+		api_call_problem(c, 400, wrong);
 		return;
 	}
 	ask(c, a, LEDGER_ASK_ROWS_MOST);

@@ -217,7 +217,7 @@ static int ask_rows(struct ledger_reader *r, struct ledger_ask *a)
 	return err;
 }
 
-static int ask_export(struct ledger_reader *r, struct ledger_ask *a)
+static int export_rows(struct ledger_reader *r, struct ledger_ask *a)
 {
 	struct gathering g = {ledger_page_new(), LEDGER_PAGE_ROWS, LEDGER_ASK_PAGE};
 	struct ledger *l = r->ledger;
@@ -246,6 +246,37 @@ static int ask_export(struct ledger_reader *r, struct ledger_ask *a)
 	buf_clear(&b);
 	ledger_page_free(g.page);
 	return err;
+}
+
+static int export_events(struct ledger_reader *r, struct ledger_ask *a)
+{
+	struct ledger_query_in in;
+	struct ledger_file *copy;
+	char next[LEDGER_HITS_PLACE] = "";
+	unsigned count = 0;
+	struct buf b;
+	int err = in_open(r->ledger, &in, &copy);
+
+	buf_init(&b, LEDGER_ASK_PAGE + (64u << 10));
+	if (err == 0 && a->csv && !a->place.first)
+		ledger_text_event_csv_head(&b);
+	if (err == 0)
+		err = ledger_hits_text(&in, &a->filter, &a->place, a->csv, LEDGER_ASK_PAGE, &b, &count);
+	free(copy);
+	if (err > 0)
+		ledger_hits_place_format(next, &a->place);
+	if (err >= 0) {
+		a->answer = json_pack("{s:s%, s:i, s:s}", "text", buf_size(&b) ? (const char *)buf_ptr(&b) : "",
+				      buf_size(&b), "rows", (int)count, "next", next);
+		err = a->answer ? 0 : ERR_FORMAT;
+	}
+	buf_clear(&b);
+	return err;
+}
+
+static int ask_export(struct ledger_reader *r, struct ledger_ask *a)
+{
+	return a->events ? export_events(r, a) : export_rows(r, a);
 }
 
 /* --- counters */
@@ -437,7 +468,7 @@ static void run_ask(struct relay_msg *m, void *receiver)
 		answer(a, ERR_AWAY);
 		return;
 	}
-	if (!a->filter.after && !(a->kind == LEDGER_ASK_VERIFY && !a->start))
+	if (!a->filter.after && !a->place.first && !(a->kind == LEDGER_ASK_VERIFY && !a->start))
 		ledger_flush(r->ledger, 0, FLUSH_MOST);
 	answer(a, asks[a->kind](r, a));
 }

@@ -4,6 +4,7 @@
  * Story:  fill an ask, post it; msg.run is called on the reply inbox with the answer as JSON:
  *           ROWS    {"items": [row, ...], "next": CURSOR}      newest first; opened by keyd
  *           EXPORT  {"text": LINES, "rows": N, "next": CURSOR} oldest first, in csv or JSON lines
+ *                   events: {"text": LINES, "rows": N, "next": PLACE}, those of readers instead
  *           STATS   {"items": [{"domain": ..., counters}], "domains": N}
  *           STATUS  {"rows": ..., ...}
  *           VERIFY  {"state": "none" | "running" | "good" | "bad" | "failed", ...}; start begins one
@@ -19,6 +20,7 @@
 #include <jansson.h>
 
 #include "relay/ledger/ledger.h"
+#include "relay/ledger/ledger_hits.h"
 #include "relay/ledger/ledger_query.h"
 
 #define LEDGER_ASK_ROWS_MOST 1000
@@ -36,6 +38,8 @@ struct ledger_ask {
 	char recipient[321];	     /* ROWS: whose; "": anybody's */
 	unsigned limit;		     /* ROWS, STATS */
 	int csv, sealed;	     /* EXPORT: format; recipients are not opened */
+	int events;		     /* EXPORT: what readers did, from place on, instead of rows */
+	struct ledger_hits_place place;
 	int start;		     /* VERIFY */
 	/* the ledger's */
 	void (*run)(struct relay_msg *m, void *receiver);

@@ -5,9 +5,11 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/hex.h"
 #include "core/id.h"
 #include "relay/bounce/bounce_class.h"
 #include "relay/queue/queue.h"
+#include "relay/track/track_bot.h"
 
 static const char *const reasons[] = {
 #define QUEUE_X(sym, num, text) [num] = #sym,
@@ -325,4 +327,78 @@ void ledger_text_json(struct buf *out, const struct ledger_row *r, const struct 
 	put_number(out, "size", r->size);
 	put_number(out, "queued", (uint64_t)r->queued);
 	buf_put(out, "}", 1);
+}
+
+/* --- events of readers */
+
+void ledger_text_event_csv_head(struct buf *out)
+{
+	buf_put_str(out, "type,timeLogged,customer,jobId,number,message,link,class,reasons,revised\n");
+}
+
+static struct span message_of(const struct ledger_event *e, char hex[HEX_SIZE(LEDGER_UUID)])
+{
+	hex_encode(hex, e->message, sizeof(e->message));
+	return span_str(hex);
+}
+
+void ledger_text_event_csv(struct buf *out, const struct ledger_event *e)
+{
+	char hex[HEX_SIZE(LEDGER_UUID)], words[TRACK_BOT_TEXT];
+
+	track_bot_reasons(words, e->reasons);
+	buf_put_str(out, track_bot_kind(e->kind));
+	comma(out);
+	pmta_time(out, e->at);
+	comma(out);
+	cell(out, e->customer_text);
+	comma(out);
+	cell(out, e->campaign_text);
+	comma(out);
+	number(out, e->number);
+	comma(out);
+	cell(out, message_of(e, hex));
+	comma(out);
+	if (e->kind == TRACK_KIND_CLICK)
+		number(out, e->link);
+	comma(out);
+	buf_put_str(out, track_bot_class(e->class));
+	comma(out);
+	cell(out, span_str(words));
+	buf_put_str(out, e->revised ? ",1\n" : ",0\n");
+}
+
+static void put_reasons(struct buf *out, uint32_t bits)
+{
+	char text[TRACK_BOT_TEXT], *rest = text, *word;
+	unsigned n = 0;
+
+	track_bot_reasons(text, bits);
+	name(out, "reasons");
+	buf_put(out, "[", 1);
+	while ((word = strsep(&rest, ",")) && *word) {
+		if (n++)
+			comma(out);
+		quoted(out, span_str(word));
+	}
+	buf_put(out, "]", 1);
+}
+
+void ledger_text_event_json(struct buf *out, const struct ledger_event *e)
+{
+	char hex[HEX_SIZE(LEDGER_UUID)];
+
+	buf_put_str(out, "{\"event\":");
+	quoted(out, span_str(track_bot_kind(e->kind)));
+	put_number(out, "time", (uint64_t)e->at);
+	put_text(out, "customer", e->customer_text);
+	put_text(out, "campaign", e->campaign_text);
+	put_number(out, "number", e->number);
+	put_text(out, "message", message_of(e, hex));
+	if (e->kind == TRACK_KIND_CLICK)
+		put_number(out, "link", e->link);
+	put_text(out, "class", span_str(track_bot_class(e->class)));
+	put_reasons(out, e->reasons);
+	name(out, "revised");
+	buf_put_str(out, e->revised ? "true}\n" : "false}\n");
 }

@@ -3,7 +3,8 @@
  *
  * Story:  CSV has the columns of PowerMTA's accounting files, in their order, with dlvTlsProtocol and
  *         dlvTlsCipher behind them (RFC 4180; lines end in LF); what the ledger does not know is empty.
- *         JSON has everything that a row has.
+ *         JSON has everything that a row has. Events of readers, which PowerMTA knows nothing of, have columns of
+ *         their own.
  * Thread: pure; any. */
 #ifndef RELAY_LEDGER_LEDGER_TEXT_H
 #define RELAY_LEDGER_LEDGER_TEXT_H
@@ -22,5 +23,10 @@ void ledger_text_csv_head(struct buf *out);
 void ledger_text_csv(struct buf *out, const struct ledger_row *r, const struct ledger_text_plain *p);
 /* Without a line end. */
 void ledger_text_json(struct buf *out, const struct ledger_row *r, const struct ledger_text_plain *p);
+
+/* What a reader did. */
+void ledger_text_event_csv_head(struct buf *out);
+void ledger_text_event_csv(struct buf *out, const struct ledger_event *e);
+void ledger_text_event_json(struct buf *out, const struct ledger_event *e); /* with a line end */
 
 #endif

@@ -10,6 +10,7 @@
 #define TELL_AGAIN (60 * CLOCK_SEC)
 #define LAST_TRIES 5 /* at the end */
 #define RETENTION_EVERY (60 * 60 * CLOCK_SEC)
+#define FILE_SIZE (1u << 30) /* so many events may stand between few rows; offsets in an index are of 32 bits */
 #define FILE_AGE (30 * 24 * 60 * 60 * CLOCK_SEC) /* a file is closed then, so that retention gets on */
 
 /* events: ledger-waiting ledger-goes-on ledger-full ledger-unwritten ledger-checkpoint-failed */
@@ -334,7 +335,7 @@ static void close_file(struct ledger *l)
 
 	age = age > FILE_AGE ? FILE_AGE : age;
 	if (!one->rows || !buf_size(&l->files.tail) ||
-	    (one->rows < l->options.file_rows && now - l->files.made < age))
+	    (one->rows < l->options.file_rows && one->size < FILE_SIZE && now - l->files.made < age))
 		return;
 	err = ledger_files_next(&l->files, now);
 	if (err < 0)

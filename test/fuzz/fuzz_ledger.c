@@ -42,12 +42,18 @@ static void texts(struct span s)
 {
 	struct ledger_text_plain plain = {.why = "sealed"};
 	struct ledger_record r;
+	struct ledger_event event;
 	struct ledger_row row;
 	struct buf out;
 	int n;
 
 	buf_init(&out, 1u << 20);
 	for (; (n = ledger_record_parse(s, &r)) > 0; s = span_sub(s, (size_t)n, s.n)) {
+		if (r.kind == LEDGER_EVENT && ledger_record_get_event(r.body, &event) == 0) {
+			buf_reset(&out);
+			ledger_text_event_csv(&out, &event);
+			ledger_text_event_json(&out, &event);
+		}
 		if (r.kind != LEDGER_ROW || ledger_record_get_row(r.body, &row) < 0)
 			continue;
 		buf_reset(&out);

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tracking host: a real relay and keyd, tokens made with keyd's TRACK_KEY and another AES-SIV than relay's, messages that carry
 them sent through relay, and readers of every kind."""
+import csv
 import email.utils
 import http.client
+import io
 import json
 import os
 import re
@@ -571,6 +573,15 @@ def test_events_are_bound_into_the_ledger_without_a_recipient(w):
     harness.wait_for("the ledger", noted, 10)
     r = w.s.cli("ledger", "verify")
     assert r.returncode == 0 and re.search(r"\d+ events of readers are bound into it", r.stdout), r.stdout + r.stderr
+    rows = list(csv.DictReader(io.StringIO(w.s.cli("ledger", "export", "--format", "csv", "--events", check=True).stdout)))
+    row, = [r for r in rows if r["message"] == message_name(tid) and r["revised"] == "0"]
+    assert (row["type"], row["customer"], row["jobId"], row["number"], row["link"]) == ("click", "default", "autumn", str(NUMBER), "0")
+    objects = [json.loads(x) for x in w.s.cli("ledger", "export", "--format", "json", "--events", "--customer", "default",
+                                              "--since", "1h", check=True).stdout.splitlines()]
+    assert len(objects) == len(rows) and [o["event"] for o in objects] == [r["type"] for r in rows]
+    assert w.s.cli("ledger", "export", "--format", "json", "--events", "--customer", "other", check=True).stdout == ""
+    assert w.s.cli("ledger", "export", "--format", "csv", "--events", "--with-addresses").returncode == 64
+    assert "click" not in w.s.cli("ledger", "export", "--format", "csv", check=True).stdout
 
 
 # --- one recipient
