@@ -181,7 +181,7 @@ void camp_lint_add_link(struct camp_lint_run *r, const struct camp_source_text *
 	}
 	l = &r->link[r->n_links];
 	*l = (struct camp_lint_link){.text = (unsigned)(t - r->source.text), .from = from, .to = to,
-				     .url = strndup((const char *)url.p, url.n), .track = track && !untracked(r, url), .as = as};
+				     .url = strndup(url.n ? (const char *)url.p : "", url.n), .track = track && !untracked(r, url), .as = as};
 	if (!l->url)
 		r->failed = 1;
 	else

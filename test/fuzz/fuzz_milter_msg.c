@@ -26,13 +26,15 @@ static struct milter_conf conf = {.customer = (char *)"default",
 				  .streams = {streams, 1},
 				  .customers = {rules, sizeof(rules) / sizeof(rules[0])}};
 
+/* Up to a NUL: libmilter hands over C strings. */
 static struct span line(struct span *rest)
 {
-	ptrdiff_t at = span_find(*rest, '\n');
+	ptrdiff_t at = span_find(*rest, '\n'), nul;
 	struct span s = span_sub(*rest, 0, at < 0 ? rest->n : (size_t)at);
 
 	*rest = span_sub(*rest, s.n + 1, rest->n);
-	return s;
+	nul = span_find(s, '\0');
+	return nul < 0 ? s : span_sub(s, 0, (size_t)nul);
 }
 
 static void address(struct milter_rule_who *who, struct span text)
