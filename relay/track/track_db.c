@@ -205,6 +205,40 @@ int64_t track_db_expire(struct store *s, int64_t before)
 	return rc < 0 ? rc : gone + rc;
 }
 
+int64_t track_db_customer_forget(struct store *s, const char *customer, int64_t *webhooks)
+{
+	const struct store_value name = store_text(customer);
+	int64_t rc = store_run(s, STORE_SQL("DELETE FROM hook WHERE customer=?"), &name, 1), rows = 0;
+
+	*webhooks = rc;
+	if (rc >= 0)
+		rc = rows = store_run(s, STORE_SQL("DELETE FROM event WHERE customer=?"), &name, 1);
+	if (rc >= 0)
+		rc = store_run(s, STORE_SQL("DELETE FROM sent WHERE customer=?"), &name, 1);
+	return rc < 0 ? rc : rows + rc;
+}
+
+/* Hops through the indexes from name to name: rows of one customer may be millions. */
+#define NAMES(table)                                                                                          \
+	"SELECT n FROM (WITH RECURSIVE c(n) AS (SELECT min(customer) FROM " table " UNION ALL"               \
+	" SELECT (SELECT min(customer) FROM " table " WHERE customer>c.n) FROM c WHERE n IS NOT NULL)"       \
+	" SELECT n FROM c WHERE n IS NOT NULL)"
+
+int track_db_customers(struct store *s, track_db_customer_fn fn, void *arg)
+{
+	struct store_rows r;
+	int rc = store_rows_open(s, &r,
+				 STORE_SQL(NAMES("sent") " UNION " NAMES("event") " UNION SELECT customer FROM hook"), NULL, 0);
+	int said = 0;
+
+	if (rc < 0)
+		return rc;
+	while (!said && (rc = store_rows_next(&r)) == 1)
+		said = fn(arg, store_rows_text(&r, 0));
+	store_rows_close(&r);
+	return rc < 0 ? rc : said;
+}
+
 void track_db_scrub(struct store *s)
 {
 	struct store_rows r;

@@ -45,6 +45,11 @@ int track_db_keyrefs(struct store *s, const char *customer, uint32_t *out, unsig
 int track_db_sent_erase(struct store *s, uint64_t tid);
 /* What is older than that: rows that went, or ERR_*. */
 int64_t track_db_expire(struct store *s, int64_t before);
+/* All of a customer but totals, his webhooks too: how many messages and events, or ERR_*. */
+int64_t track_db_customer_forget(struct store *s, const char *customer, int64_t *webhooks);
+typedef int (*track_db_customer_fn)(void *arg, const char *customer);
+/* Those of whom there is anything but totals. */
+int track_db_customers(struct store *s, track_db_customer_fn fn, void *arg);
 /* Nothing of what was deleted stays in the log of the database. */
 void track_db_scrub(struct store *s);
 

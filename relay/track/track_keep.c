@@ -173,6 +173,7 @@ static void tidy(struct track_keep *k)
 		log_event(LOG_LEVEL_INFO, NULL, "tracking-expired", "rows=%lld", (long long)gone);
 		k->scrub = 1;
 	}
+	track_keep_gone_look(k);
 	track_push_secret_reseal(k);
 }
 

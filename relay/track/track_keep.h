@@ -4,11 +4,11 @@
  * Story:    others post messages; it takes all that wait, does them within one transaction, and only then answers who asked.
  *           Recipients are sealed by keyd (a connection of its own, which it waits for): while keyd is away or locked they
  *           wait in memory, at most TRACK_KEEP_SENT of them. Of a hit nothing is kept for who did not consent, but totals.
- *           Every hour what is older than tracking.keep goes.
+ *           Every hour what is older than tracking.keep goes, and all of customers whose keys were destroyed but totals.
  * Limits:   TRACK_KEEP_WAITING hits at a time; what is more is dropped and counted (tracking-lost).
  * Thread:   hit, sent, delivered, post: any, they never wait. new, start, stop, free: control's.
- * Events:   unsubscribed, tracking-lost, tracking-store-failed, tracking-expired, tracking-erased, webhook-ended,
- *           webhook-failed, webhook-gave-up, webhook-full. */
+ * Events:   unsubscribed, tracking-lost, tracking-store-failed, tracking-expired, tracking-erased,
+ *           tracking-destroyed, webhook-ended, webhook-failed, webhook-gave-up, webhook-full. */
 #ifndef RELAY_TRACK_TRACK_KEEP_H
 #define RELAY_TRACK_TRACK_KEEP_H
 

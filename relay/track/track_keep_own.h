@@ -76,6 +76,12 @@ void track_keep_sent_unsubscribe(struct relay_msg *m, void *keep);
 int track_keep_sent_index(struct track_keep *k, const char *customer, uint32_t keyref, const char *address,
 			  uint8_t who[TRACK_DB_WHO]);
 
+/* --- track_keep_gone.c */
+/* A customer's keys were destroyed: what his readers did goes, and his webhooks; event=tracking-destroyed. */
+void track_keep_gone_run(struct track_keep *k, const char *customer);
+/* Asks keyd of each. */
+void track_keep_gone_look(struct track_keep *k);
+
 /* --- track_push.c */
 /* A hit that may be of interest to webhooks. */
 void track_push_event(struct track_keep *k, const char *customer, unsigned kind, int64_t event, int revised);

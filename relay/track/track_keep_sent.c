@@ -152,6 +152,8 @@ int track_keep_sent_seal(struct track_keep *k)
 		k->sent_again = clock_mono() + AGAIN;
 	} else {
 		/* of a customer whose keys are gone nothing is kept */
+		if (err == ERR_GONE)
+			track_keep_gone_run(k, b->all[0]->customer);
 		for (unsigned i = 0; i < b->count; i++) {
 			if (err == 0)
 				write_one(k, b, i, keyref);

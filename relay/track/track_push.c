@@ -280,7 +280,7 @@ static void not_sent(struct track_keep *k, const struct track_db_push *d, int er
 	if (ledger_keys_later(err)) {
 		track_db_push_later(k->store, d->id, clock_wall() + NOT_NOW, d->tries);
 	} else if (err == ERR_GONE) {
-		track_push_secret_gone(k, d->hook);
+		track_keep_gone_look(k);
 	} else if (err == ERR_NOTFOUND) { /* the event was erased */
 		track_db_push_remove(k->store, d->id);
 	} else {

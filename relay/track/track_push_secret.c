@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/track/track_push_secret.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/err.h"
-#include "core/log.h"
 #include "core/secret.h"
 #include "relay/track/track_push.h"
 
@@ -124,7 +122,7 @@ static void seal_anew(struct track_keep *k, int64_t hook)
 	if (err == 0)
 		err = track_push_secret_keep(k, hook, s.customer, s.secret, s.has_second ? s.second : NULL, s.second_until);
 	if (err == ERR_GONE)
-		track_push_secret_gone(k, hook);
+		track_keep_gone_run(k, s.customer);
 	secret_wipe(&s, sizeof(s));
 }
 
@@ -136,13 +134,4 @@ void track_push_secret_reseal(struct track_keep *k)
 		for (unsigned i = 0; i < o->count; i++)
 			seal_anew(k, o->ids[i]);
 	free(o);
-}
-
-void track_push_secret_gone(struct track_keep *k, int64_t hook)
-{
-	int64_t dropped = track_db_hook_end(k->store, hook, clock_wall());
-
-	if (dropped >= 0 && track_db_hook_remove(k->store, hook) == 0)
-		log_event(LOG_LEVEL_WARN, NULL, "webhook-ended",
-			  "webhook=%" PRId64 " dropped=%" PRId64 " why=\"its customer's keys were destroyed\"", hook, dropped);
 }

@@ -3,7 +3,8 @@
  *
  * Story:  each lies sealed by keyd (purpose FIELD, AAD of store_aad for table "hook", column "secret" or "second", row the
  *         webhook's number) under a key of the webhook's customer. The keeper has those that are a day old sealed anew, so
- *         that no old key lives for their sake. Where the customer's keys were destroyed the webhook goes with them.
+ *         that no old key lives for their sake. Where the customer's keys were destroyed all of his goes
+ *         (track_keep_gone).
  * Errors: of keyd: ledger_keys_later says which pass by; ERR_GONE: the customer's keys were destroyed; ERR_NOTFOUND: no such
  *         webhook or customer.
  * Thread: the keeper's.
@@ -28,7 +29,5 @@ struct track_push_secret {
 int track_push_secret_open(struct track_keep *k, int64_t hook, struct track_push_secret *out);
 
 void track_push_secret_reseal(struct track_keep *k);
-/* Removes a webhook whose customer's keys are no more; event=webhook-ended. */
-void track_push_secret_gone(struct track_keep *k, int64_t hook);
 
 #endif
