@@ -192,6 +192,8 @@ static void take(struct camp_html_walk *w, const struct mail_html_token *token)
 	    [MAIL_HTML_TEXT] = text,
 	};
 
+	if (w->live && camp_html_depth_tag(w->conditional ? &w->inner_depth : &w->depth, token))
+		camp_html_walk_found(w, CAMP_HTML_RULE_DEPTH, token->from, token->name, SIZE_MAX);
 	takers[token->type](w, token);
 	if (token->type == MAIL_HTML_START || token->type == MAIL_HTML_END ||
 	    token->type == MAIL_HTML_DOCTYPE)
@@ -340,6 +342,7 @@ static int walk(const struct camp_html_doc *doc, const struct camp_html_fns *fns
 	if (!r) {
 		find_controls(w);
 		mail_html_init(&w->html, w->stand);
+		camp_html_depth_init(&w->depth, CAMP_HTML_DEPTH);
 		camp_html_walk_tokens(w, &w->html);
 		camp_html_place_refuse(w, SIZE_MAX);
 		r = w->error;

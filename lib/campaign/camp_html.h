@@ -11,9 +11,10 @@
  *            "<{{f}}" is a tag whose name a field would choose, and refused. Block edges must lie in plain text, so that each
  *            choice of branches cuts into the same tokens. Offsets are always those of the blob, where fields take no room.
  * Comments:  conditional ones ("<!--[if mso]>") are read as HTML, as Outlook does, with VML: a link in them is a link.
+ * Depth:     of a live message, CAMP_HTML_DEPTH open elements (camp_html_depth); a template's is camp_lint's to judge.
  * Ownership: borrows everything; what a callback is given lives until it returns.
  * Limits:    CAMP_HTML_PLACES places; link text is cut at CAMP_HTML_TEXT octets; 1000 findings are told, more are only
- *            counted. Time is linear in blob + places. Memory: 40 KiB, two copies of what is longest (the blob if there are
+ *            counted. Time is linear in blob + places. Memory: 65 KiB, two copies of what is longest (the blob if there are
  *            fields, a text, a style).
  * Thread:    pure; any.
  * Source:    the attack table of the design; WHATWG HTML by mail_html. */
@@ -35,6 +36,7 @@ enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 	X(STRAY_LT, "html-stray-lt", ERROR, NONE, "'<' in text: write &lt;")                       \
 	X(TAG_LOST, "html-tag-lost", ERROR, ERROR, "a tag that never ends")                        \
 	X(TAG_ATTRS, "html-too-much", ERROR, ERROR, "more attributes or nesting than is read")     \
+	X(DEPTH, "html-depth", NONE, ERROR, "more elements are open than readers nest")            \
 	X(EMPTY_END, "html-empty-end", ERROR, NONE, "'</>'")                                       \
 	X(END_ATTRS, "html-end-attributes", ERROR, NONE, "an end tag with attributes")             \
 	X(ATTR_NAME, "html-attribute-name", ERROR, ERROR, "an attribute name with odd characters") \

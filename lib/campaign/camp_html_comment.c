@@ -81,6 +81,7 @@ static void content(struct camp_html_walk *w, struct span html)
 	w->conditional = 1;
 	camp_html_place_break(w);
 	mail_html_init(&w->inner, html);
+	camp_html_depth_init(&w->inner_depth, CAMP_HTML_DEPTH);
 	camp_html_walk_tokens(w, &w->inner);
 	camp_html_place_break(w);
 	w->conditional = 0;

@@ -11,6 +11,7 @@
 #define CAMPAIGN_CAMP_HTML_WALK_H
 
 #include "campaign/camp_html.h"
+#include "campaign/camp_html_depth.h"
 #include "mail/mail_html.h"
 
 #define CAMP_HTML_GROUNDS 128
@@ -54,6 +55,7 @@ struct camp_html_walk {
 	unsigned grounds;
 	struct camp_html_ground ground[CAMP_HTML_GROUNDS];
 	struct mail_html html, inner;
+	struct camp_html_depth depth, inner_depth; /* live: of the document, of the conditional comment at hand */
 };
 
 /* Tells of a broken rule at a stand position. what: raw, a span of the stand; place: SIZE_MAX if it is about none. */
