@@ -90,6 +90,7 @@ static const struct row {
 				  tell_approver_gone},
     [KEYPROTO_APPROVERS] = {keyd_op_approver_list, IN(READY), PLAIN, LOOKS},
     [KEYPROTO_TRACK_KEY] = {keyd_op_track, IN(READY), PLAIN, LOOKS},
+    [KEYPROTO_AUDIENCE_KEY] = {keyd_op_track_audience, IN(READY), PLAIN, LOOKS},
 };
 
 static int tell_slots(struct span body, struct audit_value *v)

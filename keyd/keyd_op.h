@@ -140,6 +140,7 @@ int keyd_op_approver_add(struct keyd_op_call *call);
 int keyd_op_approver_remove(struct keyd_op_call *call);
 int keyd_op_approver_list(struct keyd_op_call *call);
 int keyd_op_track(struct keyd_op_call *call);
+int keyd_op_track_audience(struct keyd_op_call *call);
 int keyd_op_accept(struct keyd_op_call *call);
 int keyd_op_shred(struct keyd_op_call *call);
 int keyd_op_shreds(struct keyd_op_call *call);

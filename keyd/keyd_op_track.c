@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TRACK_KEY: the key of a customer's tracking tokens in one epoch. What it comes from is made at the
- * first question for it, and leaves keyd never. */
+/* TRACK_KEY: the key of a customer's tracking tokens in one epoch; AUDIENCE_KEY: the one that his
+ * recipients are hashed with. What both come from is made at the first question, and leaves keyd
+ * never. */
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -12,18 +13,23 @@
 #include "keyd/keyd_ring_manifest.h"
 #include "keyproto/keyproto_manifest.h"
 
-/* Puts the key of the epoch into a reply. */
-static int put_key(struct keyd_ring *ring, uint32_t customer, uint32_t epoch, struct buf *out)
+#define SIZE 32 /* of either */
+_Static_assert(KEYPROTO_TRACK_SIZE == SIZE && KEYPROTO_AUDIENCE_SIZE == SIZE, "keys of one size");
+
+/* Puts the key that op asks for into a reply. */
+static int put_key(struct keyd_ring *ring, unsigned op, uint32_t customer, uint32_t epoch,
+		   struct buf *out)
 {
-	uint8_t *key = secret_alloc(KEYPROTO_TRACK_SIZE);
+	uint8_t *key = secret_alloc(SIZE);
 	int rc;
 
 	if (!key)
 		return ERR_NOMEM;
-	rc = keyd_ring_track_key(ring, customer, epoch, key);
+	rc = op == KEYPROTO_AUDIENCE_KEY ? keyd_ring_audience_key(ring, customer, key)
+					 : keyd_ring_track_key(ring, customer, epoch, key);
 	if (rc == 0)
-		rc = keyproto_bytes_put(out, span_of(key, KEYPROTO_TRACK_SIZE));
-	secret_free(key, KEYPROTO_TRACK_SIZE);
+		rc = keyproto_bytes_put(out, span_of(key, SIZE));
+	secret_free(key, SIZE);
 	return rc;
 }
 
@@ -45,13 +51,13 @@ static int first_make(struct keyd_change *change)
 	return rc == ERR_EXISTS ? 0 : rc; /* two asked at once */
 }
 
-static void first_done(struct keyd_change *change, int rc)
+static void answer(struct keyd_change *change, unsigned op, int rc)
 {
 	struct keyd_op_named *c = (struct keyd_op_named *)change;
 	struct keyd_ring *ring = change->keyd->ring;
 	const struct keyd_session *s = c->op.late.session;
 	struct keyd_audit_use use = {.event = AUDIT_USE,
-				     .op = KEYPROTO_TRACK_KEY,
+				     .op = (uint16_t)op,
 				     .role = s->role,
 				     .uid = s->uid,
 				     .subject = keyd_op_named_of(c),
@@ -63,7 +69,7 @@ static void first_done(struct keyd_change *change, int rc)
 	if (rc == 0) {
 		customer = keyd_ring_customer(ring, keyd_op_named_of(c));
 		rc = customer < 0 ? (int)customer
-				  : put_key(ring, (uint32_t)customer, c->number, &reply);
+				  : put_key(ring, op, (uint32_t)customer, c->number, &reply);
 	}
 	use.failed = rc < 0;
 	keyd_audit_use(change->keyd, &use);
@@ -75,20 +81,45 @@ static void first_done(struct keyd_change *change, int rc)
 	free(c);
 }
 
+static void first_track(struct keyd_change *change, int rc)
+{
+	answer(change, KEYPROTO_TRACK_KEY, rc);
+}
+
+static void first_audience(struct keyd_change *change, int rc)
+{
+	answer(change, KEYPROTO_AUDIENCE_KEY, rc);
+}
+
+static int give(struct keyd_op_call *call, unsigned op, struct span name, uint32_t epoch)
+{
+	int64_t customer = keyd_op_customer(call, name);
+	int rc;
+
+	if (customer < 0)
+		return (int)customer;
+	rc = put_key(call->keyd->ring, op, (uint32_t)customer, epoch, call->reply);
+	if (rc != ERR_NOTFOUND)
+		return rc;
+	call->counted = 1; /* by answer */
+	return keyd_op_named_start(call, name, epoch, first_make,
+				   op == KEYPROTO_AUDIENCE_KEY ? first_audience : first_track);
+}
+
 int keyd_op_track(struct keyd_op_call *call)
 {
 	struct keyproto_track m;
-	int64_t customer;
-	int rc;
 
 	if (keyproto_track_get(call->body, &m) < 0)
 		return KEYD_OP_MALFORMED;
-	customer = keyd_op_customer(call, m.customer);
-	if (customer < 0)
-		return (int)customer;
-	rc = put_key(call->keyd->ring, (uint32_t)customer, m.epoch, call->reply);
-	if (rc != ERR_NOTFOUND)
-		return rc;
-	call->counted = 1; /* by first_done */
-	return keyd_op_named_start(call, m.customer, m.epoch, first_make, first_done);
+	return give(call, KEYPROTO_TRACK_KEY, m.customer, m.epoch);
+}
+
+int keyd_op_track_audience(struct keyd_op_call *call)
+{
+	struct span customer;
+
+	if (keyproto_audience_get(call->body, &customer) < 0)
+		return KEYD_OP_MALFORMED;
+	return give(call, KEYPROTO_AUDIENCE_KEY, customer, 0);
 }

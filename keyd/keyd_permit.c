@@ -34,16 +34,17 @@ static const struct keyd_permit_row rows[] = {
     ROW(RELAY, USE, MANIFEST_SIGN, NULL),
     ROW(RELAY, USE, APPROVERS, NULL),
     ROW(RELAY, USE, TRACK_KEY, NULL),
+    ROW(RELAY, USE, AUDIENCE_KEY, NULL),
     ROW(RELAY, USE, WITNESS, NULL),
     /* milter: is this campaign header true, who signed its manifest, is it revoked? */
     ROW(MILTER, USE, HELLO, NULL),
     ROW(MILTER, USE, STATUS, NULL),
     ROW(MILTER, USE, VERIFY_MAC, "campaign/*"),
-    ROW(MILTER, USE, BLIND_INDEX, "index"),
     ROW(MILTER, USE, PUBLIC_KEY, "manifest/*"),
     ROW(MILTER, USE, PUBLIC_KEY, "audit/*"),
     ROW(MILTER, USE, CHECKPOINT_LAST, "revoked"),
     ROW(MILTER, USE, TRACK_KEY, NULL),
+    ROW(MILTER, USE, AUDIENCE_KEY, NULL),
     /* officer: makes keys and customers, opens and locks */
     ROW(OFFICER, ADMIN, HELLO, NULL),
     ROW(OFFICER, ADMIN, STATUS, NULL),

@@ -234,20 +234,31 @@ int keyd_ring_track_move(struct keyd_ring *r, uint32_t customer, struct buf *out
 	return rc;
 }
 
-int keyd_ring_track_key(struct keyd_ring *r, uint32_t customer, uint32_t epoch, uint8_t out[32])
+static int derive(struct keyd_ring *r, uint32_t customer, const char *info, uint8_t out[32])
 {
 	uint8_t *key = secret_alloc(32);
-	char info[40];
 	int rc;
 
 	if (!key)
 		return ERR_NOMEM;
 	rc = unwrap(r, customer, key);
-	snprintf(info, sizeof(info), "sealpost-track-1 %" PRIu32, epoch);
 	if (rc == 0)
 		rc = seal_kdf_subkey(key, span_str(info), out);
 	secret_free(key, 32);
 	return rc;
+}
+
+int keyd_ring_track_key(struct keyd_ring *r, uint32_t customer, uint32_t epoch, uint8_t out[32])
+{
+	char info[40];
+
+	snprintf(info, sizeof(info), "sealpost-track-1 %" PRIu32, epoch);
+	return derive(r, customer, info, out);
+}
+
+int keyd_ring_audience_key(struct keyd_ring *r, uint32_t customer, uint8_t out[32])
+{
+	return derive(r, customer, "sealpost-audience-1", out);
 }
 
 int keyd_ring_track_apply(struct keyd_ring *r, struct span body, int fresh)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyd_ring_manifest - the ring's approvers of campaigns, and the keys of tracking tokens.
+/* keyd_ring_manifest - the ring's approvers of campaigns, and the keys of tracking tokens and audiences.
  *
  * Story:     as keyd_ring.h: _make_* writes a record, the caller journals it, keyd_ring_apply takes
  *            it in. A tracking key lies under one of its customer's DEKs. Before that DEK is
@@ -30,5 +30,7 @@ int keyd_ring_track_under(const struct keyd_ring *r, uint32_t customer, uint32_t
 int keyd_ring_track_move(struct keyd_ring *r, uint32_t customer, struct buf *out);
 /* The key of one epoch into secret memory. ERR_NOTFOUND: the customer has no key yet. */
 int keyd_ring_track_key(struct keyd_ring *r, uint32_t customer, uint32_t epoch, uint8_t out[32]);
+/* The key of his audiences, which comes from the same: as above. */
+int keyd_ring_audience_key(struct keyd_ring *r, uint32_t customer, uint8_t out[32]);
 
 #endif

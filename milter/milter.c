@@ -30,7 +30,7 @@ enum note { NOTE_RELOAD = 'r', NOTE_STOP = 's', NOTE_ENDED = 'e', NOTE_IDLE = 'i
 struct milter {
 	struct milter_keyd *keyd;
 	struct milter_feed *feed;
-	struct milter_track_keys *keys;
+	struct milter_keys *keys;
 	pthread_mutex_t lock; /* over conf */
 	struct milter_conf *conf;
 	struct milter_conf *first; /* what the socket was opened with */
@@ -76,7 +76,7 @@ struct milter *milter_new(struct milter_conf *conf)
 	m->first = milter_conf_ref(conf);
 	m->keyd = milter_keyd_new(conf->keyd, conf->keyd_timeout);
 	if (m->keyd)
-		m->keys = milter_track_keys_new(m->keyd);
+		m->keys = milter_keys_new(m->keyd);
 	if (m->keys)
 		m->feed = milter_feed_new(conf_for_feed, m, m->keyd);
 	if (!m->feed) {
@@ -91,7 +91,7 @@ void milter_free(struct milter *m)
 	if (!m)
 		return;
 	milter_feed_free(m->feed);
-	milter_track_keys_free(m->keys);
+	milter_keys_free(m->keys);
 	milter_keyd_free(m->keyd);
 	milter_conf_unref(m->conf);
 	milter_conf_unref(m->first);
@@ -119,7 +119,7 @@ struct milter_feed *milter_feed_of(struct milter *m)
 	return m->feed;
 }
 
-struct milter_track_keys *milter_track_keys_of(struct milter *m)
+struct milter_keys *milter_keys_of(struct milter *m)
 {
 	return m->keys;
 }

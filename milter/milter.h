@@ -14,6 +14,7 @@
 #include "milter/milter_conf.h"
 #include "milter/milter_feed.h"
 #include "milter/milter_keyd.h"
+#include "milter/milter_keys.h"
 #include "milter/milter_track.h"
 
 struct milter;
@@ -28,7 +29,7 @@ int milter_run(struct milter *m);
 struct milter_conf *milter_conf_now(struct milter *m);
 struct milter_keyd *milter_keyd_of(struct milter *m);
 struct milter_feed *milter_feed_of(struct milter *m);
-struct milter_track_keys *milter_track_keys_of(struct milter *m);
+struct milter_keys *milter_keys_of(struct milter *m);
 /* A message begins: 0 if none may begin any more. Each that began must leave. */
 int milter_enter(struct milter *m);
 void milter_leave(struct milter *m);

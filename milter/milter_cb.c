@@ -210,7 +210,8 @@ static void judge_begin(struct conn *c)
 	if (c->begun)
 		return;
 	c->begun = 1;
-	milter_judge_begin(&c->judge, &c->msg, milter_feed_of(daemon_at_work), milter_keyd_of(daemon_at_work));
+	milter_judge_begin(&c->judge, &c->msg, milter_feed_of(daemon_at_work), milter_keyd_of(daemon_at_work),
+			   milter_keys_of(daemon_at_work));
 }
 
 /* What keeps a message from being judged at all. */
@@ -289,7 +290,7 @@ static int prepare_tracking(struct conn *c)
 
 	if (!j->check || j->word != MILTER_JUDGE_PASS)
 		return 0;
-	err = milter_track_prepare(&c->track, milter_track_keys_of(daemon_at_work), &c->msg,
+	err = milter_track_prepare(&c->track, milter_keys_of(daemon_at_work), &c->msg,
 				   milter_manifest_of(j->manifest), j->check, clock_wall());
 	if (err == 0 && c->track.n_edits)
 		err = milter_track_try(&c->track, j->check, j->body);

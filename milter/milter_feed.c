@@ -96,20 +96,42 @@ static int ask(const char *socket, const char *method, const char *target, struc
 	return err;
 }
 
-static int ask_version(const char *socket, const char *target, const struct milter_manifest_item *i, unsigned count,
-		       json_t **out)
+/* member: of the request, a number; NULL: none. */
+static int ask_version(const char *socket, const char *target, const struct milter_manifest_item *i, const char *member,
+		       size_t number, json_t **out)
 {
 	char body[320];
 	int n = snprintf(body, sizeof(body), "{\"customer\":\"%s\",\"campaign\":\"%s\",\"version\":%u", i->customer,
 			 i->campaign, i->version);
 
-	if (count)
-		n += snprintf(body + n, sizeof(body) - (size_t)n, ",\"count\":%u", count);
+	if (member)
+		n += snprintf(body + n, sizeof(body) - (size_t)n, ",\"%s\":%zu", member, number);
 	n += snprintf(body + n, sizeof(body) - (size_t)n, "}");
 	return ask(socket, "POST", target, span_of(body, (size_t)n), out);
 }
 
 /* --- a round */
+
+/* The audience of a version, which is too large to come with it. */
+static int fetch_audience(const char *socket, struct milter_manifest *m, const char **why)
+{
+	size_t all = milter_manifest_lacks(m), left = all;
+	int err = 0;
+
+	*why = "audience not fetched";
+	while (err == 0 && left) {
+		json_t *answer;
+
+		err = ask_version(socket, "/v1/milter/audience", &m->item, "from", all - left, &answer);
+		if (err == 0) {
+			*why = "audience is not the manifest's";
+			err = milter_manifest_add(m, answer);
+			left = milter_manifest_lacks(m);
+		}
+		json_decref(answer);
+	}
+	return err;
+}
 
 /* The version as it was in the list before, if that still holds; else fetched. */
 static void fill(struct milter_feed *f, const struct milter_conf *conf, const struct milter_feed_list *before,
@@ -131,10 +153,16 @@ static void fill(struct milter_feed *f, const struct milter_conf *conf, const st
 		e->tried = was->tried;
 		return;
 	}
-	err = ask_version(conf->api, "/v1/milter/bundle", &e->item, 0, &answer);
+	err = ask_version(conf->api, "/v1/milter/bundle", &e->item, NULL, 0, &answer);
 	if (err == 0)
 		err = milter_manifest_load(&e->item, answer, f->keyd, &e->manifest, &why);
 	json_decref(answer);
+	if (err == 0)
+		err = fetch_audience(conf->api, e->manifest, &why);
+	if (err < 0) {
+		milter_manifest_unref(e->manifest);
+		e->manifest = NULL;
+	}
 	if (err == 0)
 		log_event(LOG_LEVEL_INFO, NULL, "campaign-loaded", "customer=%s campaign=%s version=%u number=%u",
 			  e->item.customer, e->item.campaign, e->item.version, e->item.number);
@@ -340,7 +368,7 @@ int milter_feed_take(struct milter_feed *f, struct milter_manifest *m)
 	pthread_mutex_lock(&m->lock);
 	if (!m->left) {
 		conf = f->conf(f->arg);
-		err = ask_version(conf->api, "/v1/milter/take", &m->item, (unsigned)block, &answer);
+		err = ask_version(conf->api, "/v1/milter/take", &m->item, "count", block, &answer);
 		milter_conf_unref(conf);
 		granted = json_object_get(answer, "granted");
 		if (err == 0 && (!json_is_integer(granted) || json_integer_value(granted) < 0))

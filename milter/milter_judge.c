@@ -3,12 +3,12 @@
 
 #include <stdlib.h>
 
+#include "campaign/camp_audience.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/secret.h"
 #include "milter/milter_campaign.h"
 #include "milter/milter_track.h"
-
-#define AUDIENCE_LABEL "audience"
 
 /* What is wrong first counts. */
 void milter_judge_fail(struct milter_judge *j, enum camp_verdict v, const char *reason)
@@ -90,23 +90,26 @@ static struct span bare(struct span path)
 	return path.n >= 2 && path.p[0] == '<' && path.p[path.n - 1] == '>' ? span_sub(path, 1, path.n - 2) : path;
 }
 
-/* Lists know an address in one case of letters. */
 static int in_audience(struct milter_judge *j)
 {
 	struct span rcpt = bare(buf_span(&j->msg->recipient));
-	uint8_t hash[MILTER_KEYD_INDEX];
-	char low[MILTER_MSG_PATH_MAX];
+	uint8_t hash[CAMP_AUDIENCE], *key;
 	int err;
 
 	if (!milter_manifest_of(j->manifest)->has_audience)
 		return 1;
-	for (size_t i = 0; i < rcpt.n; i++)
-		low[i] = (char)(rcpt.p[i] >= 'A' && rcpt.p[i] <= 'Z' ? rcpt.p[i] | 0x20 : rcpt.p[i]);
-	err = milter_keyd_index(j->keyd, j->msg->customer, AUDIENCE_LABEL, span_of(low, rcpt.n), hash);
-	if (err < 0)
+	key = secret_alloc(MILTER_KEYS_SIZE);
+	err = key ? milter_keys_get(j->keys, MILTER_KEYS_AUDIENCE, j->msg->customer, 0, key) : ERR_NOMEM;
+	if (err < 0) {
 		fail_keyd(j, err);
-	else if (!milter_manifest_has(j->manifest, hash))
-		milter_judge_fail(j, CAMP_NOT_IN_AUDIENCE, NULL);
+	} else {
+		err = camp_audience_hash(key, rcpt, hash);
+		if (err < 0 && err != ERR_FORMAT)
+			milter_judge_fail(j, CAMP_MEMORY, NULL);
+		else if (err < 0 || !milter_manifest_has(j->manifest, hash)) /* what is no address is in no list */
+			milter_judge_fail(j, CAMP_NOT_IN_AUDIENCE, NULL);
+	}
+	secret_free(key, MILTER_KEYS_SIZE);
 	return j->verdict == CAMP_PASS;
 }
 
@@ -182,12 +185,13 @@ static void begin_scan(struct milter_judge *j)
 }
 
 void milter_judge_begin(struct milter_judge *j, const struct milter_msg *msg, struct milter_feed *feed,
-			struct milter_keyd *keyd)
+			struct milter_keyd *keyd, struct milter_keys *keys)
 {
 	milter_judge_clear(j);
 	j->msg = msg;
 	j->feed = feed;
 	j->keyd = keyd;
+	j->keys = keys;
 	j->policy = milter_stream_policy(msg->stream, clock_wall());
 	j->where.tpl = CAMP_NONE;
 	if (msg->campaigns)

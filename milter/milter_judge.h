@@ -23,6 +23,7 @@
 #include "mail/mail_campaign.h"
 #include "milter/milter_body.h"
 #include "milter/milter_feed.h"
+#include "milter/milter_keys.h"
 #include "milter/milter_msg.h"
 #include "milter/milter_scan.h"
 
@@ -38,6 +39,7 @@ struct milter_judge {
 	const struct milter_msg *msg;
 	struct milter_feed *feed;
 	struct milter_keyd *keyd;
+	struct milter_keys *keys;
 	enum milter_policy policy;
 	/* what it claims, and what is known of that */
 	int claimed;		    /* campaign is filled */
@@ -59,7 +61,7 @@ struct milter_judge {
 
 /* Of a message whose headers are all there. */
 void milter_judge_begin(struct milter_judge *j, const struct milter_msg *msg, struct milter_feed *feed,
-			struct milter_keyd *keyd);
+			struct milter_keyd *keyd, struct milter_keys *keys);
 /* 1: nothing that still comes is needed. */
 int milter_judge_body(struct milter_judge *j, struct span piece);
 /* Fills what is decided. */

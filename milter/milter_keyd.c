@@ -140,39 +140,6 @@ int milter_keyd_verify(struct milter_keyd *k, const char *customer, struct span 
 
 /* --- what campaigns need */
 
-int milter_keyd_index(struct milter_keyd *k, const char *customer, const char *label, struct span value,
-		      uint8_t out[MILTER_KEYD_INDEX])
-{
-	struct keyproto_fields *m = calloc(1, sizeof(*m));
-	struct keyproto_result *results = calloc(KEYPROTO_BATCH_MAX, sizeof(*results));
-	struct keyproto_client_sync *c = NULL;
-	struct span reply;
-	int err = ERR_NOMEM;
-
-	if (m && results)
-		c = reach(k, &err);
-	if (c) {
-		m->customer = span_str(customer);
-		m->purpose = KEYPROTO_FOR_INDEX;
-		m->count = 1;
-		m->items[0] = (struct keyproto_field){span_str(label), value};
-		keyproto_fields_put(keyproto_client_sync_begin(c), m);
-		err = keyproto_client_sync_call(c, KEYPROTO_BLIND_INDEX, &reply);
-		if (err == 0 && keyproto_results_get(reply, results) != 1)
-			err = ERR_FORMAT;
-		if (err == 0 && results[0].status)
-			err = keyproto_err_of_status(results[0].status);
-		if (err == 0 && results[0].data.n != MILTER_KEYD_INDEX)
-			err = ERR_FORMAT;
-		if (err == 0)
-			memcpy(out, results[0].data.p, MILTER_KEYD_INDEX);
-		give_back(k, c);
-	}
-	free(results);
-	free(m);
-	return err;
-}
-
 int milter_keyd_public(struct milter_keyd *k, const char *label, struct buf *spki)
 {
 	struct keyproto_client_sync *c;
@@ -217,26 +184,45 @@ int milter_keyd_revoked(struct milter_keyd *k, struct milter_keyd_revoked *out)
 	return err == ERR_NOTFOUND ? 0 : err;
 }
 
+/* The request is begun in c: its answer, one key. */
+static int take_key(struct milter_keyd *k, struct keyproto_client_sync *c, uint16_t op, uint8_t *out, size_t size)
+{
+	struct span reply = {0}, key;
+	int err = keyproto_client_sync_call(c, op, &reply);
+
+	if (err == 0)
+		err = keyproto_bytes_get(reply, &key);
+	if (err == 0 && key.n != size)
+		err = ERR_FORMAT;
+	if (err == 0)
+		memcpy(out, key.p, size);
+	if (reply.n)
+		secret_wipe((void *)(uintptr_t)reply.p, reply.n); /* the client keeps its last answer */
+	give_back(k, c);
+	return err;
+}
+
 int milter_keyd_track(struct milter_keyd *k, const char *customer, uint32_t epoch, uint8_t out[MILTER_KEYD_TRACK])
 {
 	struct keyproto_track m = {span_str(customer), epoch};
 	struct keyproto_client_sync *c;
-	struct span reply = {0}, key;
 	int err;
 
 	c = reach(k, &err);
 	if (!c)
 		return err;
 	keyproto_track_put(keyproto_client_sync_begin(c), &m);
-	err = keyproto_client_sync_call(c, KEYPROTO_TRACK_KEY, &reply);
-	if (err == 0)
-		err = keyproto_bytes_get(reply, &key);
-	if (err == 0 && key.n != MILTER_KEYD_TRACK)
-		err = ERR_FORMAT;
-	if (err == 0)
-		memcpy(out, key.p, MILTER_KEYD_TRACK);
-	if (reply.n)
-		secret_wipe((void *)(uintptr_t)reply.p, reply.n); /* the client keeps its last answer */
-	give_back(k, c);
-	return err;
+	return take_key(k, c, KEYPROTO_TRACK_KEY, out, MILTER_KEYD_TRACK);
+}
+
+int milter_keyd_audience(struct milter_keyd *k, const char *customer, uint8_t out[MILTER_KEYD_AUDIENCE])
+{
+	struct keyproto_client_sync *c;
+	int err;
+
+	c = reach(k, &err);
+	if (!c)
+		return err;
+	keyproto_audience_put(keyproto_client_sync_begin(c), span_str(customer));
+	return take_key(k, c, KEYPROTO_AUDIENCE_KEY, out, MILTER_KEYD_AUDIENCE);
 }

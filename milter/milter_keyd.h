@@ -27,13 +27,8 @@ int milter_keyd_check(struct milter_keyd *k);
 int milter_keyd_verify(struct milter_keyd *k, const char *customer, struct span data,
 		       const uint8_t *mac);
 
-
 /* --- what campaigns need */
 
-#define MILTER_KEYD_INDEX 32
-/* Keyed hash of a value, by the customer's index key: for who is in an audience. */
-int milter_keyd_index(struct milter_keyd *k, const char *customer, const char *label, struct span value,
-		      uint8_t out[MILTER_KEYD_INDEX]);
 /* Public part (DER) of the key label names, such as "manifest/shop#2", appended to spki. ERR_NOTFOUND. */
 int milter_keyd_public(struct milter_keyd *k, const char *label, struct buf *spki);
 
@@ -47,5 +42,9 @@ int milter_keyd_revoked(struct milter_keyd *k, struct milter_keyd_revoked *out);
 #define MILTER_KEYD_TRACK 32
 /* Key of a customer's tokens in an epoch (seal/seal_track.h); out is locked memory. */
 int milter_keyd_track(struct milter_keyd *k, const char *customer, uint32_t epoch, uint8_t out[MILTER_KEYD_TRACK]);
+
+#define MILTER_KEYD_AUDIENCE 32
+/* Key that a customer's recipients are hashed with (campaign/camp_audience.h); out is locked memory. */
+int milter_keyd_audience(struct milter_keyd *k, const char *customer, uint8_t out[MILTER_KEYD_AUDIENCE]);
 
 #endif

@@ -18,19 +18,19 @@ static struct span text_of(const json_t *answer, const char *name)
 	return span_of(json_string_value(v), json_string_length(v));
 }
 
-static int decode(struct milter_manifest *m, const json_t *answer, const char **why)
+/* Appends what a member holds in base64. */
+static int decode(struct buf *out, const json_t *answer, const char *name)
 {
-	struct span text = text_of(answer, "bundle");
-	uint8_t *room = buf_reserve(&m->bytes, text.n / 4 * 3 + 3);
+	struct span text = text_of(answer, name);
+	uint8_t *room = buf_reserve(out, text.n / 4 * 3 + 3);
 	int n;
 
 	if (!room)
-		return ERR_NOMEM;
+		return buf_failed(out) == ERR_LIMIT ? ERR_DAMAGED : ERR_NOMEM;
 	n = hex_b64_decode(room, text.n / 4 * 3 + 3, text);
-	*why = "bundle is not base64";
 	if (n <= 0)
 		return ERR_DAMAGED;
-	buf_commit(&m->bytes, (size_t)n);
+	buf_commit(out, (size_t)n);
 	return 0;
 }
 
@@ -97,7 +97,8 @@ int milter_manifest_load(const struct milter_manifest_item *item, const json_t *
 	pthread_mutex_init(&m->lock, NULL);
 	m->item = *item;
 	buf_init(&m->bytes, CAMP_BUNDLE_MAX);
-	err = decode(m, answer, why);
+	*why = "bundle is not base64";
+	err = decode(&m->bytes, answer, "bundle");
 	if (err == 0) {
 		*why = "bundle does not hold";
 		err = camp_bundle_get(buf_span(&m->bytes), &m->bundle, &parsed, NULL);
@@ -111,10 +112,29 @@ int milter_manifest_load(const struct milter_manifest_item *item, const json_t *
 		err = camp_template_compile(&parsed, m->bundle.blob, m->bundle.n_blobs, &m->compiled, NULL, NULL);
 	}
 	camp_manifest_free(parsed);
-	if (err == 0)
-		*out = m;
-	else
+	if (err < 0) {
 		milter_manifest_unref(m);
+		return err;
+	}
+	buf_init(&m->list, (size_t)milter_manifest_of(m)->audience_count * CAMP_AUDIENCE + 6); /* 6: what base64 takes */
+	*out = m;
+	return 0;
+}
+
+size_t milter_manifest_lacks(const struct milter_manifest *m)
+{
+	const struct camp_manifest *c = milter_manifest_of(m);
+
+	return camp_bundle_apart(&m->bundle, c) ? c->audience_count * CAMP_AUDIENCE - buf_size(&m->list) : 0;
+}
+
+int milter_manifest_add(struct milter_manifest *m, const json_t *answer)
+{
+	const struct camp_manifest *c = milter_manifest_of(m);
+	int err = decode(&m->list, answer, "audience");
+
+	if (err == 0 && buf_size(&m->list) >= c->audience_count * CAMP_AUDIENCE)
+		err = camp_bundle_join(&m->bundle, c, buf_span(&m->list));
 	return err;
 }
 
@@ -130,6 +150,7 @@ void milter_manifest_unref(struct milter_manifest *m)
 		return;
 	camp_template_free(m->compiled);
 	buf_clear(&m->bytes);
+	buf_clear(&m->list);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }

@@ -3,8 +3,9 @@
  *
  * Story:     milter_manifest_load takes relay's answer apart, and believes nothing of it: the manifest's hash must be that of its
  *            canonical bytes, the blobs those that it names, and hash, names and persons must be what keyd signed at
- *            activation, by a key that keyd itself tells the public part of. Then the templates are compiled. Never
- *            changed after that, but for the allowance.
+ *            activation, by a key that keyd itself tells the public part of. Then the templates are compiled. An audience
+ *            comes behind it in pieces (milter_manifest_add), and with the last one it must be what the manifest says; until
+ *            then nobody is in it. Never changed after that, but for the allowance.
  * Ownership: counted.
  * Errors:    ERR_DAMAGED with the name of what does not hold in why; ERR_NOMEM; what keyd says (then it may be right, and is
  *            tried again).
@@ -35,7 +36,7 @@ struct milter_manifest {
 	struct milter_manifest_item item;
 	struct camp_bundle bundle;
 	struct camp_compiled *compiled;
-	struct buf bytes; /* what bundle points into */
+	struct buf bytes, list; /* what bundle points into */
 	pthread_mutex_t lock; /* over left */
 	uint64_t left;	      /* messages granted by relay and not yet used */
 };
@@ -43,6 +44,10 @@ struct milter_manifest {
 /* answer: of POST /v1/milter/bundle. */
 int milter_manifest_load(const struct milter_manifest_item *item, const json_t *answer, struct milter_keyd *keyd,
 			 struct milter_manifest **out, const char **why);
+/* How many octets of audience did not come with it, and have to be added before it is of use; 0: none. */
+size_t milter_manifest_lacks(const struct milter_manifest *m);
+/* answer: of POST /v1/milter/audience, the octets that come next. ERR_DAMAGED. */
+int milter_manifest_add(struct milter_manifest *m, const json_t *answer);
 struct milter_manifest *milter_manifest_ref(struct milter_manifest *m);
 void milter_manifest_unref(struct milter_manifest *m);
 

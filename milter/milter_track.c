@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "milter/milter_track.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "campaign/camp_splice.h"
@@ -10,108 +9,10 @@
 #include "core/rand.h"
 #include "core/secret.h"
 
-#define KEYS	     64
-#define KEEP	     (600 * CLOCK_SEC) /* a customer whose keys were destroyed gets no tokens after that */
 #define TEXT_MAX     (4u << 20)
 #define UNSUBSCRIBE_MAX 1024
 
 _Static_assert(CAMP_TRACK_DAYS == SEAL_TRACK_DAYS_MAX, "a manifest asks for no token that cannot be");
-
-/* --- keys */
-
-struct key {
-	char customer[65];
-	uint32_t epoch;
-	int64_t since; /* monotonic; 0: free */
-	uint8_t *bytes;
-};
-
-struct milter_track_keys {
-	struct milter_keyd *keyd;
-	pthread_mutex_t lock;
-	struct key keys[KEYS];
-};
-
-struct milter_track_keys *milter_track_keys_new(struct milter_keyd *keyd)
-{
-	struct milter_track_keys *k = calloc(1, sizeof(*k));
-
-	if (!k)
-		return NULL;
-	k->keyd = keyd;
-	pthread_mutex_init(&k->lock, NULL);
-	return k;
-}
-
-static void drop(struct key *k)
-{
-	secret_free(k->bytes, SEAL_TRACK_KEY);
-	memset(k, 0, sizeof(*k));
-}
-
-void milter_track_keys_free(struct milter_track_keys *k)
-{
-	if (!k)
-		return;
-	for (int i = 0; i < KEYS; i++)
-		drop(&k->keys[i]);
-	pthread_mutex_destroy(&k->lock);
-	free(k);
-}
-
-/* The kept one, copied; or 0. Those that are too old go. */
-static int find_key(struct milter_track_keys *k, const char *customer, uint32_t epoch, uint8_t *out)
-{
-	int64_t now = clock_mono();
-	int found = 0;
-
-	pthread_mutex_lock(&k->lock);
-	for (int i = 0; i < KEYS; i++) {
-		struct key *e = &k->keys[i];
-		if (e->bytes && now - e->since > KEEP)
-			drop(e);
-		if (e->bytes && e->epoch == epoch && !strcmp(e->customer, customer)) {
-			memcpy(out, e->bytes, SEAL_TRACK_KEY);
-			found = 1;
-		}
-	}
-	pthread_mutex_unlock(&k->lock);
-	return found;
-}
-
-/* Without room in locked memory it is not kept, and asked for again. */
-static void keep_key(struct milter_track_keys *k, const char *customer, uint32_t epoch, const uint8_t *key)
-{
-	struct key *oldest = &k->keys[0];
-
-	pthread_mutex_lock(&k->lock);
-	for (int i = 0; i < KEYS; i++)
-		if (!k->keys[i].bytes || k->keys[i].since < oldest->since)
-			oldest = &k->keys[i];
-	drop(oldest);
-	oldest->bytes = secret_alloc(SEAL_TRACK_KEY);
-	if (oldest->bytes && span_copy_str(oldest->customer, sizeof(oldest->customer), span_str(customer)) == 0) {
-		memcpy(oldest->bytes, key, SEAL_TRACK_KEY);
-		oldest->epoch = epoch;
-		oldest->since = clock_mono();
-	} else {
-		drop(oldest);
-	}
-	pthread_mutex_unlock(&k->lock);
-}
-
-/* out: locked memory. */
-static int get_key(struct milter_track_keys *k, const char *customer, uint32_t epoch, uint8_t *out)
-{
-	int err;
-
-	if (find_key(k, customer, epoch, out))
-		return 0;
-	err = milter_keyd_track(k->keyd, customer, epoch, out);
-	if (err == 0)
-		keep_key(k, customer, epoch, out);
-	return err;
-}
 
 /* --- consent */
 
@@ -321,10 +222,10 @@ static int put_feedback(const struct making *k, const struct milter_msg *msg)
 	return buf_putf(&k->t->feedback, "%s:%u::%s", k->m->campaign, k->m->version, k->m->track.feedback_id);
 }
 
-static int fill(struct making *k, uint8_t *key, struct milter_track_keys *keys, const struct milter_msg *msg,
+static int fill(struct making *k, uint8_t *key, struct milter_keys *keys, const struct milter_msg *msg,
 		const struct camp_check *check)
 {
-	int err = get_key(keys, k->m->customer, seal_track_epoch(k->today), key);
+	int err = milter_keys_get(keys, MILTER_KEYS_TRACK, k->m->customer, seal_track_epoch(k->today), key);
 
 	k->key = key;
 	if (err == 0 && milter_track_wanted(msg, k->m))
@@ -336,7 +237,7 @@ static int fill(struct making *k, uint8_t *key, struct milter_track_keys *keys, 
 	return err;
 }
 
-int milter_track_prepare(struct milter_track *t, struct milter_track_keys *keys, const struct milter_msg *msg,
+int milter_track_prepare(struct milter_track *t, struct milter_keys *keys, const struct milter_msg *msg,
 			 const struct camp_manifest *m, const struct camp_check *check, int64_t now)
 {
 	struct making k = {.t = t, .m = m, .today = seal_track_day(now / CLOCK_SEC)};

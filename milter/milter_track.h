@@ -9,25 +9,19 @@
  *            unsubscribe by always does, or nobody could be found by it.
  * Skipped:   a message with a DKIM-Signature of its sender is not changed, but for headers that it does not have; a
  *            message in which a token would make a line too long keeps its body. Both are told (event tracking-skipped).
- * Keys:      kept in locked memory for MILTER_TRACK_KEEP at most (milter_track_keys), shared by all threads.
+ * Keys:      of milter_keys.
  * Errors:    ERR_NOMEM; what keyd says; ERR_LIMIT, ERR_FORMAT, ERR_DENIED: the body cannot take the edits.
- * Source:    seal/seal_track.h; sealpost-tracking(8). Thread: keys any; the rest one at a time. */
+ * Source:    seal/seal_track.h; sealpost-tracking(8). Thread: one at a time. */
 #ifndef MILTER_MILTER_TRACK_H
 #define MILTER_MILTER_TRACK_H
 
 #include "campaign/camp_check.h"
 #include "milter/milter_body.h"
-#include "milter/milter_keyd.h"
+#include "milter/milter_keys.h"
 #include "milter/milter_msg.h"
 #include "seal/seal_track.h"
 
 #define MILTER_TRACK_HONEYPOT 65535 /* link of a token that no person clicks: relay/track/track.h */
-
-struct milter_track_keys;
-/* NULL: out of memory. */
-struct milter_track_keys *milter_track_keys_new(struct milter_keyd *keyd);
-/* Wipes them. */
-void milter_track_keys_free(struct milter_track_keys *k);
 
 /* 1 if what X-DoPosta-Consent says can be understood, or there is none. */
 int milter_track_consent_ok(const struct milter_msg *msg);
@@ -48,7 +42,7 @@ struct milter_track {
 };
 
 /* Of a message that check approved; now: wall usec. t is then the caller's to clear. */
-int milter_track_prepare(struct milter_track *t, struct milter_track_keys *keys, const struct milter_msg *msg,
+int milter_track_prepare(struct milter_track *t, struct milter_keys *keys, const struct milter_msg *msg,
 			 const struct camp_manifest *m, const struct camp_check *check, int64_t now);
 /* The new body. Nothing may have been emitted when ERR_LIMIT, ERR_FORMAT or ERR_DENIED comes: see milter_track_try. */
 int milter_track_splice(const struct milter_track *t, const struct camp_check *check, struct milter_body *body,

@@ -101,6 +101,12 @@ static int sorted(struct span audience)
 	return 1;
 }
 
+static int is_audience(struct span audience, const struct camp_manifest *m)
+{
+	return audience.n % CAMP_AUDIENCE == 0 && audience.n / CAMP_AUDIENCE == m->audience_count && sorted(audience) &&
+	       is_digest(audience, m->audience_sha256);
+}
+
 static int agree(const struct camp_bundle *b, const struct camp_manifest *m, struct camp_error *e)
 {
 	char place[32];
@@ -117,8 +123,7 @@ static int agree(const struct camp_bundle *b, const struct camp_manifest *m, str
 	if (!m->has_audience)
 		return b->audience.n ? bad(e, "audience", "is not in the manifest", ERR_DAMAGED)
 				     : 0;
-	if (b->audience.n % CAMP_AUDIENCE || b->audience.n / CAMP_AUDIENCE != m->audience_count ||
-	    !sorted(b->audience) || !is_digest(b->audience, m->audience_sha256))
+	if (!camp_bundle_apart(b, m) && !is_audience(b->audience, m))
 		return bad(e, "audience", "is not the manifest's", ERR_DAMAGED);
 	return 0;
 }
@@ -143,6 +148,14 @@ int camp_bundle_get(struct span bytes, struct camp_bundle *b, struct camp_manife
 		*m = NULL;
 	}
 	return r;
+}
+
+int camp_bundle_join(struct camp_bundle *b, const struct camp_manifest *m, struct span audience)
+{
+	if (!m->has_audience || !is_audience(audience, m))
+		return ERR_DAMAGED;
+	b->audience = audience;
+	return 0;
 }
 
 int camp_bundle_audience(const struct camp_bundle *b, const uint8_t hash[CAMP_AUDIENCE])

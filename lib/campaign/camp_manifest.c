@@ -191,8 +191,14 @@ static int read_audience(struct camp_manifest_reader *r, const json_t *v, void *
 	    {"sha256", camp_manifest_sha256, M(audience_sha256), 0},
 	    {"count", camp_manifest_u64, M(audience_count), 0},
 	};
-	((struct camp_manifest *)dst)->has_audience = 1;
-	return camp_manifest_object(r, v, members, COUNT(members), dst);
+	struct camp_manifest *m = dst;
+	int rc;
+
+	m->has_audience = 1;
+	rc = camp_manifest_object(r, v, members, COUNT(members), dst);
+	if (rc == 0 && (m->audience_count < 1 || m->audience_count > CAMP_AUDIENCE_MAX))
+		return camp_manifest_bad(r, "count must be 1 to %d", CAMP_AUDIENCE_MAX);
+	return rc;
 }
 
 static int read_lint(struct camp_manifest_reader *r, const json_t *v, void *dst)

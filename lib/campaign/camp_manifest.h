@@ -58,6 +58,7 @@
 #define CAMP_EXTRA	  32   /* headers allowed besides */
 #define CAMP_NAME	  64   /* octets of a name: [A-Za-z0-9_.:-] */
 #define CAMP_TEXT	  2048 /* octets of any other string */
+#define CAMP_AUDIENCE_MAX 2000000 /* recipients in an audience */
 #define CAMP_HASH	  32
 #define CAMP_NONE	  UINT32_MAX
 

@@ -189,7 +189,7 @@ static int dispatch(struct keyproto_client_ev *c, struct keyproto_client_ev_call
 static int needs_ready(uint16_t op)
 {
 	return (op >= KEYPROTO_DERIVE_NEW && op < KEYPROTO_INIT && op != KEYPROTO_WITNESS) ||
-	       op == KEYPROTO_MANIFEST_SIGN || op == KEYPROTO_TRACK_KEY;
+	       op == KEYPROTO_MANIFEST_SIGN || op == KEYPROTO_TRACK_KEY || op == KEYPROTO_AUDIENCE_KEY;
 }
 
 int keyproto_client_ev_call(struct keyproto_client_ev *c, uint16_t op, int64_t timeout_usec,

@@ -198,6 +198,21 @@ int keyproto_track_get(struct span body, struct keyproto_track *m)
 	return wire_get_end(&g) == 0 && keyproto_name_ok(m->customer) ? 0 : ERR_FORMAT;
 }
 
+int keyproto_audience_put(struct buf *b, struct span customer)
+{
+	wire_put_bytes8(b, customer);
+	return buf_failed(b);
+}
+
+int keyproto_audience_get(struct span body, struct span *customer)
+{
+	struct wire_get g;
+
+	wire_get_init(&g, body);
+	*customer = wire_get_bytes8(&g);
+	return wire_get_end(&g) == 0 && keyproto_name_ok(*customer) ? 0 : ERR_FORMAT;
+}
+
 unsigned keyproto_approver_keytype(struct span spki)
 {
 	const uint8_t *at = spki.p;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyproto_manifest - MANIFEST_SIGN, APPROVER_ADD, APPROVER_REMOVE, APPROVERS, TRACK_KEY: campaigns
- * that somebody approved, and the keys of tracking tokens.
+/* keyproto_manifest - MANIFEST_SIGN, APPROVER_ADD, APPROVER_REMOVE, APPROVERS, TRACK_KEY,
+ * AUDIENCE_KEY: campaigns that somebody approved, and the keys of tracking tokens and audiences.
  *
  * Story:     an approver signs keyproto_manifest_approver_text with a key of his own, whose public
  *            part an officer enrolled (APPROVER_ADD). At activation relay shows keyd that signature
@@ -11,6 +11,8 @@
  *            checks it (keyproto_manifest_verify).
  *            What was revoked is a list, whose text keyd vouches for as the checkpoint "revoked".
  *            TRACK_KEY gives the key of one customer's tokens in one epoch: see seal_track.h.
+ *            AUDIENCE_KEY gives the key that one customer's recipients are hashed with: see
+ *            camp_audience.h.
  * Signature: keyd's: Ed25519, of the key's version that comes with it; its public part is PUBLIC_KEY
  *            of "manifest/CUSTOMER#VERSION". An approver's: Ed25519, or ES256 in DER (SHA-256).
  * Ownership: spans point into the body.
@@ -30,6 +32,7 @@
 #define KEYPROTO_APPROVER_SPKI_MAX 128 /* DER of a public key, Ed25519 or EC P-256 */
 #define KEYPROTO_APPROVERS_MAX	   256
 #define KEYPROTO_TRACK_SIZE	   32 /* of a key that TRACK_KEY gives */
+#define KEYPROTO_AUDIENCE_SIZE	   32 /* of a key that AUDIENCE_KEY gives */
 #define KEYPROTO_ANY_CUSTOMER	   "*" /* an approver for all */
 
 /* 1 if s is the name of a campaign: 1..64 of letters, digits, '.', '_', '-'. */
@@ -100,6 +103,11 @@ struct keyproto_track {
 };
 int keyproto_track_put(struct buf *b, const struct keyproto_track *m);
 int keyproto_track_get(struct span body, struct keyproto_track *m);
+
+/* Request of AUDIENCE_KEY: one bytes8, the customer. The reply is one bytes16, KEYPROTO_AUDIENCE_SIZE
+ * bytes. E_NOTFOUND, E_GONE as above. */
+int keyproto_audience_put(struct buf *b, struct span customer);
+int keyproto_audience_get(struct span body, struct span *customer);
 
 /* Checks a signature over a text by the key in spki (DER). 0; ERR_AUTH; ERR_FORMAT (no such key);
  * ERR_CRYPTO. verify: keyd's, over keyproto_manifest_text; spki must be Ed25519. */

@@ -85,6 +85,7 @@
 	X(APPROVER_REMOVE, 60, "approver-remove")                                                  \
 	X(APPROVERS, 61, "approvers")                                                              \
 	X(TRACK_KEY, 62, "track-key")                                                              \
+	X(AUDIENCE_KEY, 63, "audience-key")                                                        \
 	X(EVENT, 64, "event")
 
 enum keyproto_op {

@@ -18,7 +18,7 @@ lib/audit: core/ audit/
 lib/seal: core/ seal/
 lib/smtp: core/ smtp/
 lib/mail: core/ mail/
-lib/campaign: core/ mail/ campaign/
+lib/campaign: core/ mail/ campaign/ smtp/smtp_addr.h seal/seal_kdf.h
 lib/http: core/ http/
 lib/json: core/ json/
 lib/jose: core/ json/ jose/

@@ -14,7 +14,7 @@ OPS = {"hello": 1, "status": 2, "derive-new": 16, "derive-existing": 17, "seal-f
        "unseal-cancel": 41, "rotate": 42, "rotation": 43, "schedule": 44, "shred": 45, "shreds": 46, "backup": 47,
        "backup-forget": 48, "restore": 49, "selftest": 51, "zeroize": 52, "accept": 53, "audit-read": 54,
        "approve": 55, "proposals": 56, "withdraw": 57, "manifest-sign": 58, "approver-add": 59,
-       "approver-remove": 60, "approvers": 61, "track-key": 62, "event": 64}
+       "approver-remove": 60, "approvers": 61, "track-key": 62, "audience-key": 63, "event": 64}
 ROLES = {"relay": 1, "milter": 2, "officer": 3, "operator": 4, "auditor": 5}
 PURPOSES = {"spool": 1, "field": 2, "index": 3, "cred": 4, "asset": 5, "export": 6, "track": 7, "hmac": 8}
 ALGS = {"ES256": 1, "RS256": 2, "RS384": 3, "RS512": 4, "PS256": 5, "PS384": 6, "PS512": 7, "Ed25519": 8}
@@ -259,6 +259,9 @@ class Client:
                           + b8(text(author)) + b8(text(approver)) + b8(signature))
         assert len(reply) == 68
         return struct.unpack_from(">I", reply)[0], reply[4:]
+
+    def audience_key(self, customer):
+        return bytes16(self.call("audience-key", b8(text(customer))))
 
     def track_key(self, customer, epoch):
         return bytes16(self.call("track-key", b8(text(customer)) + struct.pack(">I", epoch)))

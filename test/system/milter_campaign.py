@@ -42,7 +42,7 @@ class Keyd(mm.Keyd):
         self.key = Ed25519PrivateKey.generate()
         self.revoked = []
         self.counter = 0
-        self.index_key = b"i" * 32
+        self.audience_asked = 0
 
     @property
     def spki(self):
@@ -56,7 +56,11 @@ class Keyd(mm.Keyd):
         self.counter += 1
 
     def audience(self, customer, address):
-        return hmac.new(self.index_key, f"{customer} {address.lower()}".encode(), hashlib.sha256).digest()[:16]
+        return hmac.new(self.key_of(customer), address.lower().encode(), hashlib.sha256).digest()[:16]
+
+    @staticmethod
+    def key_of(customer):
+        return hashlib.sha256(b"audience of " + customer.encode()).digest()
 
     def sign(self, c, digest=None):
         text = "".join(f"{k} {v}\n" for k, v in (
@@ -69,18 +73,11 @@ class Keyd(mm.Keyd):
             return super().handle(op, body)
         if self.state != mm.READY:
             return 4, b""
-        return {20: self.blind_index, 24: self.public_key, 30: self.checkpoint_last, 62: self.track_key}[op](body)
+        return {24: self.public_key, 30: self.checkpoint_last, 62: self.track_key, 63: self.audience_key}[op](body)
 
-    def blind_index(self, body):
-        n = body[0]
-        customer, purpose, count = body[1:1 + n].decode(), body[1 + n], struct.unpack(">H", body[2 + n:4 + n])[0]
-        assert purpose == 3 and count == 1
-        body = body[4 + n:]
-        label, body = body[2:2 + int.from_bytes(body[:2], "big")], body[2 + int.from_bytes(body[:2], "big"):]
-        value = body[2:2 + int.from_bytes(body[:2], "big")]
-        assert label == b"audience"
-        digest = hmac.new(self.index_key, f"{customer} {value.decode()}".encode(), hashlib.sha256).digest()
-        return 0, struct.pack(">HIH", 1, 0, 32) + digest
+    def audience_key(self, body):
+        self.audience_asked += 1
+        return 0, struct.pack(">H", 32) + self.key_of(body[1:].decode())
 
     def public_key(self, body):
         label = body[2:].decode()
@@ -111,7 +108,7 @@ class Campaign:
         self.author, self.approver = "anna", "erika"
         self.parts, self.subject, self.attachment = list(parts), subject, attachment
         self.state = "active"
-        self.audience = b""
+        self.audience, self.apart = b"", False
         self.blobs, templates, self.used = [], [], set()
         for text in [subject] + [t for _, t in self.parts]:
             blob, ops = self.cut(text)
@@ -188,7 +185,7 @@ class Campaign:
         def sized(data):
             return struct.pack(">I", len(data)) + data
         return b"SPCB\x01" + sized(self.canonical) + struct.pack(">H", len(self.blobs)) + \
-            b"".join(map(sized, self.blobs)) + sized(self.audience)
+            b"".join(map(sized, self.blobs)) + sized(b"" if self.apart else self.audience)
 
     def message(self, name="Anna", code="AB12", headers=(), rcpt="b@example.test", encoding="8bit", change=None):
         """(header fields, body); change: what to do to the body before it is sent."""
@@ -228,6 +225,7 @@ class Api:
         self.spoil = {}
         self.reports, self.asked = [], []
         self.granted = {}
+        self.slice = 48 * 16000  # octets of an audience in one answer
         self.server = None
 
     def start(self):
@@ -284,7 +282,7 @@ class Api:
     def handle(self, path, body):
         self.asked.append(path)
         what = path.rsplit("/", 1)[1]
-        status, answer = {"campaigns": self.listing, "bundle": self.bundle, "take": self.take,
+        status, answer = {"campaigns": self.listing, "bundle": self.bundle, "audience": self.audience, "take": self.take,
                           "reports": self.take_reports}[what](body)
         return status, self.spoil.get(what, lambda a: a)(answer)
 
@@ -302,6 +300,10 @@ class Api:
             return 404, {"detail": "no such version"}
         return 200, {"bundle": base64.b64encode(c.bundle()).decode(), "author": c.author, "approver": c.approver,
                      "key_version": 1, "signature": base64.b64encode(self.keyd.sign(c)).decode()}
+
+    def audience(self, q):
+        c = self.find(q)
+        return (200, {"audience": base64.b64encode(c.audience[q["from"]:q["from"] + self.slice]).decode()}) if c else (404, {})
 
     def take(self, q):
         c = self.find(q)

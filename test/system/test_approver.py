@@ -233,14 +233,17 @@ def test_with_a_customer_end_its_tokens_and_its_signatures_stay(keyd, erika):
     with keyd.relay() as r, keyd.officer() as o:
         _, signature = erika.ask(r)
         first, other = r.track_key("shop", 318), r.track_key("bank", 318)
+        audience = r.audience_key("bank")
         assert len(first) == 32 and first != other and r.track_key("shop", 319) != first
         with Client(keyd.use, "milter") as m:
             assert m.track_key("shop", 318) == first
+            assert m.audience_key("bank") == audience != r.audience_key("shop")
         o.shred("shop")
-        for ask in (lambda: r.track_key("shop", 318), lambda: erika.ask(r)):
+        for ask in (lambda: r.track_key("shop", 318), lambda: r.audience_key("shop"), lambda: erika.ask(r)):
             with refused(wire.E_GONE):
                 ask()
         assert r.track_key("bank", 318) == other == track.key_of_epoch(keyd.read_store().tracks["bank"], 318)
+        assert audience == track.key_of_audience(keyd.read_store().tracks["bank"])
         _, spki = r.public_key("manifest/shop#1")
         serialization.load_der_public_key(spki).verify(signature, words("sealpost-manifest-1"))
         assert [v.state for v in r.key_versions("manifest/shop")] == ["destroyed"]

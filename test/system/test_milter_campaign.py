@@ -278,6 +278,42 @@ def test_only_the_audience_gets_it(start, keyd):
         assert send(mta, c, rcpt="B@Example.Test").accepted
         assert send(mta, c, rcpt="stranger@example.test").text.startswith("550 5.7.1 ")
     assert m.events("campaign-refused")[0]["reason"] == "audience"
+    assert keyd.audience_asked == 1  # not once a message
+    assert "stranger@" not in m.text() and "b@example.test" not in m.text()
+
+
+@pytest.mark.parametrize("size", [1, 60000], ids=["in one answer", "in several"])
+def test_an_audience_may_come_apart_from_its_bundle(start, keyd, api, size):
+    c = mc.Campaign()
+    c.admit(keyd, "b@example.test", *(f"x{i}@example.test" for i in range(1, size)))
+    c.apart = True
+    m = start(c)
+    assert api.asked.count("/v1/milter/audience") == -(-size * 16 // api.slice)
+    with m.mta() as mta:
+        assert send(mta, c).accepted
+        assert send(mta, c, rcpt="stranger@example.test").text.startswith("550 5.7.1 ")
+
+
+@pytest.mark.parametrize("how", ["another list", "cut short", "too long", "nothing", "no base64"])
+def test_an_audience_that_is_not_the_manifest_s_makes_the_campaign_wait(start, keyd, api, how):
+    c, more = mc.Campaign(), base64.b64encode(bytes(16)).decode()
+    c.admit(keyd, "b@example.test", "c@example.test", "d@example.test")
+    c.apart = True
+    api.spoil["audience"] = {
+        "another list": lambda a: {"audience": base64.b64encode(bytes(range(48))).decode()},
+        "cut short": lambda a: {"audience": base64.b64encode(base64.b64decode(a["audience"])[:-16]).decode()},
+        "too long": lambda a: {"audience": a["audience"] + more},
+        "nothing": lambda a: {},
+        "no base64": lambda a: {"audience": "*" * 64}}[how]
+    m = start(c, wait=False)
+    tm.wait_for(lambda: m.events("campaigns-ready"))
+    with m.mta() as mta:
+        assert send(mta, c).text.startswith("451 4.7.1 ")
+        del api.spoil["audience"]
+        tm.wait_for(lambda: m.events("campaign-loaded"))
+        assert send(mta, c).accepted
+    told, = m.events("campaign-not-loaded")
+    assert told["reason"].strip('"') == "audience is not the manifest's"
 
 
 def test_revoked_paused_superseded_and_unknown_versions(start, keyd, api):

@@ -249,12 +249,20 @@ static void put_track(struct buf *b, const char *subject, unsigned purpose)
 	keyproto_track_put(b, &m);
 }
 
+static void put_audience(struct buf *b, const char *subject, unsigned purpose)
+{
+	(void)subject;
+	(void)purpose;
+	keyproto_audience_put(b, SPAN_LIT("default"));
+}
+
 static const struct keyd_request requests[] = {
     {KEYPROTO_MANIFEST_SIGN, KEYD_REQUEST_NOTHING, put_manifest_sign, ERR_NOTFOUND},
     {KEYPROTO_APPROVER_ADD, KEYD_REQUEST_NOTHING, put_approver_add, 0},
     {KEYPROTO_APPROVER_REMOVE, KEYD_REQUEST_NOTHING, put_customer, ERR_NOTFOUND},
     {KEYPROTO_APPROVERS, KEYD_REQUEST_NOTHING, NULL, 0},
     {KEYPROTO_TRACK_KEY, KEYD_REQUEST_NOTHING, put_track, 0},
+    {KEYPROTO_AUDIENCE_KEY, KEYD_REQUEST_NOTHING, put_audience, 0},
     {KEYPROTO_DERIVE_NEW, KEYD_REQUEST_PURPOSE, put_derive_new, 0},
     {KEYPROTO_DERIVE_EXISTING, KEYD_REQUEST_PURPOSE, put_derive_existing, 0},
     {KEYPROTO_SEAL_FIELDS, KEYD_REQUEST_PURPOSE, put_fields, 0},

@@ -165,6 +165,16 @@ KEYPROTO_ROUNDTRIP_STRUCT(manifest_signed, keyproto_manifest_signed)
 KEYPROTO_ROUNDTRIP_STRUCT(approver_add, keyproto_approver_add)
 KEYPROTO_ROUNDTRIP_STRUCT(track, keyproto_track)
 
+static int roundtrip_audience(struct span body, struct buf *out)
+{
+	struct span customer;
+	int r = keyproto_audience_get(body, &customer);
+
+	if (r != 0)
+		return r;
+	return keyproto_audience_put(out, customer) == 0 ? 0 : KEYPROTO_ROUNDTRIP_BROKEN;
+}
+
 static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_hello,	       roundtrip_hello_reply, roundtrip_derive_new, roundtrip_derived,
     roundtrip_derive_existing, roundtrip_fields,      roundtrip_results,    roundtrip_mac,
@@ -180,6 +190,7 @@ static const keyproto_roundtrip_fn keyproto_roundtrips[] = {
     roundtrip_checkpoint,      roundtrip_checkpoint_signed, roundtrip_checkpoint_last,
     roundtrip_versions,
     roundtrip_manifest_sign,   roundtrip_manifest_signed, roundtrip_approver_add,   roundtrip_track,
+    roundtrip_audience,
 };
 #define KEYPROTO_ROUNDTRIPS (sizeof(keyproto_roundtrips) / sizeof(keyproto_roundtrips[0]))
 

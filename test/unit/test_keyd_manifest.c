@@ -303,6 +303,44 @@ static int track(struct keyd_play_client *c, const char *customer, uint32_t epoc
 	return rc;
 }
 
+/* The key of that customer's audiences, likewise. */
+static int audience(struct keyd_play_client *c, const char *customer, uint8_t out[32])
+{
+	struct span key;
+	int rc;
+
+	keyproto_audience_put(keyd_play_begin(c), span_str(customer));
+	rc = keyd_play_call(c, KEYPROTO_AUDIENCE_KEY);
+	if (rc == 0) {
+		assert_int_equal(keyproto_bytes_get(buf_span(&c->reply), &key), 0);
+		assert_int_equal(key.n, 32);
+		memcpy(out, key.p, 32);
+	}
+	return rc;
+}
+
+static void an_audience_s_key_is_the_same_for_who_lists_and_who_asks(void **state)
+{
+	struct scene *s = ready();
+	uint8_t a[32], b[32];
+
+	(void)state;
+	assert_int_equal(audience(&s->relay, "shop", a), 0); /* what it comes from is made now */
+	assert_int_equal(audience(&s->milter, "shop", b), 0);
+	assert_memory_equal(a, b, 32);
+	assert_int_equal(track(&s->relay, "shop", 318, b), 0);
+	assert_memory_not_equal(a, b, 32);
+	assert_int_equal(audience(&s->relay, "bank", b), 0);
+	assert_memory_not_equal(a, b, 32);
+	assert_int_equal(audience(&s->relay, "nowhere", b), ERR_NOTFOUND);
+	keyproto_audience_put(keyd_play_begin(&s->officer), SPAN_LIT("shop"));
+	assert_int_equal(keyd_play_call(&s->officer, KEYPROTO_AUDIENCE_KEY), ERR_DENIED);
+	restart(s);
+	assert_int_equal(audience(&s->milter, "shop", b), 0);
+	assert_memory_equal(a, b, 32);
+	done(s);
+}
+
 static void a_tracking_key_is_the_same_for_who_makes_and_who_opens(void **state)
 {
 	struct scene *s = ready();
@@ -329,12 +367,13 @@ static void a_tracking_key_outlives_the_dek_it_lay_under(void **state)
 	struct keyproto_rotate rotate = {KEYPROTO_ROTATE_DEK, SPAN_LIT("shop"), 0};
 	struct keyproto_dek_empty empty = {SPAN_LIT("shop"), 0};
 	struct keyd_ring_dek_info dek;
-	uint8_t a[32], b[32];
+	uint8_t a[32], b[32], list[32], list_after[32];
 
 	(void)state;
 	clock_set(0, clock_wall());
 	empty.keyref = keyd_ring_newest(s->play.keyd->ring, 0);
 	assert_int_equal(track(&s->milter, "shop", 318, a), 0);
+	assert_int_equal(audience(&s->milter, "shop", list), 0);
 	keyproto_rotate_put(keyd_play_begin(&s->officer), &rotate);
 	assert_int_equal(keyd_play_call(&s->officer, KEYPROTO_ROTATE), 0);
 	keyproto_dek_empty_put(keyd_play_begin(&s->relay), &empty);
@@ -347,6 +386,8 @@ static void a_tracking_key_outlives_the_dek_it_lay_under(void **state)
 	restart(s);
 	assert_int_equal(track(&s->relay, "shop", 318, b), 0);
 	assert_memory_equal(a, b, 32);
+	assert_int_equal(audience(&s->relay, "shop", list_after), 0);
+	assert_memory_equal(list, list_after, 32);
 	clock_restore();
 	done(s);
 }
@@ -369,6 +410,7 @@ static void with_a_customer_end_its_tokens_and_what_may_be_signed_for_it(void **
 	assert_int_equal(keyd_play_call(&s->officer, KEYPROTO_SHRED), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(track(&s->relay, "shop", 318, key), ERR_GONE);
+		assert_int_equal(audience(&s->relay, "shop", key), ERR_GONE);
 		assert_int_equal(approved(s, &s->erika, "shop", "erika"), ERR_GONE);
 		assert_int_equal(keyd_ring_private(s->play.keyd->ring, SPAN_LIT("manifest/shop#1"),
 						   &private),
@@ -437,6 +479,7 @@ static void a_locked_keyd_signs_and_gives_nothing(void **state)
 	assert_int_equal(keyd_play_call(&s->officer, KEYPROTO_LOCK), 0);
 	assert_int_equal(approved(s, &s->erika, "shop", "erika"), ERR_LOCKED);
 	assert_int_equal(track(&s->milter, "shop", 318, key), ERR_LOCKED);
+	assert_int_equal(audience(&s->milter, "shop", key), ERR_LOCKED);
 	assert_int_equal(dismiss(s, "erika"), ERR_LOCKED);
 	done(s);
 }
@@ -448,6 +491,7 @@ int main(void)
 	    cmocka_unit_test(all_else_is_refused),
 	    cmocka_unit_test(approvers_outlive_a_restart_until_they_are_removed),
 	    cmocka_unit_test(there_are_so_many_approvers_and_a_list_of_all),
+	    cmocka_unit_test(an_audience_s_key_is_the_same_for_who_lists_and_who_asks),
 	    cmocka_unit_test(a_tracking_key_is_the_same_for_who_makes_and_who_opens),
 	    cmocka_unit_test(a_tracking_key_outlives_the_dek_it_lay_under),
 	    cmocka_unit_test(with_a_customer_end_its_tokens_and_what_may_be_signed_for_it),

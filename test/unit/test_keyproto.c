@@ -108,6 +108,8 @@ static const struct {
     {"approvers-reply", KEYPROTO_APPROVERS, 0, 1, NULL},
     {"track-key", KEYPROTO_TRACK_KEY, 0, 0, roundtrip_track},
     {"track-key-reply", KEYPROTO_TRACK_KEY, 0, 1, roundtrip_bytes},
+    {"audience-key", KEYPROTO_AUDIENCE_KEY, 0, 0, roundtrip_audience},
+    {"audience-key-reply", KEYPROTO_AUDIENCE_KEY, 0, 1, roundtrip_bytes},
 };
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
 

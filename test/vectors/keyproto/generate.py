@@ -147,6 +147,8 @@ EXAMPLES = [
                                     b'"next":null}', epoch=7)),
     ("track-key", 41, frame(62, 41, s8(b"acme.example") + u32(318))),
     ("track-key-reply", 14, frame(62, 41, s16(run(0x80, 32)), epoch=7)),
+    ("audience-key", 42, frame(63, 41, s8(b"acme.example"))),
+    ("audience-key-reply", 14, frame(63, 41, s16(run(0x80, 32)), epoch=7)),
     ("restore", 32, frame(49, 33, u64(1100) + u64(1000) + s8(run(0x80, 32)) + s16(run(0, 100)))),
 ]
 

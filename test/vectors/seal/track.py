@@ -20,6 +20,12 @@ def key_of_epoch(track_key, epoch):
     return h.finalize()
 
 
+def key_of_audience(track_key):
+    h = hmac.HMAC(track_key, hashes.SHA256())
+    h.update(b"sealpost-audience-1\x01")
+    return h.finalize()
+
+
 def make(key, host, customer, kind, message, number, link, last, field, today):
     head = bytes([1 << 5 | kind << 3 | (today // 64) % 8])
     plain = struct.pack(">QIHH", message, number, link, last) + field
