@@ -4,6 +4,7 @@
 
 #include "campaign/camp_field.h"
 #include "campaign/camp_lint_own.h"
+#include "campaign/camp_owner.h"
 #include "core/err.h"
 
 /* Whoever may click does not see where these lead, and who registers a campaign can turn them elsewhere later. */
@@ -40,6 +41,17 @@ int camp_lint_owns(const struct camp_lint_run *r, const char *host)
 
 	json_array_foreach(hosts_of(r), i, v)
 		if (strcmp(json_string_value(v), host) == 0)
+			return 1;
+	return 0;
+}
+
+int camp_lint_verified(const struct camp_lint_run *r, const char *host)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->top, "owned"), i, v)
+		if (camp_owner_covers(json_string_value(v), host))
 			return 1;
 	return 0;
 }
@@ -107,6 +119,8 @@ static void one_host(struct camp_lint_run *r, const char *part, const char *text
 		CAMP_LINT_ERROR(r, "host-name", part, "write it as %s", host);
 	if (camp_lint_is_shortener(host))
 		CAMP_LINT_ERROR(r, "url-shortener", part, "%s shortens links: nobody sees where they lead", host);
+	if (!camp_lint_verified(r, host))
+		CAMP_LINT_ERROR(r, "host-not-owned", part, "%s " CAMP_LINT_UNVERIFIED, host);
 }
 
 void camp_lint_hosts(struct camp_lint_run *r)

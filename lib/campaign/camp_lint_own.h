@@ -39,8 +39,11 @@ struct camp_lint_run {
 	camp_source_find((r)->fs, CAMP_FINDING_##level, rule, t, at, __VA_ARGS__)
 
 /* camp_lint_host: whose hosts they are */
+#define CAMP_LINT_UNVERIFIED "is no verified domain of the customer, nor below one: see sealpost-domain(8)"
 void camp_lint_hosts(struct camp_lint_run *r);
 int camp_lint_owns(const struct camp_lint_run *r, const char *host);
+/* 1 if a domain of the customer covers it: what is listed may be anybody's. */
+int camp_lint_verified(const struct camp_lint_run *r, const char *host);
 /* 1 if host is under a domain that one of the hosts, or From, is under. */
 int camp_lint_related(const struct camp_lint_run *r, const char *host);
 int camp_lint_is_shortener(const char *host);

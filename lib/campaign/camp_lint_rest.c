@@ -129,6 +129,18 @@ static void fields(struct camp_lint_run *r)
 	}
 }
 
+/* 1 if relay has it for this customer. */
+static int may_track(const struct camp_lint_run *r, const char *host)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->top, "tracking"), i, v)
+		if (strcmp(json_string_value(v), host) == 0)
+			return 1;
+	return camp_lint_verified(r, host);
+}
+
 static void tracking(struct camp_lint_run *r)
 {
 	json_t *track = json_object_get(r->top, "track");
@@ -146,6 +158,9 @@ static void tracking(struct camp_lint_run *r)
 		return;
 	if (mail_url_host(seen, &kind, &odd, span_str(host)) < 0 || odd || strcmp(seen, host) != 0)
 		CAMP_LINT_ERROR(r, "track-host", "track.host", "no host name in small letters");
+	else if (!may_track(r, host))
+		CAMP_LINT_ERROR(r, "host-not-owned", "track.host",
+				"%s is no tracking host of the customer (tracking.hosts in relay.yaml), and no verified domain of his", host);
 	else if (!camp_lint_related(r, host))
 		CAMP_LINT_WARN(r, "track-host", "track.host", "links will lead to %s, a domain none of the hosts is under", host);
 	odd = 0;

@@ -104,6 +104,8 @@ static void web_url(struct camp_lint_run *r, struct camp_source_text *t, size_t 
 		CAMP_LINT_AT(r, ERROR, "host-not-owned", t, at, "%s is not among the hosts", u->host);
 		return;
 	}
+	if (!camp_lint_verified(r, u->host))
+		CAMP_LINT_AT(r, ERROR, "host-not-owned", t, at, "%s " CAMP_LINT_UNVERIFIED, u->host);
 	parameters(r, t, at, value);
 	*web = !tracking || strcmp(tracking, u->host) != 0;
 }

@@ -80,7 +80,7 @@ int camp_owner_covers(const char *domain, const char *host)
 {
 	char registered[MAIL_URL_HOST];
 
-	return *domain && is_host_name(host) && is_under(host, domain) &&
+	return *domain && is_under(host, domain) && is_host_name(host) &&
 	       mail_url_registrable(registered, host) == 0 && is_under(domain, registered);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "campaign/camp_owner.h"
 #include "core/err.h"
 
 enum form { STRING = 1, INTEGER = 2, OBJECT = 4, ARRAY = 8, BOOLEAN = 16, NUL = 32, NEEDED = 64 };
@@ -21,7 +22,7 @@ static const struct member top_members[] = {
 	{"structure", ARRAY},		{"fields", OBJECT},	       {"hosts", ARRAY | NEEDED},
 	{"links", OBJECT},		{"valid", OBJECT | NEEDED},    {"max_messages", INTEGER | NEEDED},
 	{"audience", OBJECT | NUL},	{"track", OBJECT | NUL},       {"mode", STRING},
-	{NULL, 0}};
+	{"owned", ARRAY},		{"tracking", ARRAY},	       {NULL, 0}};
 static const struct member address_members[] = {{"addr", STRING | NEEDED}, {"name", STRING | NEEDED}, {NULL, 0}};
 static const struct member text_members[] = {
 	{"type", STRING | NEEDED}, {"text", STRING | NEEDED}, {"flowed", BOOLEAN}, {NULL, 0}};
@@ -122,8 +123,10 @@ static void strings(json_t *list, const char *name, size_t max, struct camp_find
 		fault(fs, "source-limit", name, "", "too many");
 	json_array_foreach(list, i, v) {
 		snprintf(part, sizeof(part), "%s[%zu]", name, i);
-		if (!json_is_string(v) || !*json_string_value(v) || json_string_length(v) > CAMP_TEXT)
+		if (!json_is_string(v) || !*json_string_value(v) || json_string_length(v) > CAMP_TEXT) {
 			fault(fs, "source-type", part, "", "must be a text that is not empty");
+			json_array_set_new(list, i, json_string("")); /* who goes on finds a text */
+		}
 	}
 }
 
@@ -240,6 +243,8 @@ int camp_source_parse(struct camp_source *s, struct span json, struct camp_findi
 		fault(fs, "audience-list", "audience", "", "there is no way yet to register the list itself: leave it out");
 	optional(top, "track", track_members, fs);
 	strings(json_object_get(top, "hosts"), "hosts", CAMP_HOSTS, fs);
+	strings(json_object_get(top, "owned"), "owned", CAMP_OWNER_DOMAINS, fs);
+	strings(json_object_get(top, "tracking"), "tracking", CAMP_OWNER_DOMAINS, fs);
 	strings(json_object_get(top, "extra_allow"), "extra_allow", CAMP_EXTRA, fs);
 	strings(json_object_get(json_object_get(top, "links"), "no_track"), "links.no_track", CAMP_LINKS, fs);
 	each(json_object_get(top, "structure"), "structure", row_members, CAMP_PARTS, fs);

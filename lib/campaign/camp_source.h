@@ -9,7 +9,9 @@
  *    "structure"?: [{"d","type","part"?,"optional"?}],   the MIME tree in preorder; made of the parts if not said
  *    "fields"?: {name:{"type","max"?,"min"?,"without"?,"values"?}},
  *    "hosts":[host..], "links"?: {"no_track":[url..],"http":bool},
- *    "valid":{"from","to"}, "max_messages", "audience"?: null|{..}, "track"?: null|{..}, "mode"?: "template"|"signed-part"}
+ *    "valid":{"from","to"}, "max_messages", "audience"?: null|{..}, "track"?: null|{..}, "mode"?: "template"|"signed-part",
+ *    "owned"?: [domain..], "tracking"?: [host..]}                               relay's, whatever the author wrote: domains of the
+ *                                                                              customer, hosts that may track
  *            camp_source_parse reads it and tells each member that is missing, unknown or of another type. A text is cut into
  *            pieces by camp_source_cut: fixed text, fields, edges of blocks:
  *              {{name}}   {{#opt}}..{{/opt}}   {{#alt}}..{{|}}..{{/alt}}   {{#rep 20}}..{{/rep}}   {{{ for "{{" itself

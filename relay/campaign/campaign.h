@@ -66,7 +66,7 @@ struct campaign_which {
 	int64_t version;
 };
 
-/* source: a document for the lint, borrowed; what it says of author, version and number is overwritten. */
+/* source: a document for the lint, borrowed; what it says of author, version and number, and of whose its hosts are, is overwritten. */
 void campaign_add(struct relay *r, json_t *source, const char *author, campaign_fn fn, void *arg);
 void campaign_lint_only(struct relay *r, json_t *source, const char *author, campaign_fn fn, void *arg);
 /* signature: over keyproto_manifest_approver_text of hash, which must be the version's. */

@@ -10,6 +10,7 @@
 #include "core/hex.h"
 #include "core/log.h"
 #include "keyproto/keyproto_client_ev.h"
+#include "relay/campaign/campaign_host.h"
 #include "relay/campaign/campaign_own.h"
 
 #define KEYD_WAIT (20 * CLOCK_SEC)
@@ -23,6 +24,7 @@ struct act {
 	int64_t *olds; /* numbers of what is superseded or revoked */
 	size_t old_count;
 	const char *event; /* for the log, once it is done */
+	char why[400]; /* it is not activated; "" */
 	struct span signature; /* an approver's, in bytes */
 	uint8_t bytes[KEYPROTO_MANIFEST_SIG_MAX];
 };
@@ -262,12 +264,26 @@ static int fill_sign(struct buf *body, const void *message)
 	return keyproto_manifest_sign_put(body, message);
 }
 
+/* 0; ERR_BADSTATE: a->why tells which host is nobody's any more. */
+static int check_hosts(struct act *a, const struct camp_manifest *m)
+{
+	const char *host;
+	int rc = campaign_host_check(a->c->relay, a->row.customer, m, &host);
+
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	snprintf(a->why, sizeof(a->why),
+		 "host-not-owned: %.250s is no verified domain of the customer any more, nor below one: see \"sealpost domain\"", host);
+	return ERR_BADSTATE;
+}
+
 static void on_opened_to_activate(void *arg, int err, struct campaign_opened *o)
 {
 	struct act *a = arg;
 	struct keyproto_manifest_sign m;
 
-	(void)o; /* it opens, and is what its hash says */
+	if (err == 0) /* it opens, and is what its hash says */
+		err = check_hosts(a, o->manifest);
 	if (err == 0) {
 		campaign_row_manifest(&a->row, &m.manifest);
 		m.signature = span_of(a->row.approval, a->row.approval_size);
@@ -275,7 +291,8 @@ static void on_opened_to_activate(void *arg, int err, struct campaign_opened *o)
 					      on_manifest_signed, a);
 	}
 	if (err < 0)
-		fail(a, err, err == ERR_DAMAGED ? "what is stored of it does not hold: see relay's log" : NULL);
+		fail(a, err,
+		     err == ERR_DAMAGED ? "what is stored of it does not hold: see relay's log" : a->why[0] ? a->why : NULL);
 }
 
 void campaign_activate(struct relay *r, const struct campaign_which *which, int keep, campaign_fn fn, void *arg)

@@ -10,6 +10,7 @@
 #include "core/hex.h"
 #include "core/log.h"
 #include "keyproto/keyproto_client_ev.h"
+#include "relay/campaign/campaign_host.h"
 #include "relay/campaign/campaign_own.h"
 
 #define CUSTOMER_DEFAULT "default"
@@ -326,6 +327,9 @@ static void begin(struct relay *r, json_t *source, const char *author, int keep,
 		err = make_row(a);
 	if (err == 0) {
 		complete(source, &a->row);
+		err = campaign_host_complete(r, source, a->row.customer);
+	}
+	if (err == 0) {
 		err = campaign_lint_run(a->c->lint, source, on_linted, a);
 		if (err < 0) {
 			lint_failed(a, err);

@@ -324,8 +324,12 @@ class Demo:
         s.milter.stop()
         s.write("milter.yaml", s.read("milter.yaml") + STREAM)
         s.milter.start()
-        key = campaigns.enroll(s, "bert")
+        key = campaigns.enroll(s, "bert", domains=())
         path = campaigns.source(os.path.join(self.place, "campaign"), s.uid, [("example.yaml", "track: null", TRACK)])
+        r = s.cli("campaign", "add", path, "--author", "erika")
+        check("links to a domain that nobody has shown to be the customer's are refused", r.returncode and "host-not-owned" in r.stdout)
+        s.cli("domain", "trust", "--reason", "there is no DNS in this demonstration", "shop.example", check=True)
+        self.table("domain", "list")
         s.cli("campaign", "add", path, "--author", "erika", check=True)
         out = s.cli("campaign", "approve", "example", "--approver", "bert", "--key", key, "--yes", check=True).stdout
         for line in out.splitlines()[:14]:

@@ -676,6 +676,20 @@ def test_who_stole_the_right_to_register_cannot_send(world):
     world.note("Stolen API key registers a phishing campaign", "refused", "four eyes")
 
 
+def test_who_stole_the_right_to_register_leads_nobody_elsewhere(world):
+    """Even if the approver looks away: what is not the customer's is not registered, whatever the source says of it."""
+    path = world.source("lint", ("example.yaml", "hosts: [www.shop.example]", "hosts: [www.shop.example, www.evil.example]\n"
+                                 "owned: [evil.example]"), ("example.html", "<p>Shop</p>", '<p><a href="https://www.evil.example/">x</a></p>'))
+    r = world.s.cli("campaign", "add", path, "--author", "erika")
+    assert r.returncode != 0, r.stdout
+    assert re.search(r"example\.yaml: hosts\[1\]: error: host-not-owned: ", r.stdout), r.stdout
+    found = re.search(r"example\.html:13:(\d+): error: host-not-owned: www\.evil\.example is no verified domain .*\(offset (\d+)\)$",
+                      r.stdout, re.M)
+    assert found, r.stdout
+    assert world.s.cli("campaign", "list", "lint").returncode == 1
+    world.note("Stolen API key registers links to its own host", "refused", "host-not-owned", f"example.html:13:{found[1]}, offset {found[2]}")
+
+
 # --- what Postfix itself takes out is what was approved again
 
 @pytest.mark.parametrize("words, how", [

@@ -138,6 +138,12 @@ BAD = {
     "javascript:": ("example.html", "https://www.shop.example/voucher?code={{code}}", "javascript:alert(1)", "html-scheme",
                     "example.html"),
     "a broken manifest": ("example.yaml", "max_messages: 1000", "max_messages: many", "", "max_messages"),
+    "a host of somebody else": ("example.yaml", "hosts: [www.shop.example]", "hosts: [www.shop.example, www.evil.example]",
+                                "host-not-owned", "hosts[1]"),
+    "a link to a host that is listed alone": ("example.yaml", "hosts: [www.shop.example]",
+                                              "hosts: [www.shop.example, www.shop.example.evil.example]", "host-not-owned", "hosts[1]"),
+    "a tracking host of nobody": ("example.yaml", "track: null", "track: {host: t.evil.example, clicks: true, unsubscribe: none}",
+                                  "host-not-owned", "track.host"),
     "an unknown member": ("example.yaml", "track: null", "track: null\nsurprise: 1", "", "surprise"),
 }
 
@@ -149,7 +155,9 @@ def running():
     s = harness.Sealpost(os.path.join(d, "sealpost"))
     s.configure(['{domain: "*", to: "127.0.0.1:9"}'])
     try:
-        yield s.start("keyd", "relay")
+        s.start("keyd", "relay")
+        campaigns.trust(s, "shop.example")
+        yield s
     finally:
         s.kill()
         shutil.rmtree(d, ignore_errors=True)
@@ -314,6 +322,7 @@ def test_a_report_says_why_and_where(s):
 
 
 def test_a_message_is_judged_as_milter_would(s):
+    campaigns.trust(s, "shop.example")
     path = campaigns.source(folder(s), s.uid)
     s.cli("campaign", "add", path, "--author", "erika", check=True)
     mail = os.path.join(s.dir, "mail.eml")

@@ -130,6 +130,79 @@ def test_a_domain_is_of_who_shows_it_first_and_an_administrator_may_vouch(world)
     assert "a.example" not in domain(s, "list", "--customer", "third")
 
 
+def add(s, path):
+    return s.cli("campaign", "add", path, "--author", "erika")
+
+
+def rejected(r):
+    """Places that are refused for their host."""
+    assert r.returncode == 75, r.stdout + r.stderr
+    return [line.rsplit("/", 1)[1].split(": error: ")[0] for line in r.stdout.splitlines() if ": error: host-not-owned: " in line]
+
+
+def active(s):
+    status, feed = campaigns.api(s, "GET", "/v1/milter/campaigns")
+    assert status == 200
+    return [(i["campaign"], i["version"], i["state"]) for i in feed["items"]]
+
+
+def test_a_campaign_leads_to_domains_of_its_customer_alone(world):
+    s = world.s
+    s.start("keyd", "relay")
+    key = campaigns.enroll(s)
+    domain(s, "remove", "shop.example")
+    path = campaigns.source(os.path.join(s.dir, "source"), s.uid)
+    everywhere = ["example.yaml: hosts[0]", "example.txt:5:15", "example.html:11:13"]
+    assert rejected(add(s, path)) == everywhere
+    # a claim, the domain of somebody else, and one's own word do not help
+    domain(s, "add", "shop.example")
+    campaigns.trust(s, "shop.example", customer="other")
+    campaigns.trust(s, "example.org", "www2.shop.example")
+    said = campaigns.source(os.path.join(s.dir, "said"), s.uid,
+                            [("example.yaml", "track: null", "track: null\nowned: [shop.example]\ntracking: [shop.example]")])
+    assert rejected(add(s, said)) == everywhere
+    assert s.cli("campaign", "list", "example").returncode == 1
+    campaigns.trust(s, "shop.example")
+    assert add(s, path).returncode == 0
+    s.cli("campaign", "approve", "example", "--approver", "bert", "--key", key, "--yes", check=True)
+    # what is not the customer's any more is not activated
+    out = domain(s, "remove", "shop.example")
+    assert "campaign" not in out
+    r = s.cli("campaign", "activate", "example")
+    assert r.returncode == 75 and "host-not-owned: www.shop.example is no verified domain" in r.stderr, r.stderr
+    assert active(s) == []
+    campaigns.trust(s, "shop.example")
+    s.cli("campaign", "activate", "example", check=True)
+    assert active(s) == [("example", 1, "active")]
+    # what is active goes on, and is named
+    harness.wait_for("it to be opened", lambda: "needed by   example version 1 (active)" in domain(s, "show", "shop.example"))
+    domain(s, "trust", "--reason", "there is another", "www.shop.example")
+    assert "needed by" not in domain(s, "show", "shop.example") and "needed by" not in domain(s, "show", "www2.shop.example")
+    assert "campaign" not in domain(s, "remove", "www.shop.example")
+    out = domain(s, "remove", "shop.example")
+    assert "These campaigns lead there and go on" in out and "  example version 1 (active)\n" in out
+    assert active(s) == [("example", 1, "active")]
+    assert rejected(add(s, path)) == everywhere
+    # sealed, it cannot be looked at: that is said
+    campaigns.trust(s, "shop.example")
+    s.stop()
+    s.relay.start()
+    out = domain(s, "remove", "shop.example")
+    assert "1 more that could not be looked at now" in out
+
+
+def test_a_tracking_host_is_one_of_the_customers(world):
+    s = world.s
+    s.start("keyd", "relay")
+    campaigns.trust(s, "shop.example")
+    track = "track: {{host: {}, clicks: true, pixel: true, unsubscribe: https}}"
+    for host, places in (("t.shop.example", []), ("t.evil.example", ["example.yaml: track.host"])):
+        path = campaigns.source(os.path.join(s.dir, "source"), s.uid, [("example.yaml", "track: null", track.format(host))])
+        r = s.cli("campaign", "lint", path)
+        found = [line for line in r.stdout.splitlines() if ": error: host-not-owned: " in line]
+        assert len(found) == len(places) and all(p in line for p, line in zip(places, found)), r.stdout
+
+
 @pytest.fixture(scope="module")
 def running():
     d = harness.scratch("test")

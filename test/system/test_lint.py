@@ -27,7 +27,7 @@ SOURCE = {
               {"type": "text/html", "text": HTML},
               {"type": "application/pdf", "name": "terms.pdf", "size": 4, "sha256": hashlib.sha256(b"%PDF").hexdigest()}],
     "fields": {"name": {"type": "name", "max": 40}, "code": {"type": "code", "max": 16}},
-    "hosts": ["shop.example"], "valid": {"from": "2026-01-01T00:00:00Z", "to": "2999-12-31T00:00:00Z"},
+    "hosts": ["shop.example"], "owned": ["shop.example"], "valid": {"from": "2026-01-01T00:00:00Z", "to": "2999-12-31T00:00:00Z"},
     "max_messages": 1000,
     "track": {"host": "t.shop.example", "pixel": True, "clicks": True, "unsubscribe": "https"},
 }
@@ -78,6 +78,19 @@ def test_a_bad_source_is_told_rule_part_line_and_column():
     assert (finding["level"], finding["part"], finding["line"]) == ("error", "parts[1]", 5)
     assert html.splitlines()[4][finding["column"] - 1:].startswith("https://evil.example/")
     assert "evil.example" in finding["text"]
+
+
+def test_a_host_that_is_not_the_customers_is_told_where_it_is_listed_and_where_it_stands():
+    for owned in ([], ["other.example"], ["www.shop.example"], ["example"]):
+        result = lint({**SOURCE, "owned": owned})
+        assert not result["ok"] and result["manifest"] is None
+        found = [(f["part"], f["line"]) for f in result["findings"] if f["rule"] == "host-not-owned"]
+        assert ("hosts[0]", 0) in found and ("parts[0]", 2) in found and ("parts[1]", 5) in found and ("track.host", 0) in found
+    without = {k: v for k, v in SOURCE.items() if k != "owned"}
+    assert ("error", "host-not-owned") in rules(lint(without))
+    foreign = {**SOURCE, "track": {**SOURCE["track"], "host": "t.far.example"}}
+    assert ("error", "host-not-owned") in rules(lint(foreign))
+    assert lint({**foreign, "tracking": ["t.far.example"]})["ok"]
 
 
 @pytest.mark.parametrize("source", ["", "{", "[]", "null", b"\xff\xfe", '{"v":1,"v":1}', json.dumps(SOURCE) + "x", "[" * 3000])

@@ -56,6 +56,7 @@ def test_a_new_dek_takes_over_credentials_suppressions_and_campaigns(sealpost):
                  check=True)
     for who in range(100):
         sealpost.cli("suppression", "add", f"gone-{who}@example.net", check=True)
+    campaigns.trust(sealpost, "shop.example")
     source = campaigns.source(os.path.join(sealpost.dir, "source"), sealpost.uid)
     sealpost.cli("campaign", "add", source, "--author", "erika", check=True)
     before = keyrefs(sealpost)

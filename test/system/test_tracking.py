@@ -90,6 +90,7 @@ class World:
             ("example.txt", "Your voucher: https://www.shop.example/voucher?code={{code}}", "Come by."),  # so links count from 0
             ("example.yaml", "track: null", f"track: {track_yaml}"),
             ("example.html", '<p><a href="https://www.shop.example/voucher?code={{code}}">Your voucher</a></p>\n', anchors)])
+        campaigns.trust(self.s, "shop.example")
         private, public = campaigns.write_key(self.s, "bert")
         self.s.cli("approver", "add", "bert", "--customer", "default", "--key", public, check=True)
         campaigns.activate(self.s, path, private, name="autumn")

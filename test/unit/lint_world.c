@@ -36,6 +36,7 @@ json_t *lint_world_source(const char *subject, const char *text, const char *htm
 	json_object_set_new(all, "track",
 			    json_pack("{s:s,s:b,s:b,s:s}", "host", "t.shop.example", "pixel", 1, "clicks", 1, "unsubscribe",
 				      "https"));
+	json_object_set_new(all, "owned", json_pack("[s]", "shop.example"));
 	return all;
 }
 

@@ -234,7 +234,18 @@ static void members_are_held_to_their_rules(void **state)
 		 "fields.name"},
 		{"fields", "{\"name\":{\"max\":5}}", "source-missing", "fields.name.type"},
 		{"track", "{\"host\":\"T.shop.example\"}", "track-host", "track.host"},
-		{"track", "{\"host\":\"t.evil.example\"}", "track-host", "track.host"},
+		{"track", "{\"host\":\"t.evil.example\"}", "host-not-owned", "track.host"},
+		{"hosts", "[\"shop.example\",\"www.evil.example\"]", "host-not-owned", "hosts[1]"},
+		{"hosts", "[\"shop.example\",7]", "source-type", "hosts[1]"},
+		{"hosts", "[null]", "source-type", "hosts[0]"},
+		{"links", "{\"no_track\":[{}]}", "source-type", "links.no_track[0]"},
+		{"extra_allow", "[false]", "source-type", "extra_allow[0]"},
+		{"owned", "[]", "host-not-owned", "hosts[0]"},
+		{"owned", "[\"www.shop.example\"]", "host-not-owned", "hosts[0]"},
+		{"owned", "[\"example\"]", "host-not-owned", "hosts[0]"},
+		{"owned", "[\"op.example\",\"\"]", "source-type", "owned[1]"},
+		{"owned", "\"shop.example\"", "source-type", "owned"},
+		{"tracking", "[5]", "source-type", "tracking[0]"},
 		{"track", "{\"host\":\"t.shop.example\",\"unsubscribe\":\"both\"}", "track-mailto", "track.mailto_domain"},
 		{"track", "null", "unsubscribe-none", "track.unsubscribe"},
 		{"track", "{\"host\":\"t.shop.example\",\"unsubscribe\":\"perhaps\"}", "manifest", NULL},
@@ -255,6 +266,56 @@ static void members_are_held_to_their_rules(void **state)
 			fail_msg("%s = %s: %s", rows[i].member, rows[i].value, lint_world_rules(&l));
 		camp_lint_clear(&l);
 	}
+}
+
+/* What is in hosts may be anybody's: only relay knows what is the customer's. */
+static void hosts_are_held_to_the_customers_domains(void **state)
+{
+	const char *html = "<p>Hi</p>\n<a href=\"https://cdn.shop.example/a\">go</a>";
+	const struct camp_finding *f;
+	struct camp_lint l;
+	json_t *source = lint_world_source("Hi", "Hi\n", html);
+
+	(void)state;
+	json_object_set_new(source, "owned", json_pack("[s,s]", "shop.other.example", "www.shop.example"));
+	lint_world_run(&l, json_incref(source));
+	f = lint_world_found(&l, "host-not-owned");
+	assert_non_null(f);
+	assert_string_equal(f->part, "hosts[0]");
+	assert_int_equal(buf_size(&l.manifest), 0);
+	f = NULL;
+	for (size_t i = 0; i < l.findings.n; i++)
+		if (!strcmp(l.findings.item[i].part, "parts[1]") && !strcmp(l.findings.item[i].rule, "host-not-owned"))
+			f = &l.findings.item[i];
+	assert_non_null(f); /* and at the place itself */
+	assert_int_equal(f->line, 4);
+	assert_int_equal(f->column, 10);
+	assert_non_null(strstr(f->text, "cdn.shop.example is no verified domain of the customer"));
+	camp_lint_clear(&l);
+
+	/* nothing is owned if nobody says so */
+	json_object_del(source, "owned");
+	lint_world_run(&l, json_incref(source));
+	assert_non_null(lint_world_found(&l, "host-not-owned"));
+	camp_lint_clear(&l);
+
+	/* several domains, and a host for tracking that relay has */
+	json_object_set_new(source, "owned", json_pack("[s,s]", "other.example", "shop.example"));
+	json_object_set_new(source, "track", json_pack("{s:s,s:b,s:s}", "host", "t.far.example", "clicks", 1, "unsubscribe", "https"));
+	lint_world_run(&l, json_incref(source));
+	f = lint_world_found(&l, "host-not-owned");
+	assert_non_null(f);
+	assert_string_equal(f->part, "track.host");
+	camp_lint_clear(&l);
+	json_object_set_new(source, "tracking", json_pack("[s,s]", "t.shop.example", "t.far.example"));
+	lint_world_run(&l, source);
+	assert_null(lint_world_found(&l, "host-not-owned"));
+	f = lint_world_found(&l, "track-host"); /* of a foreign domain: a warning */
+	assert_non_null(f);
+	assert_int_equal(f->level, CAMP_FINDING_WARNING);
+	assert_true(buf_size(&l.manifest) > 0);
+	assert_null(memmem(buf_ptr(&l.manifest), buf_size(&l.manifest), "other.example", 13)); /* relay's list is no part of it */
+	camp_lint_clear(&l);
 }
 
 static void files_that_run_or_hide_are_refused(void **state)
@@ -496,6 +557,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(links_lead_to_owned_hosts_alone),
+		cmocka_unit_test(hosts_are_held_to_the_customers_domains),
 		cmocka_unit_test(schemes_that_run_or_read_are_refused),
 		cmocka_unit_test(what_loads_sends_or_runs_is_refused),
 		cmocka_unit_test(documents_that_parsers_read_differently_are_refused),
