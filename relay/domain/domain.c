@@ -211,9 +211,9 @@ int domain_note(struct relay *r, struct domain *d)
 		}
 	}
 	err = put(r, d);
-	if (err < 0 || taken < 0)
-		return err < 0 ? err : taken;
-	if (d->found == DOMAIN_FOUND)
+	if (err < 0)
+		return err;
+	if (d->found == DOMAIN_FOUND && taken == 0)
 		log_event(LOG_LEVEL_INFO, NULL, "domain-verified",
 			  "customer=%s domain=%s dnssec=%s", d->customer, d->domain,
 			  d->secure ? "secure" : "insecure");
@@ -221,7 +221,7 @@ int domain_note(struct relay *r, struct domain *d)
 		log_event(LOG_LEVEL_WARN, NULL, "domain-unverified",
 			  "customer=%s domain=%s found=%s state=%s", d->customer, d->domain,
 			  domain_found_name(d->found), domain_state_name(d->state));
-	return 0;
+	return taken;
 }
 
 /* --- whose a host is */

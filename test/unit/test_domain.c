@@ -292,6 +292,9 @@ static void who_proves_a_domain_first_has_it(void **state)
 	assert_int_equal(domain_add(&relay, "thief", "shop.example", &d), 0); /* keeps nobody out */
 	assert_int_equal(prove("shop", "shop.example"), 0);
 	assert_int_equal(prove("thief", "shop.example"), ERR_EXISTS);
+	assert_non_null(strstr(log_text,
+			       "event=domain-unverified customer=thief domain=shop.example "
+			       "found=found state=pending"));
 	assert_int_equal(domain_owns(&relay, "thief", "shop.example", NULL), 0);
 	assert_int_equal(domain_get(&relay, "thief", "shop.example", &d), 0);
 	assert_int_equal(d.state, DOMAIN_PENDING);
@@ -404,6 +407,29 @@ static void a_row_that_changed_meanwhile_is_not_verified_by_the_old_answer(void 
 	assert_int_equal(d.state, DOMAIN_PENDING);
 }
 
+static void a_check_ends_when_patience_does(void **state)
+{
+	struct domain d;
+
+	(void)state;
+	assert_int_equal(prove("shop", "shop.example"), 0);
+	dns_says(0, 0, NULL);
+	fake.silent = 1;
+	memset(&heard, 0, sizeof(heard));
+	assert_int_equal(domain_verify(&relay, "shop", "shop.example", hear, NULL), 0);
+	clock_advance(DOMAIN_PATIENCE - CLOCK_SEC);
+	turn();
+	assert_int_equal(heard.calls, 0);
+	clock_advance(CLOCK_SEC);
+	turn();
+	assert_int_equal(heard.calls, 1);
+	assert_int_equal(heard.err, 0);
+	assert_int_equal(fake.dns.open, 0);
+	assert_int_equal(domain_get(&relay, "shop", "shop.example", &d), 0);
+	assert_int_equal(d.found, DOMAIN_UNREACHABLE);
+	assert_int_equal(d.state, DOMAIN_VERIFIED);
+}
+
 static void checks_are_few_and_end_with_relay(void **state)
 {
 	struct domain d;
@@ -441,6 +467,7 @@ int main(void)
 	    TEST(lists_are_of_one_customer_or_all),
 	    TEST(a_customer_has_so_many_and_no_more),
 	    TEST(a_row_that_changed_meanwhile_is_not_verified_by_the_old_answer),
+	    TEST(a_check_ends_when_patience_does),
 	    TEST(checks_are_few_and_end_with_relay),
 	};
 
