@@ -168,8 +168,11 @@ class Demo:
             forms = in_all_forms(text)
             found = harness.find_bytes([control], forms)
             check(f"the search is able to find the {what}", found or "domain" in what)
-            hits = harness.find_bytes(files, forms)
-            check(f"no byte pattern of the {what} in any of {len(files)} files", not hits,
+            # The ledger, which may be written by now or not, tells by its format to which domain an attempt went.
+            looked_at = [f for f in files if "/ledger/" not in f or what != "recipient's domain"]
+            hits = harness.find_bytes(looked_at, forms)
+            check(f"no byte pattern of the {what} in any of {len(looked_at)} files"
+                  f"{'' if len(looked_at) == len(files) else ' but the ledger'}", not hits,
                   ", ".join(os.path.relpath(h[0], self.place) for h in hits))
         size = sum(os.path.getsize(f) for f in files)
         note(f"{DIM}searched {size / 1e6:.0f} MB: keys, spool, logs, sockets' directory{PLAIN}")
