@@ -193,6 +193,12 @@ static char *keep_tls(struct in_session *s)
 	return in_tx_keep(&s->tx, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
+/* Whom the milter's word says it is of. Who logged in speaks for nobody but himself. */
+static struct span owner_of(const struct in_session *s, const struct mail_trace *t)
+{
+	return s->tx.mark.by_filter || !s->login ? t->customer : span_str(s->peer.customer);
+}
+
 /* What our milter says of it counts from a filter, and from a peer that has the milter itself. */
 static void heed_mark(struct in_session *s, char campaign[IN_CAMPAIGN_ID])
 {
@@ -204,6 +210,7 @@ static void heed_mark(struct in_session *s, char campaign[IN_CAMPAIGN_ID])
 		return;
 	if (in_mark_get(&s->tx.mark, &t) < 0)
 		return;
+	span_copy_str(s->tx.owner, sizeof(s->tx.owner), owner_of(s, &t));
 	if (t.campaign.n)
 		span_copy_str(campaign, IN_CAMPAIGN_ID, t.campaign);
 	e->flags |= t.verify ? SPOOL_VERIFIED : 0;
@@ -223,6 +230,21 @@ static char *keep_campaign(struct in_session *s)
 	in_campaign_id(&s->tx.campaign, id);
 	heed_mark(s, id);
 	return in_tx_keep(&s->tx, id, strlen(id));
+}
+
+/* RCPT asked by the session's customer. Whose message it is has been known only since its header section was read. */
+static enum in_reply suppressed(struct in_session *s)
+{
+	const struct spool_envelope *e = &s->tx.envelope;
+
+	if (!s->host->suppressed || !strcmp(s->tx.owner, s->peer.customer))
+		return IN_REPLY_NONE;
+	for (unsigned i = 0; i < e->count; i++) {
+		int is = s->host->suppressed(s->arg, s->tx.owner, e->recipients[i].address);
+		if (is)
+			return is < 0 ? IN_REPLY_KEYS_AWAY : IN_REPLY_SUPPRESSED;
+	}
+	return IN_REPLY_NONE;
 }
 
 static char *keep_client(struct in_session *s)
@@ -270,11 +292,13 @@ void in_cmd_data_commit(struct in_session *s)
 {
 	struct in_tx *tx = &s->tx;
 	struct spool_envelope *e = &tx->envelope;
+	enum in_reply refusal;
 
 	if (tx->discard) {
 		discard(s);
 		return;
 	}
+	span_copy_str(tx->owner, sizeof(tx->owner), span_str(s->peer.customer));
 	e->customer = in_tx_keep(tx, s->peer.customer, strlen(s->peer.customer));
 	e->credential = s->login ? s->login->credential : NULL; /* the session outlives the answer */
 	e->client = keep_client(s);
@@ -285,6 +309,11 @@ void in_cmd_data_commit(struct in_session *s)
 	e->flags |= tx->data.high ? SPOOL_8BIT : 0;
 	if (!e->customer || !e->client || !e->tls || !e->campaign) {
 		end(s, IN_REPLY_STORE_FAILED, NULL);
+		return;
+	}
+	refusal = suppressed(s);
+	if (refusal != IN_REPLY_NONE) {
+		end(s, refusal, NULL);
 		return;
 	}
 	tx->begun = 0; /* from here on it is the spool's: nothing calls it back */

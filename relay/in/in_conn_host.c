@@ -181,13 +181,14 @@ void in_conn_add_again(void *arg)
 	add(arg, NULL);
 }
 
-/* The tracking host hears of it before anybody can click. */
+/* The tracking host hears of it before anybody can click: under the customer whose key made its tokens, who need not be
+ * the one that the listener is for. */
 static void note_sent(const struct in_conn *c)
 {
 	const struct spool_envelope *e = c->committing;
 	const struct track_sent sent = {.tid = e->tid,
 					.number = e->number,
-					.customer = e->customer,
+					.customer = c->s.tx.owner,
 					.campaign = e->campaign,
 					.consent = (unsigned)e->consent,
 					.recipient = e->count ? e->recipients[0].address : "",

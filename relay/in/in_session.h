@@ -53,7 +53,7 @@ struct in_session_host {
 	void (*timer)(void *arg, int64_t usec);
 	/* The session is over: close when out has left. */
 	void (*close)(void *arg);
-	/* At RCPT: 1 if the customer's mail is not taken for address, 0, or ERR_BUSY: not known now. May be NULL. */
+	/* At RCPT, and at the end of the message if it is another customer's than the session's: 1 if the customer's mail is not taken for address, 0, or ERR_BUSY: not known now. May be NULL. */
 	int (*suppressed)(void *arg, const char *customer, const char *address);
 	/* A client says that he is name; in_session_authed tells the result. 0, or ERR_AWAY, ERR_BUSY,
 	 * ERR_LIMIT (locked out for a while). Both are used within the call. */

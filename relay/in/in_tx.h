@@ -42,6 +42,7 @@ struct in_tx {
 	struct in_campaign campaign;
 	struct in_mark mark;
 	struct in_required required;
+	char owner[MAIL_TRACE_NAME + 1]; /* customer whose message it is, by the milter's word; else the session's */
 	const char *dkim; /* domain that signed it; NULL: none */
 	enum in_reply refusal; /* why the message will be refused when its end has come */
 	/* memory */

@@ -75,12 +75,12 @@ def enroll(s, name="bert", key=None, domains=("shop.example",)):
     return private
 
 
-def activate(s, path, key, approver="bert", author="erika", name="example"):
+def activate(s, path, key, approver="bert", author="erika", name="example", customer="default"):
     """From the source to an active version: its number."""
     s.cli("campaign", "add", path, "--author", author, check=True)
-    s.cli("campaign", "approve", name, "--approver", approver, "--key", key, "--yes", check=True)
-    s.cli("campaign", "activate", name, check=True)
-    return json.loads(s.cli("campaign", "show", name, "--json", check=True).stdout)["version"]
+    s.cli("campaign", "approve", name, "--customer", customer, "--approver", approver, "--key", key, "--yes", check=True)
+    s.cli("campaign", "activate", name, "--customer", customer, check=True)
+    return json.loads(s.cli("campaign", "show", name, "--customer", customer, "--json", check=True).stdout)["version"]
 
 
 def message(rcpt, values=None, message_id="<1@shop.example>", campaign=None, boundary="=_b1", replace=()):

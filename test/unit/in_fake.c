@@ -73,6 +73,7 @@ static void remember(struct in_fake *f, const struct spool_envelope *e)
 	}
 	snprintf(f->mark, sizeof(f->mark), "%s %llu %u %d", e->campaign && *e->campaign ? e->campaign : "-",
 		 (unsigned long long)e->tid, e->number, e->consent);
+	snprintf(f->owner, sizeof(f->owner), "%s", f->s.tx.owner);
 	f->flags = e->flags;
 	f->size = e->size;
 	log_assert(e->size == buf_size(&f->body));
@@ -214,6 +215,17 @@ static enum in_reply claim(void *arg, const struct in_claim *who)
 	return in_session_log_in(&f->s, "app1", "acme", "xclient") < 0 ? IN_REPLY_AUTH_AWAY : IN_REPLY_NONE;
 }
 
+static int suppressed(void *arg, const char *customer, const char *address)
+{
+	struct in_fake *f = arg;
+	char who[400];
+
+	if (!strcmp(f->suppressed, "away"))
+		return ERR_BUSY;
+	snprintf(who, sizeof(who), "%s %s", customer, address);
+	return !strcmp(f->suppressed, who);
+}
+
 static const struct in_session_host host = {.ready = ready,
 					    .begin = begin,
 					    .room = room,
@@ -224,6 +236,7 @@ static const struct in_session_host host = {.ready = ready,
 					    .start_tls = start_tls,
 					    .timer = timer,
 					    .close = close_session,
+					    .suppressed = suppressed,
 					    .auth = auth,
 					    .allow = allow,
 					    .claim = claim,

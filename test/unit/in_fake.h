@@ -12,6 +12,7 @@
 
 struct in_fake {
 	char mark[128]; /* campaign, and what tracking knows the message by */
+	char owner[128]; /* customer whose message the last one was */
 	/* knobs */
 	int keys;	/* result of begin and, if away or locked, of ready */
 	int disk;	/* result of ready */
@@ -23,6 +24,7 @@ struct in_fake {
 	int tls;	/* result of tls_ready */
 	int auth;	/* result of auth; 0: app1 with password "right" is customer acme's, all else is wrong */
 	int auth_hold;	/* the answer waits for in_fake_release */
+	char suppressed[400]; /* "CUSTOMER ADDRESS": that no mail is taken for; "away": nobody knows */
 	enum in_reply limit_message, limit_recipient; /* results of allow */
 	size_t piece;	/* 0: all at once */
 	struct {	/* what filters say; they are asked if peer.filters is set */

@@ -17,6 +17,7 @@
  *   keyd: ready|away|locked|busy|slow    disk: ok|full|broken    room: ok|none    tls:
  * none|ready|away|done commit: hold|release|fails|full      begin: release clock: +301s time passes
  *   auth: no|optional|required|locked-out|busy|hold|release
+ *   suppressed: CUSTOMER ADDRESS, or away     owner: CUSTOMER whose the last message was
  *   dsn: ENVID NOTIFY:ORCPT ...  of the last message
  *   peer: trusted|untrusted|proxy|ADDRESS      mode: smarthost|submission|submissions    limit: NAME N
  * route: DOMAIN shutdown:   eof:           the daemon stops; the client closes stored: N messages
@@ -493,6 +494,17 @@ static void mark_is(struct play *p, const char *v)
 		wrong("our milter said", p->f.mark);
 }
 
+static void owner_is(struct play *p, const char *v)
+{
+	if (strcmp(p->f.owner, v))
+		wrong("the message is of", p->f.owner);
+}
+
+static void set_suppressed(struct play *p, const char *v)
+{
+	snprintf(p->f.suppressed, sizeof(p->f.suppressed), "%s", v);
+}
+
 static void via_is(struct play *p, const char *v)
 {
 	char have[800];
@@ -590,6 +602,7 @@ static const struct {
     {"sender", sender_is, 0},	{"recipients", recipients_are, 0},
     {"body", body_is, 0},	{"body-has", body_has, 0},
     {"flags", flags_are, 0},	{"mark", mark_is, 0},	{"dsn", dsn_is, 0},
+    {"owner", owner_is, 0},	{"suppressed", set_suppressed, 1},
    	{"via", via_is, 0},
     {"log", logged, 0},		{"filters", set_filters, 1},
     {"filter", set_filter, 1},	{"asked", asked, 0},
