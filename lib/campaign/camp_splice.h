@@ -12,8 +12,9 @@
  *                                with its own width and line ends; decoded octets outside the edits are
  *                                the same
  *            An edit in the first 72 octets of a line that begins with "--" and no blank (a delimiter, to
- *            some reader) is refused (ERR_DENIED) where the dash cannot be encoded. Nothing in a part
- *            without edits changes; without edits nothing does.
+ *            some reader) is refused (ERR_DENIED) where the dash cannot be encoded; so is one that leaves
+ *            nothing behind the soft break of a line that it does not touch. Nothing in a part without
+ *            edits changes; without edits nothing does.
  * Undo:      watch tells which octets of the old body became which of the new one: RAW edits of them
  *            undo it to the octet.
  * Ownership: edits, parts and their texts are borrowed until free.

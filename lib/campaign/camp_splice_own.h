@@ -46,6 +46,7 @@ struct camp_splice {
 		unsigned column; /* characters of the line */
 		char held[4];	 /* the last one waits: whether "=" must follow is not known */
 		unsigned held_n;
+		int soft; /* the line before this one ends in a soft break */
 	} qp;
 	struct { /* base64 */
 		struct mail_cte_base64 decoder;

@@ -9,6 +9,16 @@ static void begin(struct camp_splice *s)
 	memset(&s->qp, 0, sizeof(s->qp));
 }
 
+static void open_region(struct camp_splice *s)
+{
+	int soft = s->qp.soft;
+
+	begin(s);
+	s->qp.soft = soft;
+	s->qp.open = 1;
+	camp_splice_own_touch(s, s->in);
+}
+
 /* The waiting characters are written, with room for what follows them: a "=" or nothing. */
 static int put_held(struct camp_splice *s, unsigned follows)
 {
@@ -110,11 +120,22 @@ static int end_region(struct camp_splice *s, int soft, uint64_t at)
 		s->qp.held_n = 3;
 	}
 	rc = put_held(s, soft ? 1 : 0);
-	if (rc == 0 && soft && s->qp.column)
+	if (rc == 0 && soft && s->qp.column) {
 		rc = camp_splice_own_put(s, "=\r\n", 3);
+		s->qp.soft = 1;
+	}
 	s->qp.open = 0;
 	camp_splice_own_touched(s, at);
 	return rc;
+}
+
+/* The region goes to the end of the part. If nothing is left of it, a soft break in the untouched line
+ * before it would have nothing to lead to. */
+static int end_text(struct camp_splice *s, uint64_t at)
+{
+	if (s->qp.soft && !s->qp.column && !s->qp.held_n)
+		return ERR_DENIED;
+	return end_region(s, 0, at);
 }
 
 static int feed(struct camp_splice *s, struct span line)
@@ -124,21 +145,20 @@ static int feed(struct camp_splice *s, struct span line)
 	uint64_t next = s->in + line.n, stop;
 	int soft, rc;
 
-	if (!s->qp.open && (!e || e->from >= next + !ending))
-		return camp_splice_own_put(s, line.p, line.n);
 	if (n < ending)
 		return ERR_FORMAT;
 	n -= ending;
-	soft = n && line.p[n - 1] == '=';
-	n -= (size_t)soft;
-	if (!s->qp.open) {
-		begin(s);
-		s->qp.open = 1;
-		camp_splice_own_touch(s, s->in);
+	soft = ending && n && line.p[n - 1] == '=';
+	if (!s->qp.open && (!e || e->from >= next + !ending)) {
+		s->qp.soft = soft;
+		return camp_splice_own_put(s, line.p, line.n);
 	}
+	n -= (size_t)soft;
+	if (!s->qp.open)
+		open_region(s);
 	rc = wrap(s, span_sub(line, 0, n));
 	if (rc < 0 || !ending)
-		return rc < 0 ? rc : edit_at(s, next) < 0 ? s->error : end_region(s, soft, next);
+		return rc < 0 ? rc : edit_at(s, next) < 0 ? s->error : end_text(s, next);
 	/* what stands before the line's end, and whether an edit goes over it */
 	stop = soft ? next - 1 : s->in + n;
 	rc = edit_at(s, stop);
@@ -152,7 +172,10 @@ static int feed(struct camp_splice *s, struct span line)
 	if (rc == 1)
 		return 0;
 	rc = end_region(s, soft, soft ? next : stop);
-	return rc < 0 || soft ? rc : camp_splice_own_put(s, "\r\n", 2);
+	if (rc < 0 || soft)
+		return rc;
+	s->qp.soft = 0;
+	return camp_splice_own_put(s, "\r\n", 2);
 }
 
 /* What is put in where the part ends, when its last line ended before: a line of its own, or none. */
@@ -160,15 +183,12 @@ static int end(struct camp_splice *s)
 {
 	int rc = 0;
 
-	if (!s->qp.open && camp_splice_own_edit(s)) {
-		begin(s);
-		s->qp.open = 1;
-		camp_splice_own_touch(s, s->in);
-	}
+	if (!s->qp.open && camp_splice_own_edit(s))
+		open_region(s);
 	if (!s->qp.open)
 		return 0;
 	rc = edit_at(s, s->in);
-	return rc < 0 ? rc : end_region(s, 0, s->in);
+	return rc < 0 ? rc : end_text(s, s->in);
 }
 
 const struct camp_splice_way camp_splice_own_qp = {begin, feed, end};
