@@ -2,8 +2,10 @@
 /* Domains of customers: claimed, verified, vouched for. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/err.h"
+#include "core/log.h"
 #include "relay/api/api_call.h"
 #include "relay/campaign/campaign_host.h"
 #include "relay/domain/domain.h"
@@ -123,6 +125,18 @@ void api_domain_add(struct api_call *c)
 		reply(c, domain_add(c->relay, a.customer, a.domain, &d), 201, &d);
 }
 
+/* Who may only register campaigns must not grant himself where they lead. */
+static int may_vouch(struct api_call *c, const struct asked *a)
+{
+	if (c->uid == 0 || c->uid == geteuid())
+		return 1;
+	log_event(LOG_LEVEL_WARN, NULL, "domain-denied", "customer=%s domain=%s uid=%u", a->customer,
+		  a->domain, c->uid);
+	api_call_problem(c, 403, "only root and relay's own user vouch for a domain: it can be shown "
+				 "by the DNS whose it is, see \"sealpost domain add\"");
+	return 0;
+}
+
 void api_domain_trust(struct api_call *c)
 {
 	const json_t *reason = json_object_get(c->body, "reason");
@@ -141,7 +155,8 @@ void api_domain_trust(struct api_call *c)
 			api_call_problem(c, 400, "reason must be one line");
 			return;
 		}
-	reply(c, domain_trust(c->relay, a.customer, a.domain, text, c->uid, &d), 200, &d);
+	if (may_vouch(c, &a))
+		reply(c, domain_trust(c->relay, a.customer, a.domain, text, c->uid, &d), 200, &d);
 }
 
 void api_domain_remove(struct api_call *c)

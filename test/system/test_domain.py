@@ -215,6 +215,20 @@ def running():
         shutil.rmtree(d, ignore_errors=True)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
+def test_an_author_does_not_vouch_for_himself(sealpost):
+    s = sealpost
+    s.configure(['{domain: "*", to: "127.0.0.1:9"}'], api=f'{{socket: {s.path("run", "api.sock")}, users: ["64221"]}}')
+    s.start("keyd", "relay")
+    status, body = campaigns.api_as(s, 64221, "POST", "/v1/domains/trust", {"domain": "evil.example", "reason": "me"})
+    assert status == 403 and "only root and relay's own user" in body["detail"]
+    event, = s.relay.events("domain-denied")
+    assert event[3] == {"customer": "default", "domain": "evil.example", "uid": "64221"}
+    assert campaigns.api(s, "GET", "/v1/domains") == (200, {"items": []})
+    status, body = campaigns.api_as(s, 64221, "POST", "/v1/domains", {"domain": "evil.example"})
+    assert (status, body["state"]) == (201, "pending")  # what he can show by the DNS he may
+
+
 @pytest.mark.parametrize("name,why", [
     ("co.uk", "public suffix"), ("localhost", "public suffix"), ("github.io", "public suffix"), ("192.0.2.1", "address"),
     ("[2001:db8::1]", "name of one"), ("*.shop.example", "no wildcard"), ("_dmarc.shop.example", "name of one"),
