@@ -129,7 +129,7 @@ static void fields(struct camp_lint_run *r)
 	}
 }
 
-/* 1 if relay has it for this customer. */
+/* 1 if relay has it for this customer, or it is his own. */
 static int may_track(const struct camp_lint_run *r, const char *host)
 {
 	json_t *v;
@@ -168,6 +168,9 @@ static void tracking(struct camp_lint_run *r)
 		CAMP_LINT_ERROR(r, "track-mailto", "track.mailto_domain", "unsubscribe: both needs it");
 	if (mailto && (mail_url_host(seen, &kind, &odd, span_str(mailto)) < 0 || odd || strcmp(seen, mailto) != 0))
 		CAMP_LINT_ERROR(r, "track-mailto", "track.mailto_domain", "no domain in small letters");
+	else if (mailto && !may_track(r, mailto))
+		CAMP_LINT_ERROR(r, "host-not-owned", "track.mailto_domain",
+				"%s is not relay's (tracking.mailto in relay.yaml), and no verified domain of the customer", mailto);
 }
 
 void camp_lint_rest(struct camp_lint_run *r)

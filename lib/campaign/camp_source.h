@@ -11,7 +11,8 @@
  *    "hosts":[host..], "links"?: {"no_track":[url..],"http":bool},
  *    "valid":{"from","to"}, "max_messages", "audience"?: null|{..}, "track"?: null|{..}, "mode"?: "template"|"signed-part",
  *    "owned"?: [domain..], "tracking"?: [host..]}                               relay's, whatever the author wrote: domains of the
- *                                                                              customer, hosts that may track
+ *                                                                              customer, hosts that may track, and
+ *                                                                              take mail to unsubscribe
  *            camp_source_parse reads it and tells each member that is missing, unknown or of another type. A text is cut into
  *            pieces by camp_source_cut: fixed text, fields, edges of blocks:
  *              {{name}}   {{#opt}}..{{/opt}}   {{#alt}}..{{|}}..{{/alt}}   {{#rep 20}}..{{/rep}}   {{{ for "{{" itself

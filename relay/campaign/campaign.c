@@ -56,15 +56,17 @@ static void know(struct campaigns *c, const struct campaign_opened *o)
 {
 	const struct camp_manifest *m = o->manifest;
 	struct campaign_about about = {.version = (uint32_t)o->row.version, .state = o->row.state, .links = m->n_links};
-	const char **urls = calloc(m->n_links + m->n_hosts + 2, sizeof(*urls)), **hosts;
+	const char **urls = calloc(m->n_links + m->n_hosts + 3, sizeof(*urls)), **hosts;
 
 	hosts = urls ? urls + m->n_links : NULL;
 	for (unsigned i = 0; urls && i < m->n_links; i++)
 		urls[i] = m->links[i].track ? m->links[i].url : NULL;
 	for (unsigned i = 0; urls && i < m->n_hosts; i++)
 		hosts[i] = m->hosts[i];
-	if (urls && m->has_track)
+	if (urls && m->has_track) {
 		hosts[m->n_hosts] = m->track.host;
+		hosts[m->n_hosts + 1] = m->track.mailto_domain;
+	}
 	span_copy_str(about.customer, sizeof(about.customer), span_str(o->row.customer));
 	span_copy_str(about.campaign, sizeof(about.campaign), span_str(o->row.campaign));
 	if (urls && campaign_known_put(c->known, (uint32_t)o->row.number, &about, urls, hosts) < 0)

@@ -7,7 +7,7 @@
 #include "relay/campaign/campaign_own.h"
 #include "relay/domain/domain.h"
 
-/* --- the tracking hosts of the configuration */
+/* --- what the configuration has for tracking: hosts of the customer, and the domain that takes mail to unsubscribe */
 
 static json_t *tracking_of(struct relay *r, const char *customer)
 {
@@ -18,6 +18,8 @@ static json_t *tracking_of(struct relay *r, const char *customer)
 	for (size_t i = 0; i < conf->tracking.hosts.count; i++)
 		if (!strcmp(h[i].customer, customer))
 			json_array_append_new(all, json_string(h[i].host));
+	if (conf->tracking.mailto && conf->tracking.mailto[0])
+		json_array_append_new(all, json_string(conf->tracking.mailto));
 	relay_conf_unref(conf);
 	return all;
 }
@@ -57,9 +59,12 @@ int campaign_host_check(struct relay *r, const char *customer, const struct camp
 		*host = m->hosts[i];
 		rc = domain_owns(r, customer, *host, NULL);
 	}
-	if (rc == 1 && m->has_track && m->track.host && !is_tracking(r, customer, m->track.host)) {
-		*host = m->track.host;
-		rc = domain_owns(r, customer, *host, NULL);
+	for (unsigned i = 0; rc == 1 && m->has_track && i < 2; i++) {
+		const char *name = i ? m->track.mailto_domain : m->track.host;
+		if (!name || is_tracking(r, customer, name))
+			continue;
+		*host = name;
+		rc = domain_owns(r, customer, name, NULL);
 	}
 	return rc;
 }

@@ -4,8 +4,8 @@
  * Story:     complete gives the lint, in a source's members owned and tracking, the list that it holds hosts to; whatever
  *            the author wrote there is gone. check asks once more at activation, for a domain may have been removed since.
  *            uses tells who goes on with a domain that is removed: what is active stays so.
- * Hosts:     those of the manifest are domains of the customer (domain_owns); the tracking host is one, or one that the
- *            configuration has for him.
+ * Hosts:     those of the manifest are domains of the customer (domain_owns); the tracking host, and the domain of addresses to
+ *            unsubscribe, are so too, or stand in the configuration.
  * Thread:    control's. */
 #ifndef RELAY_CAMPAIGN_CAMPAIGN_HOST_H
 #define RELAY_CAMPAIGN_CAMPAIGN_HOST_H

@@ -196,7 +196,9 @@ def test_a_tracking_host_is_one_of_the_customers(world):
     s.start("keyd", "relay")
     campaigns.trust(s, "shop.example")
     track = "track: {{host: {}, clicks: true, pixel: true, unsubscribe: https}}"
-    for host, places in (("t.shop.example", []), ("t.evil.example", ["example.yaml: track.host"])):
+    for host, places in (("t.shop.example", []), ("t.evil.example", ["example.yaml: track.host"]),
+                         ("t.shop.example, mailto_domain: unsub.shop.example", []),
+                         ("t.shop.example, mailto_domain: evil.example", ["example.yaml: track.mailto_domain"])):
         path = campaigns.source(os.path.join(s.dir, "source"), s.uid, [("example.yaml", "track: null", track.format(host))])
         r = s.cli("campaign", "lint", path)
         found = [line for line in r.stdout.splitlines() if ": error: host-not-owned: " in line]

@@ -247,6 +247,8 @@ static void members_are_held_to_their_rules(void **state)
 		{"owned", "\"shop.example\"", "source-type", "owned"},
 		{"tracking", "[5]", "source-type", "tracking[0]"},
 		{"track", "{\"host\":\"t.shop.example\",\"unsubscribe\":\"both\"}", "track-mailto", "track.mailto_domain"},
+		{"track", "{\"host\":\"t.shop.example\",\"unsubscribe\":\"both\",\"mailto_domain\":\"evil.example\"}",
+		 "host-not-owned", "track.mailto_domain"},
 		{"track", "null", "unsubscribe-none", "track.unsubscribe"},
 		{"track", "{\"host\":\"t.shop.example\",\"unsubscribe\":\"perhaps\"}", "manifest", NULL},
 		{"structure", "[{\"d\":0,\"type\":\"text/plain\",\"part\":4}]", "structure", NULL},
@@ -301,7 +303,8 @@ static void hosts_are_held_to_the_customers_domains(void **state)
 
 	/* several domains, and a host for tracking that relay has */
 	json_object_set_new(source, "owned", json_pack("[s,s]", "other.example", "shop.example"));
-	json_object_set_new(source, "track", json_pack("{s:s,s:b,s:s}", "host", "t.far.example", "clicks", 1, "unsubscribe", "https"));
+	json_object_set_new(source, "track", json_pack("{s:s,s:b,s:s}", "host", "t.far.example", "clicks", 1, "unsubscribe", "both"));
+	json_object_set_new(json_object_get(source, "track"), "mailto_domain", json_string("unsub.shop.example"));
 	lint_world_run(&l, json_incref(source));
 	f = lint_world_found(&l, "host-not-owned");
 	assert_non_null(f);
