@@ -16,8 +16,8 @@ static const struct {
 	const char *options;
 	int least, most; /* arguments */
 } rows[] = {
-    {"add", cli_campaign_add, "cuj", 1, 1},
-    {"lint", cli_campaign_lint, "cuj", 1, 1},
+    {"add", cli_campaign_add, "culj", 1, 1},
+    {"lint", cli_campaign_lint, "culj", 1, 1},
     {"learn", cli_campaign_learn, "", 1, 1},
     {"test", cli_campaign_test, "cvrj", 2, 2},
     {"approve", cli_campaign_approve, "cvapfyj", 1, 1},
@@ -33,6 +33,7 @@ static const struct {
 static const struct option options[] = {{"customer", 1, NULL, 'c'},
 					{"version", 1, NULL, 'v'},
 					{"author", 1, NULL, 'u'},
+					{"audience", 1, NULL, 'l'},
 					{"approver", 1, NULL, 'a'},
 					{"key", 1, NULL, 'p'},
 					{"passphrase-file", 1, NULL, 'f'},
@@ -59,6 +60,9 @@ static int take(struct cli_campaign *k, int opt)
 		return 0;
 	case 'u':
 		k->author = optarg;
+		return 0;
+	case 'l':
+		k->audience = optarg;
 		return 0;
 	case 'a':
 		k->approver = optarg;

@@ -9,7 +9,7 @@
 struct cli_campaign { /* options, and what stands behind them */
 	struct cli *cli;
 	const char *customer; /* "default" */
-	const char *author, *approver, *key, *passphrase_file, *rcpt;
+	const char *author, *approver, *key, *passphrase_file, *rcpt, *audience;
 	json_int_t version; /* 0: the newest */
 	int json, yes, keep, all, text;
 	char **args;
@@ -36,10 +36,16 @@ int cli_campaign_report(struct cli_campaign *k);
 struct cli_campaign_source {
 	json_t *document;
 	char *files[CLI_CAMPAIGN_PARTS]; /* of its parts; NULL: none */
+	const char *audience;		 /* file of its recipients; NULL: anyone may get it */
 };
 /* 0, or an exit code, said why. */
 int cli_campaign_source_read(const char *path, struct cli_campaign_source *s);
 void cli_campaign_source_clear(struct cli_campaign_source *s);
+
+/* Sends the list that --audience names, and puts its name into the document. 0, or an exit code, said why. */
+int cli_campaign_audience_send(struct cli_campaign *k, struct cli_campaign_source *source);
+/* What relay says of it. */
+void cli_campaign_audience_print(const json_t *answer);
 
 /* Findings as compilers print them: FILE:LINE:COLUMN: level: rule: text. s and path (of the YAML file) may be NULL. Counts errors and warnings. */
 void cli_campaign_findings(const json_t *findings, const struct cli_campaign_source *s, const char *path, int *errors,

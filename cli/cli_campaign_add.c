@@ -16,7 +16,9 @@ static void put_place(const char *part, const struct cli_campaign_source *s, con
 {
 	unsigned i = CLI_CAMPAIGN_PARTS;
 
-	if (s && sscanf(part, "parts[%u]", &i) == 1 && i < CLI_CAMPAIGN_PARTS && s->files[i])
+	if (s && s->audience && !strcmp(part, "audience"))
+		fputs(s->audience, stdout);
+	else if (s && sscanf(part, "parts[%u]", &i) == 1 && i < CLI_CAMPAIGN_PARTS && s->files[i])
 		fputs(s->files[i], stdout);
 	else
 		printf("%s%s%s", path ? path : "", path && part[0] ? ": " : "", part[0] || path ? part : "source");
@@ -38,7 +40,7 @@ void cli_campaign_findings(const json_t *findings, const struct cli_campaign_sou
 		if (line)
 			printf(":%lld:%lld", (long long)line, (long long)column);
 		printf(": %s: %s: %s", level, cli_text(f, "rule"), cli_text(f, "text"));
-		if (line)
+		if (line && strcmp(cli_text(f, "part"), "audience"))
 			printf(" (offset %lld)", (long long)cli_number(f, "offset"));
 		puts("");
 	}
@@ -67,7 +69,9 @@ static int send_source(struct cli_campaign *k, const char *api, struct cli_campa
 		json_object_set_new(s->document, "customer", json_string(k->customer));
 	if (k->author)
 		json_object_set_new(s->document, "author", json_string(k->author));
-	return cli_api_body(k->cli, "POST", api, s->document, 0, answer);
+	if (k->audience)
+		rc = cli_campaign_audience_send(k, s);
+	return rc ? rc : cli_api_body(k->cli, "POST", api, s->document, 0, answer);
 }
 
 int cli_campaign_lint(struct cli_campaign *k)
@@ -84,8 +88,10 @@ int cli_campaign_lint(struct cli_campaign *k)
 		cli_campaign_findings(json_object_get(answer, "findings"), &s, k->args[0], &errors, &warnings);
 		errors += !errors && !json_is_true(json_object_get(answer, "ok"));
 		sum_up(errors, warnings);
-		if (!errors)
+		if (!errors) {
+			cli_campaign_audience_print(answer);
 			printf("%s can be registered.\n", k->args[0]);
+		}
 		json_decref(answer);
 	}
 	cli_campaign_source_clear(&s);
@@ -105,13 +111,15 @@ int cli_campaign_add(struct cli_campaign *k)
 		cli_campaign_findings(json_object_get(answer, "findings"), &s, k->args[0], &errors, &warnings);
 		sum_up(errors, warnings);
 		other = strcmp(cli_text(answer, "customer"), "default") != 0;
-		if (rc == 0)
-			printf("Registered %s version %lld of customer %s, by %s\nHash       %s\n"
-			       "Next       sealpost campaign approve %s%s%s --version %lld --approver NAME --key FILE\n",
+		if (rc == 0) {
+			printf("Registered %s version %lld of customer %s, by %s\nHash       %s\n",
 			       cli_text(answer, "campaign"), (long long)cli_number(answer, "version"),
-			       cli_text(answer, "customer"), cli_text(answer, "author"), cli_text(answer, "hash"),
+			       cli_text(answer, "customer"), cli_text(answer, "author"), cli_text(answer, "hash"));
+			cli_campaign_audience_print(answer);
+			printf("Next       sealpost campaign approve %s%s%s --version %lld --approver NAME --key FILE\n",
 			       cli_text(answer, "campaign"), other ? " --customer " : "",
 			       other ? cli_text(answer, "customer") : "", (long long)cli_number(answer, "version"));
+		}
 		json_decref(answer);
 	}
 	cli_campaign_source_clear(&s);

@@ -163,6 +163,14 @@ static void put_head(const struct cli_campaign_version *v)
 	       (unsigned long long)m->max_messages);
 }
 
+static void put_audience(const char *head, const struct camp_manifest *m)
+{
+	if (m->has_audience)
+		printf("%-11s%llu address%s\n", head, (unsigned long long)m->audience_count, m->audience_count == 1 ? "" : "es");
+	else
+		printf("%-11sanyone\n", head);
+}
+
 static void put_address(const char *head, const struct camp_address *a)
 {
 	struct buf text;
@@ -262,6 +270,7 @@ void cli_campaign_print(const struct cli_campaign_version *v)
 	int errors, warnings;
 
 	put_head(v);
+	put_audience("Audience", m);
 	put_address("From", &m->from);
 	put_address("Reply-To", &m->reply_to);
 	put_subject(v);
@@ -396,6 +405,11 @@ void cli_campaign_compare(const struct cli_campaign_version *old, const struct c
 	if (strcmp(a->from.addr, b->from.addr) || strcmp(a->from.name, b->from.name)) {
 		put_address("From was", &a->from);
 		put_address("From is", &b->from);
+	}
+	if (a->has_audience != b->has_audience || a->audience_count != b->audience_count ||
+	    memcmp(a->audience_sha256, b->audience_sha256, CAMP_HASH) != 0) {
+		put_audience("To was", a);
+		put_audience("To is", b);
 	}
 	for (unsigned i = 0; i < b->n_hosts; i++)
 		if (!has(a->hosts, a->n_hosts, b->hosts[i]))

@@ -41,7 +41,7 @@ static const struct cli_command commands[] = {
      "credential list [--json] | add inbound NAME [--customer CUSTOMER] [--password-file FILE | --generate] [--certificate FILE] [--messages RATE] [--recipients RATE] [--connections N] | add upstream NAME --login USER [--password-file FILE] | password KIND NAME [--login USER] [--password-file FILE | --generate] | disable KIND NAME | enable KIND NAME | remove KIND NAME --yes",
      "who may log in here, and as whom relay logs in elsewhere"},
     {"campaign", cli_campaign,
-     "campaign add|lint FILE.yaml [--author NAME] | learn VALUES.yaml | list [NAME] | show NAME [--text] | test NAME MESSAGE --rcpt ADDRESS | approve NAME --approver NAME --key FILE [--passphrase-file FILE] [--yes] | activate NAME [--keep] | pause NAME | resume NAME | revoke NAME [--all] [--yes] | report ID; with each: [--customer NAME] [--version N] [--json] | header --customer NAME --id ID --version N --from ADDRESS --to ADDRESS --message-id ID",
+     "campaign add|lint FILE.yaml [--author NAME] [--audience FILE] | learn VALUES.yaml | list [NAME] | show NAME [--text] | test NAME MESSAGE --rcpt ADDRESS | approve NAME --approver NAME --key FILE [--passphrase-file FILE] [--yes] | activate NAME [--keep] | pause NAME | resume NAME | revoke NAME [--all] [--yes] | report ID; with each: [--customer NAME] [--version N] [--json] | header --customer NAME --id ID --version N --from ADDRESS --to ADDRESS --message-id ID",
      "what may be sent: register, approve, activate, revoke; why a message was refused"},
     {"domain", cli_domain,
      "domain list [--customer NAME] [--json] | add|show|verify|remove [--customer NAME] [--json] DOMAIN | trust [--customer NAME] --reason TEXT [--json] DOMAIN",

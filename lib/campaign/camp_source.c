@@ -239,8 +239,6 @@ int camp_source_parse(struct camp_source *s, struct span json, struct camp_findi
 	optional(top, "links", links_members, fs);
 	optional(top, "valid", valid_members, fs);
 	optional(top, "audience", audience_members, fs);
-	if (json_is_object(json_object_get(top, "audience"))) /* a digest alone: a campaign that reaches nobody */
-		fault(fs, "audience-list", "audience", "", "there is no way yet to register the list itself: leave it out");
 	optional(top, "track", track_members, fs);
 	strings(json_object_get(top, "hosts"), "hosts", CAMP_HOSTS, fs);
 	strings(json_object_get(top, "owned"), "owned", CAMP_OWNER_DOMAINS, fs);

@@ -9,10 +9,11 @@
  *    "structure"?: [{"d","type","part"?,"optional"?}],   the MIME tree in preorder; made of the parts if not said
  *    "fields"?: {name:{"type","max"?,"min"?,"without"?,"values"?}},
  *    "hosts":[host..], "links"?: {"no_track":[url..],"http":bool},
- *    "valid":{"from","to"}, "max_messages", "audience"?: null|{..}, "track"?: null|{..}, "mode"?: "template"|"signed-part",
- *    "owned"?: [domain..], "tracking"?: [host..]}                               relay's, whatever the author wrote: domains of the
- *                                                                              customer, hosts that may track, and
- *                                                                              take mail to unsubscribe
+ *    "valid":{"from","to"}, "max_messages", "track"?: null|{..}, "mode"?: "template"|"signed-part",
+ *    "audience"?: null|{"sha256","count"}, "owned"?: [domain..], "tracking"?: [host..]}
+ *                                                     relay's, whatever the author wrote: the list that came with the source,
+ *                                                     domains of the customer, hosts that may track, and take mail to
+ *                                                     unsubscribe
  *            camp_source_parse reads it and tells each member that is missing, unknown or of another type. A text is cut into
  *            pieces by camp_source_cut: fixed text, fields, edges of blocks:
  *              {{name}}   {{#opt}}..{{/opt}}   {{#alt}}..{{|}}..{{/alt}}   {{#rep 20}}..{{/rep}}   {{{ for "{{" itself

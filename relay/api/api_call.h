@@ -111,6 +111,8 @@ void api_campaign_versions(struct api_call *c);
 void api_campaign_show(struct api_call *c);
 void api_campaign_add(struct api_call *c);
 void api_campaign_lint(struct api_call *c);
+void api_audience_put(struct api_call *c);
+void api_audience_read(struct api_call *c);
 void api_campaign_test(struct api_call *c);
 void api_campaign_approve(struct api_call *c);
 void api_campaign_activate(struct api_call *c);

@@ -66,6 +66,7 @@ static const struct api_route routes[] = {
     {"GET", "/v1/campaigns", api_campaign_list},
     {"POST", "/v1/campaigns", api_campaign_add},
     {"POST", "/v1/campaigns/lint", api_campaign_lint},
+    {"POST", "/v1/campaigns/audience", api_audience_put},
     {"POST", "/v1/campaigns/test", api_campaign_test},
     {"POST", "/v1/campaigns/show", api_campaign_show},
     {"POST", "/v1/campaigns/approve", api_campaign_approve},
@@ -77,6 +78,7 @@ static const struct api_route routes[] = {
     {"GET", "/v1/rejections/{name}", api_campaign_rejection},
     {"GET", "/v1/milter/campaigns", api_milter_campaigns},
     {"POST", "/v1/milter/bundle", api_milter_bundle},
+    {"POST", "/v1/milter/audience", api_audience_read},
     {"POST", "/v1/milter/take", api_milter_take},
     {"POST", "/v1/milter/reports", api_milter_reports},
     {0}};

@@ -48,6 +48,12 @@ static void on_list_changed(void *arg)
 	campaign_changed(arg);
 }
 
+void campaign_audience(struct relay *r, const char *customer, const char *list, struct span text, campaign_fn fn,
+		       void *arg)
+{
+	campaign_audience_put(r->campaigns->audiences, customer, list, text, fn, arg);
+}
+
 /* --- opening what was ever active, one after the other */
 
 static void load_next(struct campaigns *c);
@@ -169,6 +175,7 @@ static void on_timer(void *arg)
 		c->expired = now;
 		store_rejection_expire(c->relay->store, clock_wall() - REJECTIONS_KEEP, REJECTIONS_MAX);
 	}
+	campaign_audience_expire(c->audiences);
 	evt_timer_set(&c->timer, LOOK_EVERY);
 }
 
@@ -183,12 +190,13 @@ static int open_part(struct relay *r, const char **why)
 	r->campaigns = c;
 	c->relay = r;
 	c->revision = (uint64_t)clock_wall(); /* larger than any before a restart */
-	c->expired = clock_mono() - EXPIRE_EVERY;
+	c->expired = c->audience_told = clock_mono() - EXPIRE_EVERY;
 	evt_timer_init(&c->timer, r->loop, on_timer, c);
 	c->known = campaign_known_new();
 	c->lint = campaign_lint_new(r);
+	c->audiences = campaign_audience_new(r);
 	c->revoked = campaign_revoked_new(r, on_list_changed, c);
-	if (!c->known || !c->lint || !c->revoked)
+	if (!c->known || !c->lint || !c->audiences || !c->revoked)
 		return ERR_NOMEM;
 	err = store_campaign_drop_all(r->store, CAMPAIGN_MAKING);
 	return err < 0 ? err : evt_timer_set(&c->timer, LOOK_EVERY);
@@ -210,6 +218,7 @@ static void close_part(struct relay *r)
 		return;
 	evt_timer_clear(&c->timer);
 	campaign_lint_free(c->lint);
+	campaign_audience_free(c->audiences);
 	campaign_revoked_free(c->revoked);
 	r->campaigns = NULL;
 	campaign_known_free(c->known);

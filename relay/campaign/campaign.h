@@ -69,6 +69,9 @@ struct campaign_which {
 /* source: a document for the lint, borrowed; what it says of author, version and number, and of whose its hosts are, is overwritten. */
 void campaign_add(struct relay *r, json_t *source, const char *author, campaign_fn fn, void *arg);
 void campaign_lint_only(struct relay *r, json_t *source, const char *author, campaign_fn fn, void *arg);
+/* Text of the next lines of a list of recipients: see campaign_audience.h. A source names the list in its member audience. */
+void campaign_audience(struct relay *r, const char *customer, const char *list, struct span text, campaign_fn fn,
+		       void *arg);
 /* signature: over keyproto_manifest_approver_text of hash, which must be the version's. */
 void campaign_approve(struct relay *r, const struct campaign_which *which, const uint8_t hash[32],
 		      const char *approver, struct span signature, campaign_fn fn, void *arg);
@@ -95,6 +98,8 @@ void campaign_numbers(struct relay *r, struct campaign_numbers *n);
 /* --- for milter. ERR_AWAY, ERR_DAMAGED: nothing can be said, campaign mail has to wait. */
 int campaign_feed(struct relay *r, json_t **out);
 void campaign_bundle(struct relay *r, const struct campaign_which *which, campaign_fn fn, void *arg);
+/* Octets of its audience, from there on. */
+void campaign_audience_piece(struct relay *r, const struct campaign_which *which, int64_t from, campaign_fn fn, void *arg);
 int campaign_take(struct relay *r, const struct campaign_which *which, int64_t count, int64_t *granted);
 /* items: an array. How many were taken, or ERR_FORMAT. */
 int campaign_reports(struct relay *r, const json_t *items);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registration:  row (for its number) -> lint -> manifest and templates -> package -> sealed -> row filled.
+/* Registration:  row (for its number) -> audience sorted -> lint -> manifest and templates -> package -> sealed -> audience
+ * sealed -> row filled.
  * Whatever fails on the way takes the row away again; a crash leaves one in state MAKING, which the next start drops. */
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ struct adding {
 	struct campaign_row row; /* number 0: nothing is kept */
 	json_t *findings;
 	struct campaign_pack *pack;
+	json_t *source;			    /* until the lint has it */
+	struct campaign_audience *audience; /* NULL: anyone may get it */
 };
 
 static void finish(struct adding *a, int err, const char *why, json_t *body)
@@ -30,7 +33,9 @@ static void finish(struct adding *a, int err, const char *why, json_t *body)
 		store_campaign_drop(a->c->relay->store, a->row.number);
 	a->fn(a->arg, err, why, body);
 	json_decref(a->findings);
+	json_decref(a->source);
 	campaign_pack_free(a->pack);
+	campaign_audience_drop(a->audience);
 	free(a);
 }
 
@@ -68,7 +73,18 @@ static int fill_row(struct adding *a)
 	return err;
 }
 
-static void on_sealed(void *arg, int err)
+/* What became of the list, beside the rest of an answer. */
+static void put_audience(const struct adding *a, json_t *body)
+{
+	const struct camp_audience *list = a->audience ? campaign_audience_list(a->audience) : NULL;
+
+	json_object_set_new(body, "audience", !list ? json_null()
+						    : json_pack("{s:I, s:I, s:I}", "count",
+								(json_int_t)camp_audience_count(list), "doubles",
+								(json_int_t)list->doubles, "lines", (json_int_t)list->lines));
+}
+
+static void on_stored(void *arg, int err)
 {
 	struct adding *a = arg;
 	json_t *body;
@@ -81,12 +97,24 @@ static void on_sealed(void *arg, int err)
 	}
 	a->row.state = CAMPAIGN_LINTED;
 	log_event(LOG_LEVEL_INFO, NULL, "campaign-added",
-		  "customer=%s campaign=%s version=%lld number=%lld author=%s warnings=%lld", a->row.customer,
+		  "customer=%s campaign=%s version=%lld number=%lld author=%s warnings=%lld audience=%lld", a->row.customer,
 		  a->row.campaign, (long long)a->row.version, (long long)a->row.number, a->row.author,
-		  (long long)a->row.warnings);
+		  (long long)a->row.warnings,
+		  a->audience ? (long long)camp_audience_count(campaign_audience_list(a->audience)) : 0);
 	body = campaign_row_json(a->c, &a->row);
 	json_object_set(body, "findings", a->findings);
+	put_audience(a, body);
 	finish(a, 0, NULL, body);
+}
+
+static void on_sealed(void *arg, int err)
+{
+	struct adding *a = arg;
+
+	if (err == 0 && a->audience)
+		campaign_audience_store(a->audience, a->row.number, on_stored, a);
+	else
+		on_stored(a, err);
 }
 
 /* --- linted */
@@ -152,6 +180,14 @@ static int make_bundle(const json_t *answer, struct buf *bytes, struct buf *bund
 	return camp_bundle_put(bundle, &b);
 }
 
+static int is_audience(const struct adding *a, const struct camp_manifest *m)
+{
+	if (!a->audience)
+		return !m->has_audience;
+	return m->has_audience && m->audience_count == camp_audience_count(campaign_audience_list(a->audience)) &&
+	       memcmp(m->audience_sha256, campaign_audience_hash(a->audience), CAMP_HASH) == 0;
+}
+
 /* The lint is a process that read what others wrote: what it made is held against what was asked. */
 static int check_bundle(struct adding *a, struct span bytes, struct camp_error *e)
 {
@@ -163,7 +199,8 @@ static int check_bundle(struct adding *a, struct span bytes, struct camp_error *
 	if (err < 0)
 		return err;
 	if (strcmp(m->customer, row->customer) || strcmp(m->campaign, row->campaign) ||
-	    strcmp(m->author, row->author) || m->version != row->version || m->number != row->number)
+	    strcmp(m->author, row->author) || m->version != row->version || m->number != row->number ||
+	    !is_audience(a, m))
 		err = ERR_FORMAT;
 	memcpy(row->hash, m->hash, sizeof(row->hash));
 	row->valid_from = m->valid_from * CLOCK_SEC;
@@ -220,16 +257,19 @@ static void lint_failed(struct adding *a, int err)
 
 static json_t *said(const struct adding *a, int ok)
 {
-	return json_pack("{s:s, s:s, s:b, s:O}", "customer", a->row.customer, "campaign", a->row.campaign, "ok", ok,
-			 "findings", a->findings);
+	json_t *body = json_pack("{s:s, s:s, s:b, s:O}", "customer", a->row.customer, "campaign", a->row.campaign, "ok", ok,
+				 "findings", a->findings);
+
+	put_audience(a, body);
+	return body;
 }
 
 static void on_linted(void *arg, int err, json_t *answer)
 {
 	struct adding *a = arg;
-	int ok = json_is_true(json_object_get(answer, "ok"));
+	int ok = json_is_true(json_object_get(answer, "ok")) && !json_array_size(a->findings);
 
-	a->findings = json_incref(json_object_get(answer, "findings"));
+	json_array_extend(a->findings, json_object_get(answer, "findings"));
 	if (err < 0) {
 		lint_failed(a, err);
 	} else if (!a->row.number) {
@@ -305,6 +345,61 @@ static void complete(json_t *source, const struct campaign_row *row)
 	json_object_set_new(source, "number", json_integer(row->number ? row->number : 1));
 }
 
+/* --- its audience */
+
+static void lint(struct adding *a)
+{
+	int err = campaign_lint_run(a->c->lint, a->source, on_linted, a);
+
+	if (err < 0)
+		lint_failed(a, err);
+}
+
+/* findings are those of the list until the lint adds its own. */
+static void on_closed(void *arg, int err)
+{
+	struct adding *a = arg;
+	char hash[HEX_SIZE(CAMP_HASH)];
+	uint64_t n = camp_audience_count(campaign_audience_list(a->audience));
+
+	json_decref(a->findings);
+	a->findings = err < 0 ? NULL : campaign_audience_findings(a->audience);
+	if (!a->findings) {
+		fail(a, err < 0 ? err : ERR_NOMEM, NULL);
+		return;
+	}
+	hex_encode(hash, campaign_audience_hash(a->audience), CAMP_HASH);
+	json_object_set_new(a->source, "audience", !n ? json_null() : json_pack("{s:s, s:I}", "sha256", hash, "count", (json_int_t)n));
+	lint(a);
+}
+
+static const char not_a_list[] = "[{s:s, s:s, s:s, s:i, s:i, s:i, s:s}]";
+
+/* The list that a source names must have come before it, and is this customer's. What an author writes in its place says
+ * nothing that could be held against a recipient. */
+static void begin_audience(struct adding *a)
+{
+	const json_t *named = json_object_get(a->source, "audience");
+	int err;
+
+	if (json_is_string(named) && json_string_length(named) == CAMPAIGN_AUDIENCE_ID) {
+		err = campaign_audience_take(a->c->audiences, a->row.customer, json_string_value(named), &a->audience);
+		if (err == 0)
+			err = campaign_audience_close(a->audience, on_closed, a);
+		if (err < 0)
+			fail(a, err == ERR_NOTFOUND ? ERR_FORMAT : err,
+			     err == ERR_NOTFOUND ? "its list of recipients was not sent, or waited for too long" : NULL);
+		return;
+	}
+	a->findings = named && !json_is_null(named)
+			  ? json_pack(not_a_list, "level", "error", "rule", "audience-list", "part", "audience", "offset", 0,
+				      "line", 0, "column", 0, "text",
+				      "the recipients come from a list, given at registration: leave it out here")
+			  : json_array();
+	json_object_set_new(a->source, "audience", json_null());
+	lint(a);
+}
+
 static void begin(struct relay *r, json_t *source, const char *author, int keep, campaign_fn fn, void *arg)
 {
 	struct adding *a = calloc(1, sizeof(*a));
@@ -330,14 +425,11 @@ static void begin(struct relay *r, json_t *source, const char *author, int keep,
 		err = campaign_host_complete(r, source, a->row.customer);
 	}
 	if (err == 0) {
-		err = campaign_lint_run(a->c->lint, source, on_linted, a);
-		if (err < 0) {
-			lint_failed(a, err);
-			return;
-		}
-	}
-	if (err < 0)
+		a->source = json_incref(source);
+		begin_audience(a);
+	} else {
 		fail(a, err, err == ERR_GONE ? "all versions of this campaign are revoked: choose another name" : NULL);
+	}
 }
 
 void campaign_add(struct relay *r, json_t *source, const char *author, campaign_fn fn, void *arg)

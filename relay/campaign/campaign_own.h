@@ -6,6 +6,7 @@
 #include "campaign/camp_bundle.h"
 #include "evt/evt_timer.h"
 #include "keyproto/keyproto_manifest.h"
+#include "relay/campaign/campaign_audience.h"
 #include "relay/campaign/campaign_known.h"
 #include "relay/campaign/campaign_lint.h"
 #include "relay/campaign/campaign_pack.h"
@@ -23,6 +24,7 @@ struct campaigns { /* control's, but for known */
 	struct relay *relay;
 	struct campaign_known *known;
 	struct campaign_lint *lint;
+	struct campaign_audiences *audiences;
 	struct campaign_revoked *revoked;
 	struct evt_timer timer;
 	uint64_t revision; /* of what milter is told */
@@ -34,6 +36,7 @@ struct campaigns { /* control's, but for known */
 	int loading, again;
 	int64_t *to_load;
 	size_t load_count, load_at;
+	int64_t audience_told; /* mono: when one that does not open was told of last */
 	int64_t expired; /* mono: when old rejections were last looked for */
 };
 

@@ -20,7 +20,7 @@ struct campaign_pack {
 	int64_t number;
 	struct buf plain, sealed; /* all pieces, one behind the other */
 	size_t ends[STORE_CAMPAIGN_PIECES]; /* of sealed pieces */
-	unsigned pieces, at; /* at: how many are done */
+	unsigned first, pieces, at; /* at: how many are done */
 	campaign_pack_fn fn;
 	void *arg;
 	struct buf aad; /* of one batch */
@@ -50,6 +50,11 @@ void campaign_pack_free(struct campaign_pack *p)
 	buf_clear(&p->sealed);
 	buf_clear(&p->aad);
 	free(p);
+}
+
+void campaign_pack_begin(struct campaign_pack *p, unsigned first)
+{
+	p->first = first;
 }
 
 struct buf *campaign_pack_plain(struct campaign_pack *p)
@@ -90,7 +95,7 @@ static int batch(struct campaign_pack *p, struct keyproto_field *items,
 	buf_reset(&p->aad);
 	for (; rc == 0 && n < BATCH && p->at + n < p->pieces; n++) {
 		rc = store_aad(p->relay->store, &p->aad, p->customer, TABLE, COLUMN,
-			       store_campaign_piece_id(p->number, p->at + n));
+			       store_campaign_piece_id(p->number, p->first + p->at + n));
 		ends[n] = buf_size(&p->aad);
 	}
 	for (unsigned i = 0; rc == 0 && i < n; i++) {
@@ -158,7 +163,8 @@ int campaign_pack_store(struct campaign_pack *p)
 	int rc = 0;
 
 	for (unsigned i = 0; rc == 0 && i < p->pieces; i++)
-		rc = store_campaign_piece_add(p->relay->store, p->customer, p->number, i, sealed_piece(p, i));
+		rc = store_campaign_piece_add(p->relay->store, p->customer, p->number, p->first + i,
+					      sealed_piece(p, i));
 	return rc;
 }
 
@@ -169,7 +175,7 @@ static int load_piece(void *arg, const struct store_campaign_piece *piece)
 	struct campaign_pack *p = arg;
 	int rc;
 
-	if (p->pieces == STORE_CAMPAIGN_PIECES || piece->id != store_campaign_piece_id(p->number, p->pieces))
+	if (p->pieces == STORE_CAMPAIGN_PIECES || piece->id != store_campaign_piece_id(p->number, p->first + p->pieces))
 		return ERR_DAMAGED;
 	rc = buf_put_span(&p->sealed, piece->sealed);
 	p->ends[p->pieces++] = buf_size(&p->sealed);
@@ -202,22 +208,37 @@ static void open_next(struct campaign_pack *p)
 		end(p, n);
 }
 
-int campaign_pack_open(struct campaign_pack *p, int64_t pieces, int64_t size, campaign_pack_fn fn, void *arg)
+static int load(struct campaign_pack *p, unsigned most, campaign_pack_fn fn, void *arg)
 {
-	int rc;
-
 	buf_reset(&p->plain);
 	buf_reset(&p->sealed);
 	p->fn = fn;
 	p->arg = arg;
 	p->at = p->pieces = 0;
-	rc = store_campaign_pieces(p->relay->store, p->number, load_piece, p);
+	return store_campaign_pieces(p->relay->store, p->number, p->first, most, load_piece, p);
+}
+
+int campaign_pack_open(struct campaign_pack *p, int64_t pieces, int64_t size, campaign_pack_fn fn, void *arg)
+{
+	int rc = load(p, STORE_CAMPAIGN_PIECES, fn, arg);
+
 	if (rc == 0 && (!p->pieces || p->pieces != pieces || size < 1 || (size_t)size > CAMPAIGN_PACK_MAX))
 		rc = ERR_DAMAGED;
 	if (rc < 0)
 		return rc;
 	open_next(p);
 	return 0;
+}
+
+int campaign_pack_open_some(struct campaign_pack *p, unsigned most, campaign_pack_fn fn, void *arg)
+{
+	int rc = load(p, most, fn, arg);
+
+	if (rc == 0 && !p->pieces)
+		rc = ERR_NOTFOUND;
+	if (rc == 0)
+		open_next(p);
+	return rc;
 }
 
 /* --- parts */

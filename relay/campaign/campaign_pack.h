@@ -26,6 +26,8 @@ typedef void (*campaign_pack_fn)(void *arg, int err);
 struct campaign_pack *campaign_pack_new(struct relay *r, const char *customer, int64_t number);
 void campaign_pack_free(struct campaign_pack *p);
 
+/* The pieces are those of the store from first on: STORE_CAMPAIGN_LIST and what comes behind it. Without it: the package's. */
+void campaign_pack_begin(struct campaign_pack *p, unsigned first);
 struct buf *campaign_pack_plain(struct campaign_pack *p);
 int64_t campaign_pack_number(const struct campaign_pack *p);
 unsigned campaign_pack_pieces(const struct campaign_pack *p);
@@ -35,6 +37,8 @@ int campaign_pack_seal(struct campaign_pack *p, campaign_pack_fn fn, void *arg);
 int campaign_pack_store(struct campaign_pack *p);
 /* Reads pieces of size octets in all, and has them opened into plain. */
 int campaign_pack_open(struct campaign_pack *p, int64_t pieces, int64_t size, campaign_pack_fn fn, void *arg);
+/* Reads as many pieces as there are, at most most, and one at least: else ERR_NOTFOUND. */
+int campaign_pack_open_some(struct campaign_pack *p, unsigned most, campaign_pack_fn fn, void *arg);
 
 /* The two parts of plain. ERR_DAMAGED. */
 int campaign_pack_put(struct campaign_pack *p, struct span findings, struct span bundle);

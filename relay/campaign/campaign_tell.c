@@ -14,6 +14,7 @@
 
 #define REJECTION_ID_MAX 64
 #define REJECTIONS_ONCE	 1000
+#define AUDIENCE_TELL	 (60 * CLOCK_SEC) /* milter asks again every two seconds */
 
 struct asking {
 	struct campaigns *c;
@@ -23,6 +24,7 @@ struct asking {
 	struct span message; /* test: in text */
 	struct span rcpt;
 	struct buf text;
+	struct campaign_row row; /* of an audience that is read */
 };
 
 static void finish(struct asking *k, int err, const char *why, json_t *body)
@@ -308,21 +310,62 @@ static json_t *make_bundle(struct asking *k, struct campaign_opened *o, const ch
 			 base64(span_of(row->signature, row->signature_size)));
 }
 
+/* What milter may fetch: ERR_NOTFOUND, and *why, of a version that is not active. */
+static int served(struct relay *r, const struct campaign_which *which, struct campaign_row *row, const char **why)
+{
+	int err = campaign_row_get(r->campaigns, which->customer, which->campaign, which->version, row);
+
+	if (err == 0 && row->state != CAMPAIGN_ACTIVE && row->state != CAMPAIGN_PAUSED)
+		err = ERR_NOTFOUND;
+	*why = err == ERR_NOTFOUND ? "no such version is active" : NULL;
+	return err;
+}
+
 void campaign_bundle(struct relay *r, const struct campaign_which *which, campaign_fn fn, void *arg)
 {
 	struct asking *k = begin(r, fn, arg, make_bundle);
 	struct campaign_row row;
+	const char *why;
 	int err;
 
 	if (!k)
 		return;
-	err = campaign_row_get(k->c, which->customer, which->campaign, which->version, &row);
-	if (err == 0 && row.state != CAMPAIGN_ACTIVE && row.state != CAMPAIGN_PAUSED)
-		err = ERR_NOTFOUND;
+	err = served(r, which, &row, &why);
 	if (err < 0)
-		finish(k, err, err == ERR_NOTFOUND ? "no such version is active" : NULL, NULL);
+		finish(k, err, why, NULL);
 	else
 		campaign_open(k->c, &row, on_opened, k);
+}
+
+static void on_audience(void *arg, int err, struct span octets)
+{
+	struct asking *k = arg;
+	json_t *body = err == 0 ? json_pack("{s:o}", "audience", base64(octets)) : NULL;
+
+	if (err == 0 && !body)
+		err = ERR_NOMEM;
+	if (err == ERR_DAMAGED && clock_mono() - k->c->audience_told > AUDIENCE_TELL) {
+		k->c->audience_told = clock_mono();
+		log_event(LOG_LEVEL_ERROR, NULL, "campaign-damaged",
+			  "customer=%s campaign=%s version=%lld what=\"a piece of its audience does not open\"",
+			  k->row.customer, k->row.campaign, (long long)k->row.version);
+	}
+	finish(k, err, err == ERR_NOTFOUND ? "it has no audience, or none from there on" : NULL, body);
+}
+
+void campaign_audience_piece(struct relay *r, const struct campaign_which *which, int64_t from, campaign_fn fn, void *arg)
+{
+	struct asking *k = begin(r, fn, arg, NULL);
+	const char *why;
+	int err;
+
+	if (!k)
+		return;
+	err = served(r, which, &k->row, &why);
+	if (err < 0)
+		finish(k, err, why, NULL);
+	else
+		campaign_audience_read(r, k->row.customer, k->row.number, from, on_audience, k);
 }
 
 int campaign_take(struct relay *r, const struct campaign_which *which, int64_t count, int64_t *granted)

@@ -9,6 +9,8 @@
 	" key_version, signature, activated, changed FROM campaign "
 
 /* 0, or ERR_*; none if no row was changed. */
+#define LISTS ((int64_t)1 << 48) /* above the pieces of all packages: numbers are u32 */
+
 static int one(int64_t changed, int none)
 {
 	return changed < 0 ? (int)changed : changed == 0 ? none : 0;
@@ -40,20 +42,31 @@ int store_campaign_add(struct store *s, const char *customer, const char *campai
 
 int store_campaign_drop(struct store *s, int64_t number)
 {
+	int64_t rc = store_run(s, STORE_SQL("DELETE FROM campaign_piece WHERE number=?"), STORE_ARGS(store_int(number)));
+
+	if (rc < 0)
+		return (int)rc;
 	return one(store_run(s, STORE_SQL("DELETE FROM campaign WHERE number=?"), STORE_ARGS(store_int(number))),
 		   ERR_NOTFOUND);
 }
 
 int store_campaign_drop_all(struct store *s, int state)
 {
-	int64_t rc = store_run(s, STORE_SQL("DELETE FROM campaign WHERE state=?"), STORE_ARGS(store_int(state)));
+	int64_t rc = store_run(s,
+			       STORE_SQL("DELETE FROM campaign_piece WHERE number IN"
+					 " (SELECT number FROM campaign WHERE state=?)"),
+			       STORE_ARGS(store_int(state)));
 
+	if (rc >= 0)
+		rc = store_run(s, STORE_SQL("DELETE FROM campaign WHERE state=?"), STORE_ARGS(store_int(state)));
 	return rc < 0 ? (int)rc : 0;
 }
 
 int64_t store_campaign_piece_id(int64_t number, int64_t piece)
 {
-	return number * STORE_CAMPAIGN_PIECES + piece;
+	if (piece < STORE_CAMPAIGN_LIST)
+		return number * STORE_CAMPAIGN_PIECES + piece;
+	return LISTS + number * STORE_CAMPAIGN_LIST_PIECES + piece - STORE_CAMPAIGN_LIST;
 }
 
 int store_campaign_piece_add(struct store *s, const char *customer, int64_t number, int64_t piece,
@@ -264,12 +277,15 @@ static int each_piece(struct store_rows *r, int rc, store_campaign_piece_fn fn, 
 	return rc < 0 ? rc : said;
 }
 
-int store_campaign_pieces(struct store *s, int64_t number, store_campaign_piece_fn fn, void *arg)
+int store_campaign_pieces(struct store *s, int64_t number, int64_t first, int64_t count, store_campaign_piece_fn fn,
+			  void *arg)
 {
+	int64_t id = store_campaign_piece_id(number, first);
 	struct store_rows r;
 	int rc = store_rows_open(s, &r,
-				 STORE_SQL("SELECT id, number, bytes FROM campaign_piece WHERE number=? ORDER BY id"),
-				 STORE_ARGS(store_int(number)));
+				 STORE_SQL("SELECT id, number, bytes FROM campaign_piece"
+					   " WHERE number=?1 AND id>=?2 AND id<?2+?3 ORDER BY id"),
+				 STORE_ARGS(store_int(number), store_int(id), store_int(count)));
 
 	return each_piece(&r, rc, fn, arg);
 }

@@ -15,6 +15,9 @@
 
 #define STORE_CAMPAIGN_PIECE	16000 /* octets in one piece, before sealing: three fit into a batch of keys_reseal */
 #define STORE_CAMPAIGN_PIECES	512
+/* Behind those of the package: its audience, which may have many. */
+#define STORE_CAMPAIGN_LIST	   STORE_CAMPAIGN_PIECES
+#define STORE_CAMPAIGN_LIST_PIECES 4096
 #define STORE_CAMPAIGN_HASH	32
 #define STORE_CAMPAIGN_REVOKED_ALL 0 /* as a version in the list of the revoked: all of them */
 
@@ -41,11 +44,12 @@ struct store_campaign {
 /* Reserves the next version of a campaign: *number and *version. */
 int store_campaign_add(struct store *s, const char *customer, const char *campaign, const char *author,
 		       int state, int64_t now, int64_t *number, int64_t *version);
-/* A row that came to nothing. */
+/* A row that came to nothing, and its pieces. */
 int store_campaign_drop(struct store *s, int64_t number);
 /* All that are in this state: at a start, what a crash left half made. */
 int store_campaign_drop_all(struct store *s, int state);
-/* Row id of a piece: what its AAD binds it to. */
+/* Row id of a piece, up to STORE_CAMPAIGN_LIST + STORE_CAMPAIGN_LIST_PIECES: what its AAD binds it to. Pieces of a package
+ * are in order, and so are those of an audience. */
 int64_t store_campaign_piece_id(int64_t number, int64_t piece);
 int store_campaign_piece_add(struct store *s, const char *customer, int64_t number, int64_t piece,
 			     struct span sealed);
@@ -76,7 +80,9 @@ struct store_campaign_piece {
 	struct span sealed;
 };
 typedef int (*store_campaign_piece_fn)(void *arg, const struct store_campaign_piece *p);
-int store_campaign_pieces(struct store *s, int64_t number, store_campaign_piece_fn fn, void *arg);
+/* At most count pieces from first on: all of them are of the package, or all of the audience. */
+int store_campaign_pieces(struct store *s, int64_t number, int64_t first, int64_t count, store_campaign_piece_fn fn,
+			  void *arg);
 /* A customer's, behind after. */
 int store_campaign_pieces_each(struct store *s, const char *customer, int64_t after, int64_t limit,
 			       store_campaign_piece_fn fn, void *arg);

@@ -75,9 +75,9 @@ def enroll(s, name="bert", key=None, domains=("shop.example",)):
     return private
 
 
-def activate(s, path, key, approver="bert", author="erika", name="example", customer="default"):
-    """From the source to an active version: its number."""
-    s.cli("campaign", "add", path, "--author", author, check=True)
+def activate(s, path, key, approver="bert", author="erika", name="example", customer="default", audience=None):
+    """From the source to an active version: its number. audience: a file of addresses."""
+    s.cli("campaign", "add", path, "--author", author, *(["--audience", audience] if audience else []), check=True)
     s.cli("campaign", "approve", name, "--customer", customer, "--approver", approver, "--key", key, "--yes", check=True)
     s.cli("campaign", "activate", name, "--customer", customer, check=True)
     return json.loads(s.cli("campaign", "show", name, "--customer", customer, "--json", check=True).stdout)["version"]

@@ -199,6 +199,10 @@ ATTACKS = {
         b"Received: from evil.example\r\n" + b"\tx" * 1500 + b"\r\n" for _ in range(30)) + b}),
     "No campaign header, with a stolen SMTP login": (R550, "no-campaign", {"header": None, "login": "shop-app"}),
     "A header of his own making, with a stolen SMTP login": (R550, "mac", {"header": "forged", "login": "shop-app"}),
+    "An approved letter to all the world, with a stolen SMTP login and the key": (R550, "audience", {
+        "campaign": "listed", "rcpt": "stranger@there.example", "login": "shop-app"}),
+    "An approved letter to an address that looks like one of the list": (R550, "audience", {
+        "campaign": "listed", "rcpt": "reader+evil@there.example"}),
     "Replay to another recipient": (R550, "mac", {"header": {"rcpt": "other@there.example"}}),
     "Replay with another Message-ID": (R550, "mac", {"header": {"message_id": "<seen@shop.example>"}}),
     "Replay under another envelope sender": (R550, "mac", {"header": {"sender": "other@shop.example"}}),
@@ -362,8 +366,13 @@ class World:
                 f.write(re.sub("(?m)^valid: .*", 'valid: {from: "%s", to: "%s"}' % tuple(stamp(t) for t in valid), text))
         return path
 
-    def activate(self, name, *changes, valid=None):
-        campaigns.activate(self.s, self.source(name, *changes, valid=valid), self.key, name=name)
+    def activate(self, name, *changes, valid=None, audience=None):
+        path = self.source(name, *changes, valid=valid)
+        if audience:
+            listed = os.path.join(os.path.dirname(path), "recipients")
+            with open(listed, "w") as f:
+                f.write("".join(a + "\n" for a in audience))
+        campaigns.activate(self.s, path, self.key, name=name, audience=audience and listed)
 
     def register(self):
         os.makedirs(os.path.join(self.place, "source"))
@@ -373,6 +382,7 @@ class World:
             self.activate(name, TRACK)
         for name in ("files", "big"):
             self.activate(name, *FILES)
+        self.activate("listed", TRACK, audience=[RCPT.upper(), "other@there.example"])
         self.activate("fixed")
         self.activate("fixed", ("example.html", "tea from Assam", "tea from Nepal"))
         self.activate("cap", ("example.yaml", "max_messages: 1000", "max_messages: 1"))
@@ -473,6 +483,7 @@ TRUE = {
     "with a name that is not ASCII": {"values": {"first_name": "J\u00fcrgen"}},
     "with a PDF and an image": {"campaign": "files"},
     "from a stolen login that has the key too": {"login": "shop-app"},
+    "to somebody who is on its list": {"campaign": "listed"},
     "in a stream that holds": {"sender": "news@hold.example"},
     "in a stream that observes": {"sender": "news@trial.example"},
     "in a stream of links": {"sender": "news@receipts.example"},

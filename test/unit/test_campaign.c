@@ -9,10 +9,12 @@
 
 #include <cmocka.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "keyproto/keyproto_checkpoint.h"
 #include "keyproto/keyproto_client_ev.h"
 #include "keyproto/keyproto_manifest.h"
+#include "relay/campaign/campaign_audience.h"
 #include "relay/campaign/campaign_known.h"
 #include "relay/campaign/campaign_pack.h"
 #include "relay/campaign/campaign_revoked.h"
@@ -25,6 +27,8 @@ static struct {
 	uint64_t counter, rows;
 	uint8_t hash[32];
 	unsigned checkpoints, seals;
+	unsigned fail_seal; /* the call to seal with this number fails; 0: none */
+	int hold;	    /* calls wait until release */
 } keyd;
 
 static char dir[64];
@@ -55,6 +59,25 @@ static void reply_fields(struct span body, int sealing, struct buf *out)
 	}
 	keyd.seals += sealing;
 	keyproto_results_put(out, results, m.count);
+}
+
+static const uint8_t list_key[CAMP_AUDIENCE_KEY] = "key of audiences";
+
+static struct {
+	keyproto_client_ev_reply_fn fn;
+	void *arg;
+} held;
+
+/* keyd answers what waits. */
+static void release(int err)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 10);
+	keyproto_bytes_put(&out, span_of(list_key, sizeof(list_key)));
+	keyd.hold = 0;
+	held.fn(held.arg, err, err < 0 ? span_of(NULL, 0) : buf_span(&out));
+	buf_clear(&out);
 }
 
 static int reply_checkpoint(struct span body, struct buf *out)
@@ -93,11 +116,20 @@ int keyproto_client_ev_call(struct keyproto_client_ev *c, uint16_t op, int64_t t
 	(void)timeout;
 	if (err < 0)
 		return err;
+	if (keyd.hold) {
+		held.fn = fn;
+		held.arg = arg;
+		return 0;
+	}
+	if (op == KEYPROTO_SEAL_FIELDS && keyd.fail_seal && keyd.seals + 1 == keyd.fail_seal)
+		return ERR_AWAY;
 	buf_init(&body, 1 << 20);
 	buf_init(&out, 1 << 20);
 	assert_int_equal(fill(&body, message), 0);
 	if (op == KEYPROTO_SEAL_FIELDS || op == KEYPROTO_OPEN_FIELDS)
 		reply_fields(buf_span(&body), op == KEYPROTO_SEAL_FIELDS, &out);
+	else if (op == KEYPROTO_AUDIENCE_KEY)
+		keyproto_bytes_put(&out, span_of(list_key, sizeof(list_key)));
 	else
 		err = op == KEYPROTO_CHECKPOINT ? reply_checkpoint(buf_span(&body), &out) : reply_last(&out);
 	if (keyd.lose)
@@ -239,6 +271,260 @@ static void without_keyd_a_package_is_neither_sealed_nor_opened(void **state)
 	assert_int_equal(campaign_pack_seal(p, note, &err), 0);
 	assert_int_equal(err, ERR_AWAY);
 	campaign_pack_free(p);
+}
+
+/* --- lists of recipients */
+
+struct said {
+	int err;
+	char id[40];
+	int64_t lines, addresses, wrong;
+};
+
+static void take_answer(void *arg, int err, const char *why, json_t *body)
+{
+	struct said *s = arg;
+
+	(void)why;
+	s->err = err;
+	if (err == 0) {
+		snprintf(s->id, sizeof(s->id), "%s", json_string_value(json_object_get(body, "audience")));
+		s->lines = json_integer_value(json_object_get(body, "lines"));
+		s->addresses = json_integer_value(json_object_get(body, "addresses"));
+		s->wrong = json_integer_value(json_object_get(body, "wrong"));
+	}
+	json_decref(body);
+}
+
+static struct said put(struct campaign_audiences *t, const char *customer, const char *id, const char *text)
+{
+	struct said s = {.err = 1};
+
+	campaign_audience_put(t, customer, id, span_str(text), take_answer, &s);
+	return s;
+}
+
+/* Waits for the thread that sorts it. */
+static int closed(struct campaign_audience *a)
+{
+	struct relay_msg *m;
+	int err = 1;
+
+	assert_int_equal(campaign_audience_close(a, note, &err), 0);
+	m = (struct relay_msg *)evt_inbox_wait(relay.inbox, -1);
+	m->run(m, &relay);
+	return err;
+}
+
+static struct campaign_audiences *table_of(void)
+{
+	relay.inbox = evt_inbox_new(NULL, NULL, NULL);
+	assert_non_null(relay.inbox);
+	return campaign_audience_new(&relay);
+}
+
+static void table_gone(struct campaign_audiences *t)
+{
+	campaign_audience_free(t);
+	evt_inbox_free(relay.inbox);
+	relay.inbox = NULL;
+}
+
+static void a_list_comes_in_pieces_and_is_taken_once(void **state)
+{
+	struct campaign_audiences *t = table_of();
+	struct campaign_audience *a;
+	struct said s = put(t, "shop", "", "anna@example.test\n# nobody\n");
+	char id[40];
+	json_t *findings;
+
+	(void)state;
+	assert_int_equal(s.err, 0);
+	assert_int_equal(strlen(s.id), CAMPAIGN_AUDIENCE_ID);
+	strcpy(id, s.id);
+	s = put(t, "shop", id, "bert@example.test\nno address\nANNA@example.test");
+	assert_int_equal(s.err, 0);
+	assert_string_equal(s.id, id);
+	assert_int_equal(s.lines, 5);
+	assert_int_equal(s.addresses, 3);
+	assert_int_equal(s.wrong, 1);
+	assert_int_equal(put(t, "bank", id, "x@example.test\n").err, ERR_NOTFOUND);
+	assert_int_equal(campaign_audience_take(t, "bank", id, &a), ERR_NOTFOUND);
+	assert_int_equal(campaign_audience_take(t, "shop", id, &a), 0);
+	assert_int_equal(put(t, "shop", id, "x@example.test\n").err, ERR_NOTFOUND);
+	assert_int_equal(closed(a), 0);
+	assert_int_equal(camp_audience_count(campaign_audience_list(a)), 2);
+	assert_int_equal(campaign_audience_list(a)->doubles, 1);
+	findings = campaign_audience_findings(a);
+	assert_int_equal(json_array_size(findings), 1);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(findings, 0), "line")), 4);
+	json_decref(findings);
+	campaign_audience_drop(a);
+	table_gone(t);
+}
+
+static void lists_that_nothing_comes_for_are_forgotten_but_not_while_one_waits_for_keyd(void **state)
+{
+	struct campaign_audiences *t = table_of();
+	struct campaign_audience *a;
+	struct said s = {.err = 1}, old;
+
+	(void)state;
+	clock_set(0, clock_wall());
+	for (int i = 0; i < CAMPAIGN_AUDIENCE_LISTS; i++)
+		old = put(t, "shop", "", "anna@example.test\n");
+	assert_int_equal(old.err, 0);
+	assert_int_equal(put(t, "shop", "", "anna@example.test\n").err, ERR_BUSY);
+	keyd.hold = 1;
+	campaign_audience_put(t, "shop", old.id, SPAN_LIT("bert@example.test\n"), take_answer, &s);
+	assert_int_equal(campaign_audience_take(t, "shop", old.id, &a), ERR_BUSY);
+	clock_advance(CAMPAIGN_AUDIENCE_WAIT + CLOCK_SEC);
+	campaign_audience_expire(t);
+	release(0);
+	assert_int_equal(s.err, 0);
+	assert_int_equal(s.addresses, 2);
+	assert_int_equal(put(t, "shop", "", "anna@example.test\n").err, 0);
+	clock_advance(CAMPAIGN_AUDIENCE_WAIT + CLOCK_SEC);
+	campaign_audience_expire(t);
+	assert_int_equal(campaign_audience_take(t, "shop", old.id, &a), ERR_NOTFOUND);
+	clock_restore();
+	table_gone(t);
+}
+
+static void without_keyd_there_is_no_list(void **state)
+{
+	struct campaign_audiences *t = table_of();
+	struct said s = put(t, "shop", "", "anna@example.test\n"), other = {.err = 1};
+
+	(void)state;
+	keyd.err = ERR_LOCKED;
+	assert_int_equal(put(t, "shop", "", "anna@example.test\n").err, ERR_LOCKED);
+	assert_int_equal(put(t, "shop", s.id, "anna@example.test\n").err, ERR_LOCKED);
+	keyd.err = 0;
+	assert_int_equal(put(t, "shop", s.id, "anna@example.test\n").err, ERR_NOTFOUND); /* what lacks a piece is gone */
+	keyd.hold = 1;
+	campaign_audience_put(t, "shop", "", SPAN_LIT("anna@example.test\n"), take_answer, &other);
+	release(ERR_AWAY);
+	assert_int_equal(other.err, ERR_AWAY);
+	table_gone(t);
+}
+
+static void a_list_of_nobody_is_a_finding(void **state)
+{
+	struct campaign_audiences *t = table_of();
+	struct campaign_audience *a;
+	struct said s = put(t, "shop", "", "# nobody\n");
+	json_t *findings;
+
+	(void)state;
+	assert_int_equal(campaign_audience_take(t, "shop", s.id, &a), 0);
+	assert_int_equal(closed(a), 0);
+	findings = campaign_audience_findings(a);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(findings, 0), "rule")), "audience-empty");
+	json_decref(findings);
+	campaign_audience_drop(a);
+	table_gone(t);
+}
+
+static void relay_stops_while_a_list_is_sorted(void **state)
+{
+	struct campaign_audiences *t = table_of();
+	struct campaign_audience *a;
+	struct said s = put(t, "shop", "", "anna@example.test\n");
+	int err = 1;
+
+	(void)state;
+	assert_int_equal(campaign_audience_take(t, "shop", s.id, &a), 0);
+	assert_int_equal(campaign_audience_close(a, note, &err), 0);
+	evt_inbox_wait(relay.inbox, -1); /* nobody runs it any more */
+	table_gone(t);
+	assert_int_equal(err, ERR_CLOSED);
+	campaign_audience_drop(a);
+}
+
+struct octets {
+	int err;
+	struct buf all;
+};
+
+static void take_octets(void *arg, int err, struct span octets)
+{
+	struct octets *o = arg;
+
+	o->err = err;
+	buf_put_span(&o->all, octets);
+}
+
+#define LISTED (CAMPAIGN_AUDIENCE_SLICE * 1000 + 1500) /* a thousand hashes are a piece */
+
+static struct campaign_audience *large(struct campaign_audiences *t)
+{
+	struct campaign_audience *a;
+	char id[40] = "";
+	struct buf text;
+
+	buf_init(&text, 1 << 22);
+	for (int i = 0; i < LISTED; i++)
+		buf_putf(&text, "u%d@x.test\n", i);
+	buf_put(&text, "", 1);
+	strcpy(id, put(t, "shop", id, (const char *)buf_ptr(&text)).id);
+	buf_clear(&text);
+	assert_int_equal(campaign_audience_take(t, "shop", id, &a), 0);
+	assert_int_equal(closed(a), 0);
+	assert_int_equal(camp_audience_count(campaign_audience_list(a)), LISTED);
+	return a;
+}
+
+static void a_list_lies_sealed_in_slices_and_comes_back_as_it_was(void **state)
+{
+	struct campaign_audiences *t = table_of();
+	struct campaign_audience *a = large(t);
+	struct octets o = {.err = 1};
+	const int64_t second = (int64_t)CAMPAIGN_AUDIENCE_SLICE * STORE_CAMPAIGN_PIECE;
+	int err = 1;
+
+	(void)state;
+	buf_init(&o.all, 1 << 21);
+	campaign_audience_store(a, 7, note, &err);
+	assert_int_equal(err, 0);
+	campaign_audience_read(&relay, "shop", 7, 0, take_octets, &o);
+	assert_int_equal(o.err, 0);
+	assert_int_equal(buf_size(&o.all), second);
+	campaign_audience_read(&relay, "shop", 7, second, take_octets, &o);
+	assert_int_equal(o.err, 0);
+	assert_true(span_equal(buf_span(&o.all), buf_span(&campaign_audience_list(a)->hashes)));
+	campaign_audience_read(&relay, "shop", 7, 2 * second, take_octets, &o);
+	assert_int_equal(o.err, ERR_NOTFOUND);
+	campaign_audience_read(&relay, "shop", 7, 1, take_octets, &o);
+	assert_int_equal(o.err, ERR_NOTFOUND);
+	campaign_audience_read(&relay, "shop", 8, 0, take_octets, &o);
+	assert_int_equal(o.err, ERR_NOTFOUND);
+	store_run(relay.store, STORE_SQL("UPDATE campaign_piece SET bytes=(SELECT bytes FROM campaign_piece WHERE id=?)"
+					 " WHERE id=?"),
+		  STORE_ARGS(store_int(store_campaign_piece_id(7, STORE_CAMPAIGN_LIST)),
+			     store_int(store_campaign_piece_id(7, STORE_CAMPAIGN_LIST + 1))));
+	campaign_audience_read(&relay, "shop", 7, 0, take_octets, &o);
+	assert_int_equal(o.err, ERR_DAMAGED);
+	buf_clear(&o.all);
+	campaign_audience_drop(a);
+	table_gone(t);
+}
+
+static void a_list_that_keyd_seals_no_further_is_told(void **state)
+{
+	struct campaign_audiences *t = table_of();
+	struct campaign_audience *a = large(t);
+
+	(void)state;
+	for (unsigned at = 1; at < 18; at += 8) {
+		int err = 1;
+		keyd.seals = 0;
+		keyd.fail_seal = at;
+		campaign_audience_store(a, (int64_t)at, note, &err);
+		assert_int_equal(err, ERR_AWAY);
+	}
+	campaign_audience_drop(a);
+	table_gone(t);
 }
 
 /* --- the revoked */
@@ -440,6 +726,13 @@ int main(void)
 	    TEST(a_package_of_any_size_comes_back_as_it_was),
 	    TEST(a_piece_in_anothers_place_does_not_open),
 	    TEST(without_keyd_a_package_is_neither_sealed_nor_opened),
+	    TEST(a_list_comes_in_pieces_and_is_taken_once),
+	    TEST(lists_that_nothing_comes_for_are_forgotten_but_not_while_one_waits_for_keyd),
+	    TEST(without_keyd_there_is_no_list),
+	    TEST(a_list_of_nobody_is_a_finding),
+	    TEST(relay_stops_while_a_list_is_sorted),
+	    TEST(a_list_lies_sealed_in_slices_and_comes_back_as_it_was),
+	    TEST(a_list_that_keyd_seals_no_further_is_told),
 	    TEST(nothing_is_told_before_keyd_was_asked),
 	    TEST(each_revocation_is_the_next_checkpoint),
 	    TEST(what_keyd_could_not_sign_is_signed_later),

@@ -192,13 +192,61 @@ static void a_piece_is_replaced_only_if_it_is_as_it_was(void **state)
 	(void)state;
 	assert_int_equal(store_campaign_reseal(s, id, SPAN_LIT("other"), SPAN_LIT("new")), ERR_EXISTS);
 	assert_int_equal(store_campaign_reseal(s, id, SPAN_LIT("sealed"), SPAN_LIT("new")), 0);
-	assert_int_equal(store_campaign_pieces(s, n, one_piece, text), 0);
+	assert_int_equal(store_campaign_pieces(s, n, 0, 10, one_piece, text), 0);
 	assert_string_equal(text, "new");
 	text[0] = '\0';
 	assert_int_equal(store_campaign_pieces_each(s, "bank", 0, 10, one_piece, text), 0);
 	assert_string_equal(text, "");
 	assert_int_equal(store_campaign_pieces_each(s, "shop", id, 10, one_piece, text), 0);
 	assert_string_equal(text, "");
+}
+
+static int count_pieces(void *arg, const struct store_campaign_piece *p)
+{
+	(void)p;
+	++*(int *)arg;
+	return 0;
+}
+
+static int pieces_from(int64_t n, int64_t first, int64_t count)
+{
+	int found = 0;
+
+	assert_int_equal(store_campaign_pieces(s, n, first, count, count_pieces, &found), 0);
+	return found;
+}
+
+static void pieces_of_an_audience_are_no_other_version_s_and_no_package_s(void **state)
+{
+	int64_t n = linted("autumn", 0), other = linted("winter", 0), last = STORE_CAMPAIGN_LIST + STORE_CAMPAIGN_LIST_PIECES - 1;
+
+	(void)state;
+	assert_int_equal(store_campaign_piece_id(n, 511) + 1, store_campaign_piece_id(n + 1, 0)); /* as it always was */
+	assert_int_equal(store_campaign_piece_id(n, last) + 1, store_campaign_piece_id(n + 1, STORE_CAMPAIGN_LIST));
+	assert_true(store_campaign_piece_id(UINT32_MAX, 511) < store_campaign_piece_id(0, STORE_CAMPAIGN_LIST));
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(store_campaign_piece_add(s, "shop", n, STORE_CAMPAIGN_LIST + i, SPAN_LIT("list")), 0);
+	assert_int_equal(store_campaign_piece_add(s, "shop", n, last, SPAN_LIT("last")), 0);
+	assert_int_equal(store_campaign_piece_add(s, "shop", other, STORE_CAMPAIGN_LIST, SPAN_LIT("list")), 0);
+	assert_int_equal(pieces_from(n, 0, STORE_CAMPAIGN_PIECES), 1);
+	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST, 3), 3);
+	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST + 3, 100), 2);
+	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 6);
+	assert_int_equal(pieces_from(other, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 1);
+	assert_int_equal(store_campaign_drop(s, n), 0);
+	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 0);
+	assert_int_equal(pieces_from(other, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 1);
+}
+
+static void what_a_crash_left_half_made_goes_with_its_pieces(void **state)
+{
+	int64_t n, version;
+
+	(void)state;
+	assert_int_equal(store_campaign_add(s, "shop", "spring", "anna", 0, 1, &n, &version), 0);
+	assert_int_equal(store_campaign_piece_add(s, "shop", n, STORE_CAMPAIGN_LIST, SPAN_LIT("list")), 0);
+	assert_int_equal(store_campaign_drop_all(s, 0), 0);
+	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST, 10), 0);
 }
 
 struct lines {
@@ -281,6 +329,8 @@ int main(void)
 	    TEST(states_change_only_from_where_they_are_said_to_be),
 	    TEST(no_more_messages_are_granted_than_were_approved),
 	    TEST(what_was_granted_is_known_after_a_restart),
+	    TEST(pieces_of_an_audience_are_no_other_version_s_and_no_package_s),
+	    TEST(what_a_crash_left_half_made_goes_with_its_pieces),
 	    TEST(a_piece_is_replaced_only_if_it_is_as_it_was),
 	    TEST(the_revoked_are_sorted_as_text_and_only_grow),
 	    TEST(a_rejection_is_kept_and_expires),
