@@ -403,6 +403,12 @@ static void home(struct relay_msg *m, void *relay)
 	a->told(a);
 }
 
+void track_ask_undone(struct relay_msg *m, int err)
+{
+	if (m->run == home && ((struct track_ask *)m)->err == 0)
+		((struct track_ask *)m)->err = err;
+}
+
 static void work(struct relay_msg *m, void *keep)
 {
 	struct track_ask *a = (struct track_ask *)m;

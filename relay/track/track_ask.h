@@ -54,5 +54,7 @@ struct track_ask {
 struct track_ask *track_ask_new(enum track_ask_kind kind);
 void track_ask_free(struct track_ask *a);
 void track_ask_post(struct track *t, struct track_ask *a);
+/* The keeper's: what an ask changed did not become lasting. m may be something else. */
+void track_ask_undone(struct relay_msg *m, int err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/num.h"
 #include "core/secret.h"
+#include "relay/track/track_ask.h"
 #include "relay/track/track_keep_own.h"
 #include "relay/track/track_push_secret.h"
 
@@ -146,11 +147,13 @@ void track_keep_answer(struct track_keep *k, struct relay_msg *m, void (*run)(st
 	k->answers_end = (struct relay_msg **)(void *)&m->msg.next;
 }
 
-static void send_answers(struct track_keep *k)
+static void send_answers(struct track_keep *k, int err)
 {
 	while (k->answers) {
 		struct relay_msg *m = k->answers;
 		k->answers = (struct relay_msg *)m->msg.next;
+		if (err < 0)
+			track_ask_undone(m, err);
 		evt_inbox_post(k->relay->inbox, &m->msg);
 	}
 	k->answers_end = &k->answers;
@@ -188,7 +191,7 @@ static void look(struct track_keep *k)
 
 static void run_batch(struct track_keep *k, struct evt_msg *batch)
 {
-	int err = store_begin(k->store);
+	int err = store_begin(k->store), undone = 0;
 
 	if (err < 0)
 		store_failed(err);
@@ -203,7 +206,7 @@ static void run_batch(struct track_keep *k, struct evt_msg *batch)
 	tidy(k);
 	track_push_due(k);
 	if (err == 0) {
-		err = store_commit(k->store);
+		err = undone = store_commit(k->store);
 		if (err < 0)
 			store_failed(err);
 	}
@@ -211,7 +214,7 @@ static void run_batch(struct track_keep *k, struct evt_msg *batch)
 		track_db_scrub(k->store);
 	k->scrub = 0;
 	look(k);
-	send_answers(k);
+	send_answers(k, undone);
 }
 
 static int64_t wait_for(const struct track_keep *k)

@@ -29,7 +29,7 @@ static const char style[] =
     ":root{color-scheme:light dark}"
     "body{margin:0;min-height:100vh;display:grid;place-items:center;background:#f4f4f1;color:#1c1c1a;"
     "font:1.0625rem/1.5 system-ui,sans-serif}"
-    "main{box-sizing:border-box;width:min(32rem,100%);padding:2.5rem 2rem;margin:1rem;background:#fff;"
+    "main{box-sizing:border-box;width:min(32rem,100% - 2rem);padding:2.5rem 2rem;margin:1rem;background:#fff;"
     "border:1px solid #d9d9d3;border-radius:.75rem}"
     "h1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.25}p{margin:0}form{margin:1.75rem 0 0}"
     "button{font:inherit;font-weight:600;padding:.7rem 1.4rem;border:0;border-radius:.5rem;background:#12466b;"

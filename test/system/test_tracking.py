@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tracking host: a real relay and keyd, tokens made with keyd's TRACK_KEY and another AES-SIV than relay's, messages that carry
 them sent through relay, and readers of every kind."""
+import base64
 import csv
 import email.utils
+import hashlib
 import http.client
 import io
 import json
@@ -334,6 +336,25 @@ def test_nothing_readable_is_in_a_link(w):
     assert len(w.click(tid)) == 3 + 44
 
 
+def test_pages_are_valid_html_and_their_style_may_be_used(w):
+    html5lib = pytest.importorskip("html5lib")
+    path = w.unsubscribe(w.send("pages@reader.example"))
+    replies = [w.get(path), w.post(path), w.get(w.click(0, 65535)), w.get("/nothing"), w.get(w.click(days=-1)), w.post(path, "x=y"),
+               w.get(w.click(), "PUT")]
+    assert [r.status for r in replies] == [200, 200, 200, 404, 410, 400, 405]
+    for r in replies:
+        assert r.headers["Content-Type"] == "text/html; charset=utf-8"
+        parser = html5lib.HTMLParser(namespaceHTMLElements=False)
+        tree = parser.parse(r.body.decode())
+        assert not parser.errors
+        assert tree.get("lang") == "en" and tree.findtext("head/title") == tree.findtext("body/main/h1")
+        assert tree.find("head/meta[@name='viewport']").get("content") == "width=device-width, initial-scale=1"
+        digest = hashlib.sha256(tree.findtext("head/style").encode()).digest()
+        assert f"style-src 'sha256-{base64.b64encode(digest).decode()}'" in r.headers["Content-Security-Policy"]
+        assert {e.tag for e in tree.iter()} <= {"html", "head", "meta", "title", "style", "body", "main", "h1", "p", "form", "input",
+                                                "button"}
+
+
 # --- HTTP and TLS
 
 
@@ -477,7 +498,6 @@ def classes(w, tid, kind=None):
 
 
 def message_name(tid):
-    import hashlib
     return hashlib.sha256(b"sealpost-track-1" + struct.pack(">Q", tid)).hexdigest()[:32]
 
 
