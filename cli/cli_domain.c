@@ -224,7 +224,10 @@ static int tell_verdict(const json_t *o)
 		       cli_text(o, "customer"), dnssec(o));
 		return 0;
 	}
-	printf("%s: %s. DNSSEC: %s.\n", cli_text(o, "domain"), cli_text(o, "why"), dnssec(o));
+	printf("%s: %s.", cli_text(o, "domain"), cli_text(o, "why"));
+	if (strcmp(dnssec(o), "-"))
+		printf(" DNSSEC: %s.", dnssec(o));
+	puts("");
 	json_array_foreach(json_object_get(o, "texts"), i, text)
 	{
 		printf("found:  \"");

@@ -20,7 +20,7 @@ static void covers(const char *domain, struct span line)
 	char host[1024];
 	size_t n = strlen(domain);
 
-	if (line.n >= sizeof(host) || memchr(line.p, 0, line.n))
+	if (!line.n || line.n >= sizeof(host) || memchr(line.p, 0, line.n))
 		return;
 	memcpy(host, line.p, line.n);
 	host[line.n] = '\0';
