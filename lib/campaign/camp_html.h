@@ -80,6 +80,7 @@ enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 	X(CSS_IMPORT, "html-css-import", ERROR, ERROR, "@import")                                  \
 	X(CSS_ACTIVE, "html-css-active", ERROR, ERROR,                                             \
 	  "expression(), behavior, -moz-binding or a function that loads")                         \
+	X(CSS_STRING, "html-css-string", ERROR, ERROR, "a CSS string that its line does not end")    \
 	X(CSS_ESCAPE, "html-css-escape", ERROR, ERROR, "a backslash in CSS outside of a string")   \
 	/* hidden text: shown to who approves */                                                   \
 	X(HIDDEN, "html-hidden", WARNING, NONE, "text that is not shown")                          \

@@ -6,13 +6,19 @@
 
 enum { IDENT_ROOM = 40 };
 
-/* A scan of one style; names are gathered in small letters. A comment within a name is left out: some clients did so. */
+/* In small letters. n: 0: none; IDENT_ROOM: too long to be known. */
+struct name {
+	char s[IDENT_ROOM];
+	size_t n;
+};
+
+/* A scan of one style. Names are gathered twice: a comment within one is left out, as some clients did, and ends it, as the
+ * standard has it ("red" and "url(" in red, comment, url()). */
 struct css {
 	struct camp_html_walk *w;
 	struct span in;
 	size_t i;
-	char ident[IDENT_ROOM];
-	size_t ident_n; /* 0: none; IDENT_ROOM: too long to be known */
+	struct name joined, apart;
 	int at_word;	/* "@" stands before it */
 	/* where findings are */
 	size_t at, to, element;
@@ -60,23 +66,32 @@ static size_t skip_comment(struct css *c)
 	return end ? (size_t)(end - c->in.p) + 2 : c->in.n;
 }
 
-/* A string at i: the index behind its closing quote (or where it breaks off). */
-static size_t skip_string(const struct css *c, size_t i, int *whole, int *escapes)
+static int line_end(uint8_t c)
+{
+	return c == '\n' || c == '\r' || c == '\f';
+}
+
+/* A string at i: the index behind its closing quote (or where it breaks off). Readers differ on where one ends that is
+ * broken off by a line end, or goes on behind an escaped one. */
+static size_t skip_string(struct css *c, size_t i, int *whole, int *escapes)
 {
 	uint8_t quote = c->in.p[i++];
 
 	*whole = *escapes = 0;
-	for (; i < c->in.n && c->in.p[i] != '\n'; i++) {
+	for (; i < c->in.n && !line_end(c->in.p[i]); i++) {
 		if (c->in.p[i] == quote) {
 			*whole = 1;
 			return i + 1;
 		}
-		if (c->in.p[i] == '\\') {
-			*escapes = 1;
-			i++;
-		}
+		if (c->in.p[i] != '\\')
+			continue;
+		*escapes = 1;
+		if (++i < c->in.n && line_end(c->in.p[i]))
+			break;
 	}
-	return i < c->in.n ? i : c->in.n;
+	i = i < c->in.n ? i : c->in.n;
+	found(c, CAMP_HTML_RULE_CSS_STRING, i);
+	return i;
 }
 
 /* "url(" was read, i is behind it. */
@@ -109,8 +124,8 @@ static void url(struct css *c)
 			  c->exact ? stand_at(c, to) : c->to, c->quote, c->element);
 }
 
-/* A name is followed by "(", or by ":". */
-static void judge_name(struct css *c, uint8_t behind)
+/* A name is followed by "(", or by ":". 1: it was judged. */
+static int judge_name(struct css *c, const struct name *name, uint8_t behind)
 {
 	static const char *const loads[] = {"expression", "image-set",	"-webkit-image-set",
 					    "image",	  "cross-fade", "-webkit-cross-fade",
@@ -119,45 +134,47 @@ static void judge_name(struct css *c, uint8_t behind)
 	static const char *const properties[] = {"behavior", "behaviour", "-ms-behavior",
 						 "-moz-binding"};
 
-	if (behind == '(' && !strcmp(c->ident, "url")) {
+	if (!name->n || name->n == IDENT_ROOM)
+		return 0;
+	if (behind == '(' && !strcmp(name->s, "url")) {
 		c->i++;
 		url(c);
-	} else if (behind == '(' && IS_ONE_OF(c->ident, loads)) {
-		found(c, CAMP_HTML_RULE_CSS_ACTIVE, c->i - c->ident_n);
-	} else if (behind == ':' && IS_ONE_OF(c->ident, properties)) {
-		found(c, CAMP_HTML_RULE_CSS_ACTIVE, c->i - c->ident_n);
+		return 1;
 	}
+	if (!(behind == '(' && IS_ONE_OF(name->s, loads)) && !(behind == ':' && IS_ONE_OF(name->s, properties)))
+		return 0;
+	found(c, CAMP_HTML_RULE_CSS_ACTIVE, c->i - name->n);
+	return 1;
 }
 
 /* The name ends at i. */
 static void end_name(struct css *c)
 {
 	size_t i = c->i;
+	uint8_t behind = 0;
 
-	if (!c->ident_n || c->ident_n == IDENT_ROOM) {
-		c->ident_n = 0;
-		c->at_word = 0;
-		return;
-	}
-	c->ident[c->ident_n] = '\0';
-	if (c->at_word && !strcmp(c->ident, "import"))
-		found(c, CAMP_HTML_RULE_CSS_IMPORT, c->i - c->ident_n);
+	if (c->at_word && c->joined.n && c->joined.n < IDENT_ROOM && !strcmp(c->joined.s, "import"))
+		found(c, CAMP_HTML_RULE_CSS_IMPORT, c->i - c->joined.n);
 	while (i < c->in.n && blank(c->in.p[i]))
 		i++;
 	if (c->i < c->in.n && c->in.p[c->i] == '(')
-		judge_name(c, '(');
+		behind = '(';
 	else if (i < c->in.n && c->in.p[i] == ':')
-		judge_name(c, ':');
-	c->ident_n = 0;
+		behind = ':';
+	if (behind && !judge_name(c, &c->joined, behind))
+		judge_name(c, &c->apart, behind);
+	c->joined.n = c->apart.n = 0;
 	c->at_word = 0;
 }
 
-static void add_octet(struct css *c, uint8_t octet)
+static void add_octet(struct name *name, uint8_t octet)
 {
-	if (c->ident_n < IDENT_ROOM - 1)
-		c->ident[c->ident_n++] = (char)((uint8_t)(octet - 'A') < 26 ? octet | 0x20 : octet);
-	else
-		c->ident_n = IDENT_ROOM;
+	if (name->n >= IDENT_ROOM - 1) {
+		name->n = IDENT_ROOM;
+		return;
+	}
+	name->s[name->n++] = (char)((uint8_t)(octet - 'A') < 26 ? octet | 0x20 : octet);
+	name->s[name->n] = '\0';
 }
 
 static void one(struct css *c)
@@ -166,12 +183,14 @@ static void one(struct css *c)
 	int whole, escapes;
 
 	if (name_octet(o)) {
-		add_octet(c, o);
+		add_octet(&c->joined, o);
+		add_octet(&c->apart, o);
 		c->i++;
 		return;
 	}
 	if (o == '/' && c->i + 1 < c->in.n && c->in.p[c->i + 1] == '*') {
 		c->i = skip_comment(c);
+		c->apart.n = 0;
 		return;
 	}
 	end_name(c);

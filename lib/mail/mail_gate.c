@@ -98,7 +98,7 @@ static int push(struct mail_gate *g)
 	l->closed = l->said = 0;
 	l->boundary_n = 0;
 	l->type[0] = l->charset[0] = l->disposition[0] = l->boundary[0] = '\0';
-	l->filename[0] = l->name[0] = l->cid[0] = '\0';
+	l->filename[0] = l->name[0] = l->cid[0] = l->start[0] = '\0';
 	mail_gate_own_header_begin(g);
 	return 0;
 }

@@ -77,6 +77,9 @@
 	X(EPILOGUE, "epilogue", T, 554)                                                           \
 	X(PART_HEADER, "part-header", S, 554) /* not ended by an empty line */                    \
 	X(PART_FIELD, "part-field", T, 554)   /* a part's field that a manifest cannot name */    \
+	X(PART_ELSEWHERE, "part-elsewhere", S, 554) /* a field that says its content is elsewhere */ \
+	X(PARAMETER, "parameter", T, 554)     /* one that a manifest cannot name */               \
+	X(RELATED_START, "related-start", T, 554) /* start= names another part than the first */  \
 	X(UNKNOWN_ENCODING, "unknown-encoding", S, 554)                                           \
 	X(ENCODING_ON_MULTIPART, "encoding-on-multipart", S, 554)                                 \
 	X(RFC2231, "rfc2231", S, 554) /* malformed, or where it must not be */                    \

@@ -105,6 +105,17 @@ static int check_name(struct mail_gate *g, struct span name)
 	return 0;
 }
 
+/* Mail programs show what lies there as if it were in the message (Thunderbird). */
+static int leads_elsewhere(struct span name)
+{
+	static const char *const names[] = {"x-mozilla-external-attachment-url", "x-mozilla-cloud-part"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (span_equal_nocase(name, span_str(names[i])))
+			return 1;
+	return 0;
+}
+
 static int find_field(struct span name)
 {
 	for (int i = 0; i < N_FIELDS; i++)
@@ -128,7 +139,9 @@ int mail_gate_own_field_begin(struct mail_gate *g, struct span name)
 	g->field = find_field(name);
 	g->value_n = 0;
 	known = g->field >= 0 && (!part || FIELDS[g->field].where & PART);
-	if (part && !known && !(name.n > 2 && (name.p[0] | 0x20) == 'x' && name.p[1] == '-'))
+	if (leads_elsewhere(name))
+		return mail_gate_own_fail(g, MAIL_GATE_PART_ELSEWHERE, g->offset);
+	if (part && !known && !span_equal_nocase(name, SPAN_LIT("x-attachment-id")))
 		rc = mail_gate_own_fail(g, MAIL_GATE_PART_FIELD, g->offset);
 	if (rc == 0 && known) {
 		if (l->seen & 1U << g->field)
@@ -205,6 +218,20 @@ int mail_gate_own_header_line(struct mail_gate *g, struct span line)
 static int is_type(const struct mail_gate_level *l, const char *type)
 {
 	return !strcmp(l->type, type);
+}
+
+/* Readers show the part that start= names, not the first one. */
+static int check_start(struct mail_gate *g, const struct mail_gate_level *above)
+{
+	const struct mail_gate_level *l = mail_gate_own_level(g);
+	size_t n = strlen(l->cid);
+
+	if (!above || !above->start[0] || above->children != 1)
+		return 0;
+	if (n && strlen(above->start) == n + 2 && above->start[0] == '<' && above->start[n + 1] == '>' &&
+	    !memcmp(above->start + 1, l->cid, n))
+		return 0;
+	return mail_gate_own_fail(g, MAIL_GATE_RELATED_START, g->offset);
 }
 
 static int check_boundary(struct mail_gate *g)
@@ -289,6 +316,8 @@ int mail_gate_own_header_end(struct mail_gate *g)
 	const struct mail_gate_level *above = g->top ? l - 1 : NULL;
 	int rc = g->field == FIELD_NONE ? 0 : mail_gate_own_field_end(g);
 
+	if (rc == 0)
+		rc = check_start(g, above);
 	if (rc < 0)
 		return rc;
 	for (int i = 0; i < N_FIELDS && !above; i++)

@@ -29,6 +29,7 @@ struct mail_gate_level {
 	size_t boundary_n;
 	char filename[MAIL_GATE_MAX_STRING + 1], name[MAIL_GATE_MAX_STRING + 1];
 	char cid[MAIL_GATE_MAX_STRING + 1];
+	char start[MAIL_GATE_MAX_STRING + 3]; /* of multipart/related, with its <>; "" */
 };
 
 /*  HEADER --empty line--> PREAMBLE (a multipart) or LEAF

@@ -346,6 +346,26 @@ static enum mail_gate_rule take_flag(int *flag, const struct parameter *p, const
 							       : MAIL_GATE_TEXT_FORM;
 }
 
+/* Parameters that change nothing of what is seen. Others might: "method" makes an invitation of a file. */
+static enum mail_gate_rule take_other(struct reader *r, const struct parameter *p)
+{
+	static const char *const idle[] = {"type",	  "protocol",	"micalg",     "report-type",
+					   "reply-type", "smime-type", "differences"};
+	struct mail_gate_level *l = mail_gate_own_level(r->g);
+
+	if (span_equal_nocase(p->name, SPAN_LIT("start")) && !strcmp(l->type, "multipart/related")) {
+		if (p->section >= 0 || p->extended || p->escaped || !p->n ||
+		    span_copy_str(l->start, sizeof(l->start), span_of(p->value, p->n)) < 0)
+			return r->g->tolerant ? MAIL_GATE_NONE : MAIL_GATE_RELATED_START;
+		return MAIL_GATE_NONE;
+	}
+	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
+		if (span_equal_nocase(p->name, span_str(idle[i])))
+			return MAIL_GATE_NONE;
+	/* messages in messages are refused as such, or attachments */
+	return r->g->tolerant || !strncmp(l->type, "message/", 8) ? MAIL_GATE_NONE : MAIL_GATE_PARAMETER;
+}
+
 static enum mail_gate_rule take_type_parameter(struct reader *r, const struct parameter *p)
 {
 	static const char *const known[] = {"boundary", "charset", "format", "delsp"};
@@ -356,7 +376,7 @@ static enum mail_gate_rule take_type_parameter(struct reader *r, const struct pa
 	while (i < 4 && !span_equal_nocase(p->name, span_str(known[i])))
 		i++;
 	if (i == 4)
-		return MAIL_GATE_NONE;
+		return take_other(r, p);
 	if (p->section >= 0 || p->extended)
 		return MAIL_GATE_RFC2231;
 	if (i == 0)

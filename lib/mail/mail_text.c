@@ -304,8 +304,8 @@ static int put_control(struct mail_text *t, uint8_t c, uint64_t source, unsigned
 {
 	if (c == '\n')
 		return newline(t, source);
-	if (!c)
-		return foreign(t, source, stride);
+	if (!c) /* a reader may leave it out, and read a tag where none was: who judges the text has to see it */
+		return t->tolerant ? emit(t, span_of("", 1), source, stride) : foreign(t, source, stride);
 	t->cr = 1;
 	t->cr_source = source;
 	t->cr_stride = stride;

@@ -432,6 +432,18 @@ static void attack_css_url_import_expression(void **state)
 	    {"<p style='background:url(\"https://b.ex\\61mple\")'>", "css-url@26", ""},
 	    {"<p style='background:image-set(\"https://b.example/x\" 1x)'>", "css-active@21", ""},
 	    {"<style>p{background:url(https://b.example/x</style>", "css-url@24", ""},
+	    /* a comment divides names */
+	    {"<p style='background:red/**/url(https://b.example/x)'>", "",
+	     "css:https://b.example/x"},
+	    {"<style>p{background:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/**/url(https://b.example/x)}</style>", "",
+	     "css:https://b.example/x"},
+	    {"<p style='a:0/**/image-set(\"https://b.example/x\" 1x)'>", "css-active@17", ""},
+	    /* what some readers take for the end of a string, and some do not */
+	    {"<style>p{content:\"\f;background:url(https://b.example/x);a:\"}</style>", "css-string@18 css-string@58",
+	     "css:https://b.example/x"},
+	    {"<style>p{content:\"\r;background:url(https://b.example/x)}</style>", "css-string@18",
+	     "css:https://b.example/x"},
+	    {"<p style=\"a:'\\&#13;&#10;';background:url(https://b.example/x);a:'\">", "css-string@10 css-string@10", ""},
 	    {"<style>/* url(x) */ p:after{content:'url(x)'}</style>", "", ""},
 	};
 

@@ -124,6 +124,19 @@ static const struct broken {
     {"part-header", MULTI("Content-Type: text/plain"), 31, 0},
     {"part-field", MULTI("Content-Location: http://e.example/\n\nx"), 5, 1},
     {"part-field", MULTI("Subject: inner\n\nx"), 5, 1},
+    {"part-field", MULTI("X-Apple-Whatever: y\n\nx"), 5, 1},
+    {"part-elsewhere",
+     MULTI("X-Mozilla-External-Attachment-URL: https://evil.example/a.exe\n\nx"), 5, 0},
+    {"part-elsewhere", "X-Mozilla-Cloud-Part: cloudFile; url=https://evil.example/\n\nx", -1, 0},
+    {"parameter", V "Content-Type: text/calendar; method=REQUEST\n\nx\n", -1, 1},
+    {"parameter", V "Content-Type: multipart/mixed; boundary=b; start=\"<x>\"\n\n--b\n\nx\n--b--\n",
+     -1, 1},
+    {"related-start",
+     V "Content-Type: multipart/related; boundary=b; start=\"<two>\"\n\n--b\n"
+       "Content-ID: <one>\n\nx\n--b\nContent-ID: <two>\n\ny\n--b--\n",
+     24, 1},
+    {"related-start",
+     V "Content-Type: multipart/related; boundary=b; start=\"<two>\"\n\n--b\n\nx\n--b--\n", 5, 1},
     {"unknown-encoding", CTE("x-uue", "x\n"), -1, 0},
     {"unknown-encoding", CTE("base64, 7bit", "QQ==\n"), -1, 0},
     {"unknown-encoding", CTE("base64 (of course)", "QQ==\n"), -1, 0},
@@ -390,6 +403,38 @@ static void a_tolerant_gate_reads_what_mail_programs_write(void **state)
 	buf_clear(&m);
 }
 
+/* Readers that drop it would see a tag that no judge had seen. */
+static void nul_that_is_encoded_comes_as_it_is(void **state)
+{
+	static struct gate_play p;
+	struct buf m;
+
+	(void)state;
+	play(&p, wire(&m, CTE("quoted-printable", "<=00a>\n")), 1);
+	assert_int_equal(p.rc, 0);
+	assert_memory_equal(octets(&p, 0), "<\0a>", 4);
+	gate_play_clear(&p);
+	play(&p, buf_span(&m), 0);
+	assert_string_equal(mail_gate_rule_name(p.verdict.rule), "charset-octets");
+	gate_play_clear(&p);
+	buf_clear(&m);
+}
+
+static void related_may_start_with_what_it_names(void **state)
+{
+	static struct gate_play p;
+	struct buf m;
+
+	(void)state;
+	play(&p,
+	     wire(&m, V "Content-Type: multipart/related; boundary=b; type=\"text/html\"; start=\"<one>\"\n\n"
+			"--b\nContent-ID: <one>\n\nx\n--b\nContent-ID: <two>\n\ny\n--b--\n"),
+	     0);
+	assert_int_equal(p.rc, 0);
+	gate_play_clear(&p);
+	buf_clear(&m);
+}
+
 /* --- limits */
 
 static void limited(struct buf *m, const char *rule, int error, uint64_t no_further)
@@ -464,17 +509,17 @@ static void a_header_of_a_megabyte(void **state)
 	memset(line, 'x', sizeof(line) - 1);
 	wire(&m, "Subject: a\n");
 	while (buf_size(&m) < 1 << 20)
-		buf_putf(&m, "X-Long: %s\r\n", line);
+		buf_putf(&m, "X-Attachment-Id: %s\r\n", line);
 	buf_put_str(&m, "\r\n");
 	limited(&m, "header-size", ERR_LIMIT, 80);
-	wire(&m, "X-Long: a");
+	wire(&m, "X-Attachment-Id: a");
 	while (buf_size(&m) < 1 << 20)
 		buf_putf(&m, "\r\n %s", line);
 	buf_put_str(&m, "\r\n\r\n");
 	limited(&m, "header-size", ERR_LIMIT, 0);
 	wire(&m, V "Content-Type: multipart/mixed; boundary=b\n\n--b\n");
 	while (buf_size(&m) < 1 << 20)
-		buf_putf(&m, "X-Long: %s\r\n", line);
+		buf_putf(&m, "X-Attachment-Id: %s\r\n", line);
 	limited(&m, "header-size", ERR_LIMIT, 70000);
 	wire(&m, "");
 	for (int i = 0; i < 1001; i++)
@@ -636,6 +681,8 @@ static const struct CMUnitTest OTHERS[] = {
     TEST(trees_nest),
     TEST(texts_as_data_keep_their_octets),
     TEST(a_tolerant_gate_reads_what_mail_programs_write),
+    TEST(nul_that_is_encoded_comes_as_it_is),
+    TEST(related_may_start_with_what_it_names),
     TEST(ten_thousand_parts),
     TEST(depth_of_eight),
     TEST(a_header_of_a_megabyte),
