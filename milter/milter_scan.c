@@ -8,6 +8,7 @@
 #include "mail/mail_gate.h"
 #include "mail/mail_sensitive.h"
 #include "mail/mail_url.h"
+#include "milter/milter_links.h"
 
 struct milter_scan {
 	const struct milter_conf *conf;
@@ -33,27 +34,16 @@ static int broken(struct milter_scan *s, enum camp_verdict v, const char *reason
 
 /* --- links */
 
-static int host_allowed(const struct milter_stream *links, const char *host)
-{
-	char *const *all = links->hosts.items;
-	size_t n = strlen(host);
-
-	for (size_t i = 0; i < links->hosts.count; i++) {
-		size_t want = strlen(all[i]);
-		if (all[i][0] != '.' ? span_equal_nocase(span_str(host), span_str(all[i]))
-				     : n > want && span_equal_nocase(span_str(host + n - want), span_str(all[i])))
-			return 1;
-	}
-	return 0;
-}
-
 /* cid: names a part of this very message. */
 static int url_allowed(void *arg, const struct camp_html_url *u)
 {
 	const struct milter_scan *s = arg;
 	struct mail_url url;
+	size_t at;
 	int err;
 
+	if (u->use == CAMP_HTML_SHOWN)
+		return milter_links_text(s->links, u->value, &at) != NULL;
 	if (u->use == CAMP_HTML_IMAGE && span_equal_nocase(span_sub(u->value, 0, 4), SPAN_LIT("cid:")))
 		return 0;
 	err = mail_url_parse(&url, u->value);
@@ -61,7 +51,7 @@ static int url_allowed(void *arg, const struct camp_html_url *u)
 		return 1;
 	if (url.scheme == MAIL_URL_MAILTO || url.scheme == MAIL_URL_TEL)
 		return 0;
-	return !host_allowed(s->links, url.host);
+	return !milter_links_host(s->links, url.host);
 }
 
 static int judge_html(struct milter_scan *s, const struct mail_gate_part *part)
@@ -74,36 +64,12 @@ static int judge_html(struct milter_scan *s, const struct mail_gate_part *part)
 	return err < 0 ? broken(s, CAMP_MEMORY, "memory", part->index, 0) : 0;
 }
 
-/* What a mail program makes a link of leads somewhere too. */
 static int judge_text(struct milter_scan *s, const struct mail_gate_part *part)
 {
-	struct span text = buf_span(&s->text);
-	struct mail_url_mention m;
 	size_t at = 0;
+	const char *rule = milter_links_text(s->links, buf_span(&s->text), &at);
 
-	while (mail_url_find(text, at, &m)) {
-		at = m.to > at ? m.to : at + 1;
-		if (m.kind == MAIL_URL_M_MAIL)
-			continue;
-		if (m.odd || !m.host[0] || !host_allowed(s->links, m.host))
-			return broken(s, CAMP_POLICY, "text-link", part->index, m.from);
-	}
-	return 0;
-}
-
-static int type_allowed(const struct milter_stream *links, const char *type)
-{
-	char *const *all = links->attachments.items;
-
-	for (size_t i = 0; i < links->attachments.count; i++) {
-		size_t n = strlen(all[i]);
-		struct span have = span_str(type);
-		if (n > 2 && !strcmp(all[i] + n - 2, "/*"))
-			have = span_sub(have, 0, --n); /* "image/" */
-		if (span_equal_nocase(have, span_of(all[i], n)))
-			return 1;
-	}
-	return 0;
+	return rule ? broken(s, CAMP_POLICY, rule, part->index, at) : 0;
 }
 
 /* --- what the gate tells */
@@ -111,6 +77,7 @@ static int type_allowed(const struct milter_stream *links, const char *type)
 static int on_begin(void *arg, const struct mail_gate_part *part)
 {
 	struct milter_scan *s = arg;
+	const char *rule;
 
 	buf_reset(&s->text);
 	s->gathering = 0;
@@ -119,9 +86,8 @@ static int on_begin(void *arg, const struct mail_gate_part *part)
 	if (!s->links || part->multipart)
 		return 0;
 	s->gathering = part->text && (!strcmp(part->type, "text/html") || !strcmp(part->type, "text/plain"));
-	if (!s->gathering && !type_allowed(s->links, part->type))
-		return broken(s, CAMP_POLICY, "attachment-type", part->index, part->raw_from);
-	return 0;
+	rule = milter_links_file(s->links, part, s->gathering);
+	return rule ? broken(s, CAMP_POLICY, rule, part->index, part->raw_from) : 0;
 }
 
 static int on_text(void *arg, const struct mail_gate_part *part, struct span canonical, const struct mail_gate_run *runs,
@@ -205,6 +171,10 @@ static void unreadable(struct milter_scan *s)
 
 void milter_scan_header(struct milter_scan *s, struct span name, struct span value)
 {
+	const char *rule = s->links && !s->over ? milter_links_field(s->links, name, value) : NULL;
+
+	if (rule)
+		broken(s, CAMP_POLICY, rule, 0, 0);
 	if (!s->over && mail_gate_header(s->gate, name, value) < 0)
 		unreadable(s);
 }

@@ -148,6 +148,36 @@ static void say_text(struct camp_html_walk *w, const struct mail_html_token *tok
 	}
 }
 
+/* --- live: what mail programs make links of */
+
+static void show(struct camp_html_walk *w, struct span text, size_t at)
+{
+	struct camp_html_url url = {.use = CAMP_HTML_SHOWN, .value = text, .stand = text, .element = at, .from = at, .to = at};
+
+	if (w->fns->url && !w->stop && text.n && w->fns->url(w->arg, &url))
+		camp_html_walk_found(w, CAMP_HTML_RULE_TEXT_LINK, at, span_of(NULL, 0), SIZE_MAX);
+}
+
+void camp_html_walk_line(struct camp_html_walk *w)
+{
+	if (w->run_pieces > 1)
+		show(w, buf_span(&w->run), w->run_at);
+	w->run_pieces = 0;
+	buf_reset(&w->run);
+}
+
+static void live_text(struct camp_html_walk *w, const struct mail_html_token *token)
+{
+	size_t had = buf_size(&w->run);
+
+	if (!w->run_pieces++)
+		w->run_at = token->from;
+	if (mail_html_decode(&w->run, token->text, token->decode))
+		w->error = buf_failed(&w->run);
+	else
+		show(w, span_sub(buf_span(&w->run), had, SIZE_MAX), token->from);
+}
+
 static void text(struct camp_html_walk *w, const struct mail_html_token *token)
 {
 	ptrdiff_t lt;
@@ -169,7 +199,9 @@ static void text(struct camp_html_walk *w, const struct mail_html_token *token)
 				   span_sub(token->text, (size_t)lt, token->text.n));
 	if (w->doc->count)
 		camp_html_place_text(w, token);
-	if (!w->live)
+	if (w->live)
+		live_text(w, token);
+	else
 		say_text(w, token);
 }
 
@@ -301,6 +333,7 @@ static void each_buf(struct camp_html_walk *w, void (*fn)(struct buf *b, size_t 
 	size_t most = 3 * w->doc->blob.n + 64 * w->doc->count + 64;
 
 	fn(&w->stand_buf, w->doc->blob.n + w->doc->count + 1);
+	fn(&w->run, most);
 	fn(&w->text, CAMP_HTML_TEXT);
 	fn(&w->alt, CAMP_HTML_TEXT);
 	fn(&w->value, most);
@@ -345,6 +378,7 @@ static int walk(const struct camp_html_doc *doc, const struct camp_html_fns *fns
 		camp_html_depth_init(&w->depth, CAMP_HTML_DEPTH);
 		camp_html_walk_tokens(w, &w->html);
 		camp_html_place_refuse(w, SIZE_MAX);
+		camp_html_walk_line(w);
 		r = w->error;
 		if (w->cut)
 			result->body_end = SIZE_MAX;

@@ -76,6 +76,7 @@ enum camp_html_level { CAMP_HTML_NONE, CAMP_HTML_WARNING, CAMP_HTML_ERROR };
 	X(URL_ODD, "html-url-characters", ERROR, ERROR,                                            \
 	  "a URL with blanks, controls, a backslash or braces")                                    \
 	X(URL_HOST, "html-url-host", ERROR, ERROR, "a URL that the policy does not allow")         \
+	X(TEXT_LINK, "html-text-link", NONE, ERROR, "text of which mail programs make a link that the policy does not allow") \
 	X(CSS_URL, "html-css-url", ERROR, ERROR, "a CSS url() that cannot be read with certainty") \
 	X(CSS_IMPORT, "html-css-import", ERROR, ERROR, "@import")                                  \
 	X(CSS_ACTIVE, "html-css-active", ERROR, ERROR,                                             \
@@ -131,7 +132,8 @@ enum camp_html_use {
 	CAMP_HTML_VML,	   /* href of VML (v:roundrect and the like) */
 	CAMP_HTML_IMAGE,   /* img src, background, VML src */
 	CAMP_HTML_CSS,	   /* url() in a style */
-	CAMP_HTML_MENTION  /* cite and the like: nothing is loaded, nothing leads there by a click */
+	CAMP_HTML_MENTION, /* cite and the like: nothing is loaded, nothing leads there by a click */
+	CAMP_HTML_SHOWN	   /* live alone: no URL but text, decoded; what in it would be made a link, the caller says */
 };
 
 struct camp_html_url {
@@ -188,7 +190,8 @@ int camp_html_scan(const struct camp_html_doc *doc, const struct camp_html_fns *
 /* The document a second parser is to read: the blob with an x for each field. */
 int camp_html_stand(struct buf *out, const struct camp_html_doc *doc);
 
-/* Judges one message's HTML by the live levels. url is asked for each URL (0: allowed). 0; ERR_DENIED: *broken says which
+/* Judges one message's HTML by the live levels. url is asked for each URL, and for each text that is shown: one by one, and
+ * those of a line as one (0: allowed). 0; ERR_DENIED: *broken says which
  * rule and where (what and text as above, valid while html is); ERR_NOMEM. */
 int camp_html_live(struct span html, const char *charset,
 		   int (*url)(void *arg, const struct camp_html_url *u), void *arg,

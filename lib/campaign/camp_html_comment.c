@@ -21,18 +21,18 @@ static struct span trim(struct span s)
 	return s;
 }
 
-/* 1 if s holds the word, in any case. */
-static int holds(struct span s, const char *lower)
+/* Where s holds the word, in any case; NULL. */
+static const uint8_t *holds(struct span s, const char *lower)
 {
 	const uint8_t *p;
 
 	while (s.n && (p = memchr(s.p, lower[0], s.n))) {
 		s = span_sub(s, (size_t)(p - s.p), s.n);
 		if (begins(s, lower))
-			return 1;
+			return s.p;
 		s = span_sub(s, 1, s.n);
 	}
-	return 0;
+	return NULL;
 }
 
 /* "[if EXPRESSION]" at the front, of the octets that expressions are made of: its length, 0 if there is none. */
@@ -80,10 +80,12 @@ static void content(struct camp_html_walk *w, struct span html)
 	w->in_link = 0;
 	w->conditional = 1;
 	camp_html_place_break(w);
+	camp_html_walk_line(w);
 	mail_html_init(&w->inner, html);
 	camp_html_depth_init(&w->inner_depth, CAMP_HTML_DEPTH);
 	camp_html_walk_tokens(w, &w->inner);
 	camp_html_place_break(w);
+	camp_html_walk_line(w);
 	w->conditional = 0;
 	w->in_link = w->outer_link;
 	w->outer_link = 0;
@@ -93,6 +95,7 @@ static void conditional(struct camp_html_walk *w, const struct mail_html_token *
 {
 	static const char last[] = "<![endif]";
 	struct span s = token->text, rest = span_sub(s, n, s.n);
+	const uint8_t *first;
 	size_t end = sizeof(last) - 1;
 
 	if (!rest.n || rest.p[0] != '>') {
@@ -108,7 +111,12 @@ static void conditional(struct camp_html_walk *w, const struct mail_html_token *
 		return;
 	}
 	rest.n -= end;
-	content(w, rest);
+	/* in a style or a value too: Outlook may take the first one */
+	first = holds(rest, "<![endif");
+	if (first)
+		say(w, CAMP_HTML_RULE_CONDITIONAL, span_of(first, 8), (size_t)(first - w->stand.p));
+	else
+		content(w, rest);
 }
 
 void camp_html_comment(struct camp_html_walk *w, const struct mail_html_token *token)

@@ -132,7 +132,7 @@ static int judge_name(struct css *c, const struct name *name, uint8_t behind)
 					    "src",	  "element",	"-moz-element",
 					    "paint",	  "attr",	"alphaimageloader"};
 	static const char *const properties[] = {"behavior", "behaviour", "-ms-behavior",
-						 "-moz-binding"};
+						 "-moz-binding", "-ms-filter"};
 
 	if (!name->n || name->n == IDENT_ROOM)
 		return 0;

@@ -79,6 +79,9 @@ void camp_html_meta(struct camp_html_walk *w, const struct mail_html_token *toke
 				    *set = mail_html_attr(token, "charset");
 	struct span value;
 
+	/* microdata: some readers show a button that leads there */
+	if (content && mail_html_attr(token, "itemprop") && memmem(content->value.p, content->value.n, "//", 2))
+		camp_html_url_attr(w, token, content, CAMP_HTML_MENTION, 0);
 	if (set)
 		charset(w, camp_html_walk_decoded(w, set), set);
 	if (!equiv)
@@ -91,6 +94,10 @@ void camp_html_meta(struct camp_html_walk *w, const struct mail_html_token *toke
 	}
 	if (mail_html_is(value, "refresh")) {
 		camp_html_walk_say(w, CAMP_HTML_RULE_REFRESH, equiv->value);
+		return;
+	}
+	if (mail_html_is(value, "link")) {
+		camp_html_walk_say(w, CAMP_HTML_RULE_LINK_REL, equiv->value);
 		return;
 	}
 	for (size_t i = 0; i < COUNT(harmless); i++)

@@ -87,6 +87,7 @@ static const struct word attributes[] = {
     {"abbr", PLAIN},	    {"action", ACTIVE},
     {"align", PLAIN},	    {"alink", PLAIN},
     {"alt", SHOWN},	    {"archive", ACTIVE},
+    {"attributionsrc", ACTIVE},
     {"axis", PLAIN},	    {"background", GROUND_URL},
     {"bgcolor", PLAIN},	    {"border", PLAIN},
     {"bordercolor", PLAIN}, {"bottommargin", PLAIN},
@@ -182,12 +183,13 @@ static enum element element_of(struct span raw)
 	return is_office(name) ? OFFICE : look_up(elements, COUNT(elements), name, OTHER);
 }
 
-/* A name whose last part, behind a colon, is what: xlink:href. */
+/* A name whose last part, behind a colon, ends in what: xlink:href, o:althref. */
 static int local_is(const char *name, const char *what)
 {
 	const char *colon = strrchr(name, ':');
+	size_t n = colon ? strlen(colon + 1) : 0;
 
-	return colon && !strcmp(colon + 1, what);
+	return n >= strlen(what) && !strcmp(colon + 1 + n - strlen(what), what);
 }
 
 static enum attribute attribute_of(const char *name, enum element element)
@@ -425,6 +427,8 @@ void camp_html_tag_start(struct camp_html_walk *w, const struct mail_html_token 
 		camp_html_walk_say(w, rule, token->name);
 	if (element != INLINE)
 		camp_html_place_break(w);
+	if (element != INLINE && element != OTHER)
+		camp_html_walk_line(w);
 	if (element == META)
 		camp_html_meta(w, token);
 	if (mail_html_is(token->name, "a"))
@@ -440,9 +444,12 @@ void camp_html_tag_start(struct camp_html_walk *w, const struct mail_html_token 
 void camp_html_tag_end(struct camp_html_walk *w, const struct mail_html_token *token)
 {
 	const char *element = ground_element(token->name);
+	enum element kind = element_of(token->name);
 
-	if (element_of(token->name) != INLINE)
+	if (kind != INLINE)
 		camp_html_place_break(w);
+	if (kind != INLINE && kind != OTHER)
+		camp_html_walk_line(w);
 	if (mail_html_is(token->name, "a"))
 		camp_html_tag_link_end(w);
 	/* Down to the element that ends; one that is not open ends none. */

@@ -50,6 +50,9 @@ struct camp_html_walk {
 	int outer_link; /* within a conditional comment: one is open around it */
 	struct camp_html_url link;
 	struct span link_raw, link_tag; /* in the stand: its value, the name of its tag */
+	struct buf run;	     /* live: the text of the line at hand */
+	unsigned run_pieces; /* in how many tokens it came */
+	size_t run_at;
 	struct buf text, alt, value, stand_value, link_value, link_stand, scratch;
 	/* Backgrounds of the elements that are open */
 	unsigned grounds;
@@ -82,6 +85,8 @@ void camp_html_walk_tokens(struct camp_html_walk *w, struct mail_html *t);
 void camp_html_tag_start(struct camp_html_walk *w, const struct mail_html_token *token);
 void camp_html_tag_end(struct camp_html_walk *w, const struct mail_html_token *token);
 void camp_html_meta(struct camp_html_walk *w, const struct mail_html_token *token);
+/* Live: what has been shown so far is a line of its own. */
+void camp_html_walk_line(struct camp_html_walk *w);
 /* The link that is open ends here. */
 void camp_html_tag_link_end(struct camp_html_walk *w);
 

@@ -82,6 +82,7 @@ enum mail_url_mention_kind {
 struct mail_url_mention {
 	enum mail_url_mention_kind kind;
 	size_t from, to; /* in the text; closing punctuation is not part of it */
+	size_t behind;	 /* of what names the host (of a scheme: its colon): clients differ on what of the rest is link */
 	char host[MAIL_URL_HOST]; /* where it would lead, or "" if that cannot be said */
 	unsigned odd;		  /* of the host */
 };

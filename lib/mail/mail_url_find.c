@@ -43,6 +43,9 @@ static int in_label(uint32_t c)
 {
 	if (c < 0x80)
 		return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+	/* hosts of symbols are registered, and made links: a heart before ".ws" */
+	if ((c >= 0x2190 && c <= 0x2bff) || c == 0xfe0f || (c >= 0x1f000 && c <= 0x1faff))
+		return 1;
 	return c != BAD_ONE && mail_script_of(c) != MAIL_SCRIPT_COMMON;
 }
 
@@ -203,6 +206,7 @@ static int by_dot(struct span s, size_t dot, size_t n, struct mail_url_mention *
 		return 0;
 	host_of(m, span_sub(s, from, end - from));
 	m->from = from;
+	m->behind = end;
 	m->to = link_end(s, end);
 	if (m->to < end)
 		m->to = end;
@@ -218,6 +222,7 @@ static int by_sign(struct span s, size_t sign, size_t n, struct mail_url_mention
 	m->kind = MAIL_URL_M_MAIL;
 	m->from = back_over(s, sign, in_word);
 	host_of(m, span_sub(s, sign + n, end - sign - n));
+	m->behind = end > sign + n ? end : sign + n;
 	while (end > sign + n && s.p[end - 1] == '.')
 		end--;
 	m->to = end;
@@ -253,6 +258,7 @@ static int by_colon(struct span s, size_t colon, size_t n, struct mail_url_menti
 	}
 	m->kind = MAIL_URL_M_URL;
 	m->from = from;
+	m->behind = colon + n;
 	m->to = link_end(s, colon + n);
 	if (m->to < colon + n)
 		m->to = colon + n;
@@ -275,6 +281,7 @@ static int by_backslash(struct span s, size_t at, size_t n, struct mail_url_ment
 		return 0;
 	m->kind = MAIL_URL_M_PATH;
 	m->from = at;
+	m->behind = end;
 	m->to = link_end(s, end);
 	host_of(m, span_sub(s, host, end - host));
 	return 1;

@@ -177,6 +177,10 @@ ATTACKS = {
     "Foreign header": (R550, "header-foreign", replace(("Date:", "Disposition-Notification-To: <eve@evil.example>\nDate:"))),
     "Text in Date": (R550, "header-date", replace(("Date: Sun, 22 Nov 2026 12:00:00 +0000", "Date: Visit https://evil.example/"))),
     "Text in a comment of Date": (R550, "header-date", replace(("12:00:00 +0000", "12:00:00 +0000 (visit evil.example)"))),
+    "A part that lies elsewhere, in a part's header": (R554, "part-elsewhere", replace(
+        (ANNOUNCED, "X-Mozilla-External-Attachment-URL: https://evil.example/a.exe\n" + ANNOUNCED))),
+    "A part of the mail program's own fields": (R554, "part-field", replace((ANNOUNCED, "X-Evil: evil\n" + ANNOUNCED))),
+    "A parameter that makes something else of a part": (R554, "parameter", replace((ANNOUNCED, ANNOUNCED + "; method=REQUEST"))),
     "Text in a part's description": (R554, "part-field", replace((ANNOUNCED, "Content-Description: evil\n" + ANNOUNCED))),
     "Another domain in the name of To": (R550, "header-to", replace(("To: <", "To: Visit evil.com <"))),
     "Foreign List-Unsubscribe": (R550, "header-foreign", replace(("Date:", "List-Unsubscribe: <https://evil.example/>\nDate:"))),
