@@ -2,8 +2,10 @@
 #include "lint/lint_limit.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -44,6 +46,15 @@ void lint_limit_memory(void)
 
 	answer(text, sizeof(text) - 1);
 	_exit(0);
+}
+
+void *lint_limit_take(size_t size)
+{
+	void *p = malloc(size ? size : 1);
+
+	if (!p)
+		lint_limit_memory();
+	return p;
 }
 
 static int limit(int what, rlim_t soft, rlim_t hard)
@@ -110,8 +121,8 @@ int lint_limit_close(void)
 	unsigned odd = 0;
 	int rc;
 
-	/* what libraries read at their first use */
-	if (EVP_Digest("", 0, hash, NULL, EVP_sha256(), NULL) != 1)
+	/* what libraries read at their first use; without its context libcrypto uses a null pointer */
+	if (!OSSL_LIB_CTX_get0_global_default() || EVP_Digest("", 0, hash, NULL, EVP_sha256(), NULL) != 1)
 		return -1;
 	(void)mail_url_host(host, &kind, &odd, SPAN_LIT("m\xc3\xbcnchen.example"));
 	(void)sys_sandbox_files(NULL, 0, 0); /* as good as the kernel is */

@@ -8,6 +8,8 @@
 #ifndef LINT_LINT_LIMIT_H
 #define LINT_LINT_LIMIT_H
 
+#include <stddef.h>
+
 #define LINT_LIMIT_CPU	  8  /* seconds of computing */
 #define LINT_LIMIT_WALL	  15 /* seconds */
 #define LINT_LIMIT_MEMORY (256UL << 20)
@@ -18,5 +20,7 @@ int lint_limit_set(void);
 int lint_limit_close(void);
 /* Writes a result with the one finding lint-memory, and ends the process. */
 void lint_limit_memory(void) __attribute__((noreturn));
+/* malloc, for libraries that do not look: never NULL, lint_limit_memory instead. */
+void *lint_limit_take(size_t size);
 
 #endif

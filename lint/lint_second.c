@@ -7,14 +7,11 @@
 #include "core/err.h"
 #include "lint/lint_limit.h"
 
+/* libgumbo does not look whether there is any. */
 static void *take(void *arg, size_t size)
 {
-	void *p = malloc(size ? size : 1);
-
 	(void)arg;
-	if (!p)
-		lint_limit_memory(); /* libgumbo does not look */
-	return p;
+	return lint_limit_take(size);
 }
 
 static void give(void *arg, void *p)

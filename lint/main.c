@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sealpost-lint: judges the source of a campaign. See sealpost-lint(8). */
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,6 +79,8 @@ int main(int argc, char **argv)
 		return usage();
 	close_range(STDERR_FILENO + 1, ~0u, 0);
 	sys_priv_harden();
+	/* jansson goes on without a letter, or a member, for which there was no memory */
+	json_set_alloc_funcs(lint_limit_take, free);
 	buf_init(&in, CAMP_SOURCE_MAX + 1);
 	if (lint_limit_set() < 0 || lint_limit_close() < 0) {
 		fputs("sealpost-lint: the system does not grant its limits\n", stderr);

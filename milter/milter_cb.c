@@ -29,6 +29,7 @@ struct conn {
 	const char *blank; /* before a header value, if the MTA does not add it itself */
 	int whole;	   /* the MTA gives the body, and may be asked to change it */
 	int single;	   /* it waits for an answer to each RCPT */
+	int asked;	   /* it was told which macros are needed */
 	int skips;	   /* it can be told that nothing more of the body is needed */
 	int begun;	   /* the judge has the headers */
 	int enough;	   /* and needs nothing more */
@@ -57,6 +58,21 @@ static sfsistat done(sfsistat r)
 {
 	log_flush();
 	return r;
+}
+
+/* The macros of each stage. {mail_addr} tells nothing that is needed: it is always there, so if it is missing, libmilter
+ * had no memory for the macros, and who has logged in is not known. */
+static int ask_macros(SMFICTX *ctx)
+{
+	static const struct {
+		int stage;
+		const char *names;
+	} asked[] = {{SMFIM_CONNECT, ""}, {SMFIM_ENVFROM, "{auth_authen} {mail_addr}"}, {SMFIM_ENVRCPT, ""}, {SMFIM_EOM, "i"}};
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+		if (smfi_setsymlist(ctx, asked[i].stage, (char *)(uintptr_t)asked[i].names) != MI_SUCCESS)
+			return 0;
+	return 1;
 }
 
 /* What the present configuration needs. A connection that began before it changed is told to come again. */
@@ -104,12 +120,11 @@ static sfsistat cb_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
 		*want_steps |= SMFIP_HDR_LEADSPC;
 		c->blank = " ";
 	}
-	if (actions & SMFIF_SETSYMLIST) {
+	if (c && (actions & SMFIF_SETSYMLIST)) {
 		*want_actions |= SMFIF_SETSYMLIST;
-		smfi_setsymlist(ctx, SMFIM_CONNECT, (char *)"");
-		smfi_setsymlist(ctx, SMFIM_ENVFROM, (char *)"{auth_authen}");
-		smfi_setsymlist(ctx, SMFIM_ENVRCPT, (char *)"");
-		smfi_setsymlist(ctx, SMFIM_EOM, (char *)"i");
+		c->asked = ask_macros(ctx);
+		if (!c->asked)
+			c = NULL;
 	}
 	return c ? SMFIS_CONTINUE : SMFIS_REJECT;
 }
@@ -172,6 +187,8 @@ static sfsistat cb_envfrom(SMFICTX *ctx, char **argv)
 	c->who.login = c->who.sender = span_of(NULL, 0); /* they are the MTA's buffers */
 	log_debug("customer", c->msg.id_text, "customer-named", "customer=%s by=%s",
 		  c->msg.customer, c->msg.by);
+	if (c->asked && !smfi_getsymval(ctx, (char *)"{mail_addr}"))
+		return defer(ctx, c, "macros");
 	if (milter_keyd_check(milter_keyd_of(daemon_at_work)) != 0)
 		return defer(ctx, c, "keyd");
 	if (!c->whole && milter_conf_bodies(c->msg.conf))

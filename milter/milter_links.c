@@ -11,6 +11,8 @@
 /* What looks like a host within one link's path and query: more of them are no link but an attempt. */
 #define INNER_MAX 64
 
+const char milter_links_memory[] = "memory";
+
 int milter_links_host(const struct milter_stream *links, const char *host)
 {
 	char *const *all = links->hosts.items;
@@ -74,6 +76,8 @@ static const char *judge_links(const struct milter_stream *links, struct span te
 			return "text-link";
 		if (within && !apart(text, m.from))
 			continue;
+		if (m.no_memory)
+			return milter_links_memory;
 		if (!fine(links, text, &m))
 			return "text-link";
 		if (!is_mail(text, &m) && m.to > outer)
@@ -222,10 +226,14 @@ const char *milter_links_field(const struct milter_stream *links, struct span na
 {
 	static const char *const names[] = {"list-unsubscribe", "list-help",    "list-subscribe", "list-owner",
 					    "list-post",	"list-archive", "archived-at"};
+	const char *rule;
 	size_t at;
 
-	for (size_t i = 0; i < COUNT(names); i++)
-		if (span_equal_nocase(name, span_str(names[i])))
-			return judge_links(links, value, &at) ? "header-link" : NULL;
+	for (size_t i = 0; i < COUNT(names); i++) {
+		if (!span_equal_nocase(name, span_str(names[i])))
+			continue;
+		rule = judge_links(links, value, &at);
+		return rule && rule != milter_links_memory ? "header-link" : rule;
+	}
 	return NULL;
 }

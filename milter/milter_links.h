@@ -14,6 +14,9 @@
 #include "mail/mail_gate.h"
 #include "milter/milter_conf.h"
 
+/* In place of a rule: there was no memory to say. */
+extern const char milter_links_memory[];
+
 int milter_links_host(const struct milter_stream *links, const char *host);
 /* Text as it is shown (UTF-8). *at: where in it. "text-link", "text-control", "uuencode". */
 const char *milter_links_text(const struct milter_stream *links, struct span text, size_t *at);

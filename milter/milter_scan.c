@@ -18,6 +18,7 @@ struct milter_scan {
 	struct buf text; /* of the part at hand, for links-only */
 	int gathering;
 	int over; /* the gate has failed, or a callback stopped it */
+	int no_memory; /* to read a URL */
 	struct milter_scan_result r;
 };
 
@@ -34,19 +35,28 @@ static int broken(struct milter_scan *s, enum camp_verdict v, const char *reason
 
 /* --- links */
 
+static enum camp_verdict verdict_of(const char *rule)
+{
+	return rule == milter_links_memory ? CAMP_MEMORY : CAMP_POLICY;
+}
+
 /* cid: names a part of this very message. */
 static int url_allowed(void *arg, const struct camp_html_url *u)
 {
-	const struct milter_scan *s = arg;
+	struct milter_scan *s = arg;
 	struct mail_url url;
 	size_t at;
 	int err;
 
-	if (u->use == CAMP_HTML_SHOWN)
-		return milter_links_text(s->links, u->value, &at) != NULL;
+	if (u->use == CAMP_HTML_SHOWN) {
+		const char *rule = milter_links_text(s->links, u->value, &at);
+		s->no_memory |= rule == milter_links_memory;
+		return rule != NULL;
+	}
 	if (u->use == CAMP_HTML_IMAGE && span_equal_nocase(span_sub(u->value, 0, 4), SPAN_LIT("cid:")))
 		return 0;
 	err = mail_url_parse(&url, u->value);
+	s->no_memory |= err == ERR_NOMEM;
 	if (err < 0 || url.odd)
 		return 1;
 	if (url.scheme == MAIL_URL_MAILTO || url.scheme == MAIL_URL_TEL)
@@ -59,7 +69,7 @@ static int judge_html(struct milter_scan *s, const struct mail_gate_part *part)
 	struct camp_html_finding f;
 	int err = camp_html_live(buf_span(&s->text), part->charset, url_allowed, s, &f);
 
-	if (err == ERR_DENIED)
+	if (err == ERR_DENIED && !s->no_memory)
 		return broken(s, CAMP_POLICY, camp_html_rule_name(f.rule), part->index, f.at);
 	return err < 0 ? broken(s, CAMP_MEMORY, "memory", part->index, 0) : 0;
 }
@@ -69,7 +79,7 @@ static int judge_text(struct milter_scan *s, const struct mail_gate_part *part)
 	size_t at = 0;
 	const char *rule = milter_links_text(s->links, buf_span(&s->text), &at);
 
-	return rule ? broken(s, CAMP_POLICY, rule, part->index, at) : 0;
+	return rule ? broken(s, verdict_of(rule), rule, part->index, at) : 0;
 }
 
 /* --- what the gate tells */
@@ -102,8 +112,9 @@ static int on_text(void *arg, const struct mail_gate_part *part, struct span can
 	if (!s->gathering)
 		return 0;
 	if (buf_put_span(&s->text, canonical) < 0)
-		return broken(s, buf_failed(&s->text) == ERR_NOMEM ? CAMP_MEMORY : CAMP_TOO_BIG, "text-size", part->index,
-			      MILTER_SCAN_TEXT);
+		return buf_failed(&s->text) == ERR_NOMEM
+			   ? broken(s, CAMP_MEMORY, "memory", part->index, 0)
+			   : broken(s, CAMP_TOO_BIG, "text-size", part->index, MILTER_SCAN_TEXT);
 	return 0;
 }
 
@@ -174,7 +185,7 @@ void milter_scan_header(struct milter_scan *s, struct span name, struct span val
 	const char *rule = s->links && !s->over ? milter_links_field(s->links, name, value) : NULL;
 
 	if (rule)
-		broken(s, CAMP_POLICY, rule, 0, 0);
+		broken(s, verdict_of(rule), rule, 0, 0);
 	if (!s->over && mail_gate_header(s->gate, name, value) < 0)
 		unreadable(s);
 }

@@ -126,11 +126,13 @@ static enum camp_verdict characters(struct span s)
 enum camp_verdict camp_field_text(struct span decoded)
 {
 	enum camp_verdict v;
+	int link;
 
 	if (decoded.n > CAMP_FIELD_MAX)
 		return CAMP_FIELD_LENGTH;
 	v = characters(decoded);
 	if (v != CAMP_PASS)
 		return v;
-	return mail_url_autolink(decoded) ? CAMP_FIELD_LINK : CAMP_PASS;
+	link = mail_url_autolink(decoded);
+	return link < 0 ? CAMP_MEMORY : link ? CAMP_FIELD_LINK : CAMP_PASS;
 }

@@ -146,6 +146,7 @@ static void say_text(struct camp_html_walk *w, const struct mail_html_token *tok
 		else if (buf_size(&w->text) && buf_ptr(&w->text)[buf_size(&w->text) - 1] != ' ')
 			buf_put(&w->text, " ", 1);
 	}
+	camp_html_walk_kept(w, &w->text);
 }
 
 /* --- live: what mail programs make links of */

@@ -380,6 +380,7 @@ static void image_in_link(struct camp_html_walk *w, const struct mail_html_token
 	if (buf_size(&w->alt) && buf_room(&w->alt))
 		buf_put(&w->alt, " ", 1);
 	buf_put_span(&w->alt, span_sub(s, 0, buf_room(&w->alt)));
+	camp_html_walk_kept(w, &w->alt);
 }
 
 /* --- tags --- */

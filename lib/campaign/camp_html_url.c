@@ -123,6 +123,7 @@ static void piece(struct camp_html_walk *w, struct span raw, struct position *p,
 	s = span_sub(buf_span(stand), had, SIZE_MAX);
 	go_on(p, s);
 	buf_put_span(value, s);
+	camp_html_walk_kept(w, value);
 }
 
 /* --- what a URL may be --- */
@@ -233,6 +234,8 @@ void camp_html_url_attr(struct camp_html_walk *w, const struct mail_html_token *
 		field(w, i, &p, a->quote);
 		buf_putf(value, "{%s}", w->doc->places[i].field);
 		buf_put(stand, "x", 1);
+		camp_html_walk_kept(w, value);
+		camp_html_walk_kept(w, stand);
 		go_on(&p, SPAN_LIT("x"));
 		at = w->stand_at[i] + 1;
 		fields++;

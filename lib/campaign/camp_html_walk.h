@@ -12,6 +12,7 @@
 
 #include "campaign/camp_html.h"
 #include "campaign/camp_html_depth.h"
+#include "core/err.h"
 #include "mail/mail_html.h"
 
 #define CAMP_HTML_GROUNDS 128
@@ -76,6 +77,12 @@ static inline size_t camp_html_walk_at(const struct camp_html_walk *w, struct sp
 }
 /* First place at or behind a stand position. */
 size_t camp_html_walk_place(const struct camp_html_walk *w, size_t stand_at);
+/* Asked after what was put into a buffer of the walk: without memory, nothing that was found holds. */
+static inline void camp_html_walk_kept(struct camp_html_walk *w, const struct buf *b)
+{
+	if (buf_failed(b) == ERR_NOMEM)
+		w->error = ERR_NOMEM;
+}
 /* An attribute's value, decoded into scratch. */
 struct span camp_html_walk_decoded(struct camp_html_walk *w, const struct mail_html_attr *a);
 /* All tokens of t; its document is within the stand. */

@@ -69,6 +69,7 @@ static void on_text(void *arg, struct span text, size_t at)
 	if (!in_comment(h, at))
 		squeeze(&h->seen.text, text);
 	while (h->waits < MENTIONS && mail_url_find(text, from, &m)) {
+		h->r->failed |= m.no_memory;
 		h->wait[h->waits].at = at;
 		h->wait[h->waits++].m = m;
 		from = m.to;
@@ -106,6 +107,7 @@ static void shown(struct html *h, const struct camp_html_url *u, struct span tex
 
 	while (mail_url_find(text, from, &m)) {
 		from = m.to;
+		h->r->failed |= m.no_memory;
 		if (m.kind == MAIL_URL_M_MAIL && !strchr(m.host, '.'))
 			continue;
 		if (m.kind == MAIL_URL_M_URL && !*m.host)

@@ -131,6 +131,7 @@ static void web_link(struct camp_lint_run *r, struct camp_source_text *t, struct
 		int text = json_is_true(json_object_get(json_object_get(r->top, "track"), "text"));
 		camp_lint_add_link(r, t, from, to, buf_span(&url), web && text, CAMP_LINK_TEXT);
 	}
+	r->failed |= buf_failed(&url) == ERR_NOMEM;
 	buf_clear(&url);
 }
 
@@ -169,6 +170,7 @@ void camp_lint_text(struct camp_lint_run *r, unsigned text)
 	if (text == 0 && (span_find(s, '\n') >= 0 || !s.n))
 		CAMP_LINT_AT(r, ERROR, "subject", t, 0, "a subject is one line that is not empty");
 	while (r->n_links <= CAMP_LINKS && mail_url_find(s, at, &m)) {
+		r->failed |= m.no_memory;
 		fields_between(r, t, at, m.from);
 		mention(r, t, s, &m);
 		at = m.to;

@@ -121,6 +121,8 @@ void camp_lint_url(struct camp_lint_run *r, struct camp_source_text *t, size_t a
 	else if (rc == ERR_FORMAT)
 		CAMP_LINT_AT(r, ERROR, "url-broken", t, at, "no browser reads this URL: %.*s", quoted(stand),
 			     (const char *)stand.p);
+	else if (rc == ERR_NOMEM)
+		r->failed = 1;
 	if (rc < 0)
 		return; /* other schemes and relative ones: html-scheme, html-url-relative */
 	odd(r, t, at, u->odd);

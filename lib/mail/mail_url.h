@@ -56,10 +56,10 @@ struct mail_url {
 };
 
 /* 0; ERR_FORMAT: browsers fail as well, or it has no host, or (mailto, tel) no address; ERR_UNSUPPORTED: another scheme;
- * ERR_NOTFOUND: no scheme at all, a relative URL (also "//host"); ERR_LIMIT: too long. */
+ * ERR_NOTFOUND: no scheme at all, a relative URL (also "//host"); ERR_LIMIT: too long; ERR_NOMEM: not known. */
 int mail_url_parse(struct mail_url *u, struct span url);
 
-/* A host as written (UTF-8) to the form above; *odd as above (bits of hosts are added). ERR_FORMAT: no host. */
+/* A host as written (UTF-8) to the form above; *odd as above (bits of hosts are added). ERR_FORMAT: no host; ERR_NOMEM. */
 int mail_url_host(char dst[MAIL_URL_HOST], enum mail_url_kind *kind, unsigned *odd, struct span host);
 
 /* The domain that somebody registered: "example.co.uk" of "www.example.co.uk". ERR_NOTFOUND: host is a public suffix, or
@@ -85,10 +85,11 @@ struct mail_url_mention {
 	size_t behind;	 /* of what names the host (of a scheme: its colon): clients differ on what of the rest is link */
 	char host[MAIL_URL_HOST]; /* where it would lead, or "" if that cannot be said */
 	unsigned odd;		  /* of the host */
+	int no_memory;		  /* the host, or whether this is one at all, is not known */
 };
 /* 1: the next one at from or behind; 0: none. text: UTF-8, decoded (no character references). */
 int mail_url_find(struct span text, size_t from, struct mail_url_mention *m);
-/* 1 if a mail client would turn some of this text into a link: for values of fields. */
+/* 1 if a mail client would turn some of this text into a link: for values of fields. 0: not; ERR_NOMEM: not known. */
 int mail_url_autolink(struct span text);
 
 #endif

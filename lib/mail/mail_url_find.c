@@ -124,22 +124,25 @@ static void host_of(struct mail_url_mention *m, struct span host)
 	while (host.n && host.p[host.n - 1] == '.')
 		host.n--;
 	n = fold(text, sizeof(text), host);
-	if (n <= 0 || mail_url_host(m->host, &kind, &m->odd, span_of(text, (size_t)n)) < 0)
+	if (n <= 0)
 		m->host[0] = '\0';
+	else if (mail_url_host(m->host, &kind, &m->odd, span_of(text, (size_t)n)) == ERR_NOMEM)
+		m->no_memory = 1;
 }
 
-/* One label, maybe of another script, in the list of suffixes? */
+/* One label, maybe of another script, in the list of suffixes? ERR_NOMEM. */
 static int is_suffix(struct span label)
 {
 	char text[LABEL * 4 + 1], *ascii = NULL;
-	int yes, n = fold(text, sizeof(text), label);
+	int yes, rc, n = fold(text, sizeof(text), label);
 
 	if (n <= 0)
 		return 0;
 	if (label.n == (size_t)n && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-_") == (size_t)n)
 		return mail_url_is_tld(text);
-	if (idn2_to_ascii_8z(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
-		return 0;
+	rc = idn2_to_ascii_8z(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+	if (rc != IDN2_OK)
+		return rc == IDN2_MALLOC ? ERR_NOMEM : 0;
 	yes = mail_url_is_tld(ascii);
 	idn2_free(ascii);
 	return yes;
@@ -149,14 +152,16 @@ static int is_suffix(struct span label)
 static int suffix_at(struct span s, size_t at)
 {
 	size_t end = on_over(s, at, LABEL * 3, in_label), cut = at;
+	int yes;
 
 	if (end == at)
 		return 0;
-	if (is_suffix(span_sub(s, at, end - at)))
-		return 1;
+	yes = is_suffix(span_sub(s, at, end - at));
+	if (yes)
+		return yes;
 	while (cut < end && s.p[cut] != '-' && s.p[cut] != '_')
 		cut++;
-	return cut > at && cut < end && is_suffix(span_sub(s, at, cut - at));
+	return cut > at && cut < end ? is_suffix(span_sub(s, at, cut - at)) : 0;
 }
 
 /* Four numbers up to 255 with dots, that begin at at. Behind them, or 0. */
@@ -205,6 +210,7 @@ static int by_dot(struct span s, size_t dot, size_t n, struct mail_url_mention *
 	else
 		return 0;
 	host_of(m, span_sub(s, from, end - from));
+	m->no_memory |= suffix < 0;
 	m->from = from;
 	m->behind = end;
 	m->to = link_end(s, end);
@@ -245,6 +251,7 @@ static int by_colon(struct span s, size_t colon, size_t n, struct mail_url_menti
 	size_t from = back_over(s, colon, in_label), i;
 	struct mail_url u;
 	char word[16];
+	int rc;
 
 	if (colon + n >= s.n || blank(look(s, colon + n, &i)))
 		return 0;
@@ -262,7 +269,9 @@ static int by_colon(struct span s, size_t colon, size_t n, struct mail_url_menti
 	m->to = link_end(s, colon + n);
 	if (m->to < colon + n)
 		m->to = colon + n;
-	if (mail_url_parse(&u, span_sub(s, from, m->to - from)) == 0) {
+	rc = mail_url_parse(&u, span_sub(s, from, m->to - from));
+	m->no_memory |= rc == ERR_NOMEM;
+	if (rc == 0) {
 		memcpy(m->host, u.host, sizeof(m->host));
 		m->odd |= u.odd & ~MAIL_URL_ODD(CHARACTER);
 	}
@@ -312,5 +321,7 @@ int mail_url_autolink(struct span text)
 {
 	struct mail_url_mention m;
 
-	return mail_url_find(text, 0, &m);
+	if (!mail_url_find(text, 0, &m))
+		return 0;
+	return m.no_memory ? ERR_NOMEM : 1;
 }

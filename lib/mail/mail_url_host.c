@@ -189,15 +189,25 @@ static void judge_label(struct span label, unsigned *odd)
 		*odd |= MAIL_URL_ODD(LOOKALIKE);
 }
 
+/* Of libidn2. */
+static int result(int rc)
+{
+	return rc == IDN2_OK ? 0 : rc == IDN2_MALLOC ? ERR_NOMEM : ERR_FORMAT;
+}
+
 static int judge_idn(const char *ascii, unsigned *odd)
 {
 	struct span rest;
 	char *seen = NULL, *again = NULL;
-	int rc = ERR_FORMAT;
+	int rc;
 
 	/* There and back: an A-label that no mapping makes is a disguise. */
-	if (idn2_to_unicode_8z8z(ascii, &seen, IDN2_NONTRANSITIONAL) != IDN2_OK ||
-	    idn2_to_ascii_8z(seen, &again, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK || strcmp(again, ascii) != 0)
+	rc = result(idn2_to_unicode_8z8z(ascii, &seen, IDN2_NONTRANSITIONAL));
+	if (rc == 0)
+		rc = result(idn2_to_ascii_8z(seen, &again, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL));
+	if (rc == 0 && strcmp(again, ascii) != 0)
+		rc = ERR_FORMAT;
+	if (rc < 0)
 		goto out;
 	for (rest = span_str(seen); rest.n;) {
 		ptrdiff_t dot = span_find(rest, '.');
@@ -221,8 +231,9 @@ static int to_ascii(char dst[MAIL_URL_HOST], const char *text, unsigned *odd)
 	for (i = 0; i < n; i++)
 		plain &= (uint8_t)text[i] < 0x80;
 	if (!plain) {
-		if (idn2_to_ascii_8z(text, &made, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
-			return ERR_FORMAT;
+		rc = result(idn2_to_ascii_8z(text, &made, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL));
+		if (rc < 0)
+			return rc;
 		n = strlen(made);
 	}
 	if (!n || n >= MAIL_URL_HOST)
@@ -266,6 +277,7 @@ static int labels(char *host, unsigned *odd)
 int mail_url_host(char dst[MAIL_URL_HOST], enum mail_url_kind *kind, unsigned *odd, struct span host)
 {
 	char text[4 * MAIL_URL_HOST], room[MAIL_URL_HOST];
+	int rc = ERR_FORMAT;
 	size_t n;
 
 	*kind = MAIL_URL_NO_HOST;
@@ -279,23 +291,30 @@ int mail_url_host(char dst[MAIL_URL_HOST], enum mail_url_kind *kind, unsigned *o
 	}
 	n = percent_decode(text, host, odd);
 	text[n] = '\0';
-	if (memchr(text, '\0', n) || to_ascii(dst, text, odd) < 0)
+	if (memchr(text, '\0', n))
+		goto bad;
+	rc = to_ascii(dst, text, odd);
+	if (rc < 0)
 		goto bad;
 	if (ends_in_number(span_str(dst))) {
 		*odd |= MAIL_URL_ODD(ADDRESS);
 		*kind = MAIL_URL_IPV4;
-		if (ipv4(room, span_str(dst)) < 0)
+		rc = ipv4(room, span_str(dst));
+		if (rc < 0)
 			goto bad;
 		memcpy(dst, room, sizeof(room));
 		return 0;
 	}
 	*kind = MAIL_URL_DOMAIN;
-	if (labels(dst, odd) < 0 || ((strncmp(dst, "xn--", 4) == 0 || strstr(dst, ".xn--")) && judge_idn(dst, odd) < 0))
+	rc = labels(dst, odd);
+	if (rc == 0 && (strncmp(dst, "xn--", 4) == 0 || strstr(dst, ".xn--")))
+		rc = judge_idn(dst, odd);
+	if (rc < 0)
 		goto bad;
 	if (mail_url_registrable(room, dst) < 0)
 		*odd |= MAIL_URL_ODD(SUFFIX);
 	return 0;
 bad:
 	dst[0] = '\0';
-	return ERR_FORMAT;
+	return rc;
 }

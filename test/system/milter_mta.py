@@ -139,8 +139,10 @@ class Mta:
         self.send(b"D", command + pairs)
 
     def mail(self, sender, login=None):
+        about = {"{mail_addr}": sender.strip("<>")}
         if login is not None:
-            self.send(b"D", b"M{auth_authen}\0" + login.encode() + b"\0")
+            about["{auth_authen}"] = login
+        self.send(b"D", b"M" + b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in about.items()))
         self.send(b"M", sender.encode() + b"\0")
         return self.answer()
 
