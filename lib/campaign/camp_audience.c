@@ -105,11 +105,13 @@ static int compare(const void *x, const void *y)
 
 void camp_audience_close(struct camp_audience *a)
 {
-	uint8_t *p = a->hashes.data + a->hashes.off;
-	uint64_t n = camp_audience_count(a), kept = n ? 1 : 0;
+	uint64_t n = camp_audience_count(a), kept = 1;
+	uint8_t *p;
 
-	if (n)
-		qsort(p, n, CAMP_AUDIENCE, compare);
+	if (!n)
+		return;
+	p = a->hashes.data + a->hashes.off;
+	qsort(p, n, CAMP_AUDIENCE, compare);
 	for (uint64_t i = 1; i < n; i++) {
 		if (memcmp(p + (kept - 1) * CAMP_AUDIENCE, p + i * CAMP_AUDIENCE, CAMP_AUDIENCE) == 0)
 			continue;
