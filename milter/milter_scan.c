@@ -5,9 +5,11 @@
 
 #include "campaign/camp_html.h"
 #include "core/err.h"
+#include "core/secret.h"
 #include "mail/mail_gate.h"
-#include "mail/mail_sensitive.h"
+#include "mail/mail_sensitive_html.h"
 #include "mail/mail_url.h"
+#include "mail/mail_word.h"
 #include "milter/milter_links.h"
 
 struct milter_scan {
@@ -15,6 +17,8 @@ struct milter_scan {
 	const struct milter_stream *links;
 	struct mail_gate *gate;
 	struct mail_sensitive sensitive;
+	unsigned found[MAIL_SENSITIVE_RULES]; /* before the part at hand */
+	int html; /* it is, and is gathered for what is shown of it */
 	struct buf text; /* of the part at hand, for links-only */
 	int gathering;
 	int over; /* the gate has failed, or a callback stopped it */
@@ -82,6 +86,37 @@ static int judge_text(struct milter_scan *s, const struct mail_gate_part *part)
 	return rule ? broken(s, verdict_of(rule), rule, part->index, at) : 0;
 }
 
+/* --- sensitive content */
+
+/* What is shown of HTML, as far as it tells more than its octets did. */
+static int look_at_shown(struct milter_scan *s, unsigned part)
+{
+	struct mail_sensitive *shown = malloc(sizeof(*shown));
+	int err = ERR_NOMEM;
+
+	if (shown) {
+		mail_sensitive_init(shown, s->conf->sensitive_set);
+		err = mail_sensitive_html(shown, buf_span(&s->text));
+		for (size_t i = 0; i < s->conf->sensitive.count; i++)
+			if (shown->found[i] > s->sensitive.found[i] - s->found[i])
+				s->sensitive.found[i] = s->found[i] + shown->found[i];
+		mail_sensitive_clear(shown);
+		free(shown);
+	}
+	return err < 0 ? broken(s, CAMP_MEMORY, "memory", part, 0) : 0;
+}
+
+static void look_at_subject(struct milter_scan *s, struct span value)
+{
+	char text[4096];
+	int n = mail_word_decode(text, sizeof(text), value);
+
+	mail_sensitive_begin(&s->sensitive);
+	mail_sensitive_feed(&s->sensitive, n < 0 ? value : span_of(text, (size_t)n));
+	mail_sensitive_end(&s->sensitive);
+	secret_wipe(text, sizeof(text));
+}
+
 /* --- what the gate tells */
 
 static int on_begin(void *arg, const struct mail_gate_part *part)
@@ -91,6 +126,8 @@ static int on_begin(void *arg, const struct mail_gate_part *part)
 
 	buf_reset(&s->text);
 	s->gathering = 0;
+	s->html = part->text && s->conf->sensitive_set && !strcmp(part->type, "text/html");
+	memcpy(s->found, s->sensitive.found, sizeof(s->found));
 	if (part->text && s->conf->sensitive_set)
 		mail_sensitive_begin(&s->sensitive);
 	if (!s->links || part->multipart)
@@ -109,7 +146,9 @@ static int on_text(void *arg, const struct mail_gate_part *part, struct span can
 	(void)n_runs;
 	if (s->conf->sensitive_set)
 		mail_sensitive_feed(&s->sensitive, canonical);
-	if (!s->gathering)
+	if (s->html && !s->gathering) /* of a long one its first part */
+		canonical = span_sub(canonical, 0, buf_room(&s->text));
+	if (!s->gathering && !s->html)
 		return 0;
 	if (buf_put_span(&s->text, canonical) < 0)
 		return buf_failed(&s->text) == ERR_NOMEM
@@ -124,6 +163,8 @@ static int on_end(void *arg, const struct mail_gate_part *part)
 
 	if (part->text && s->conf->sensitive_set)
 		mail_sensitive_end(&s->sensitive);
+	if (s->html && look_at_shown(s, part->index) < 0)
+		return ERR_DENIED;
 	if (!s->gathering)
 		return 0;
 	s->gathering = 0;
@@ -186,6 +227,8 @@ void milter_scan_header(struct milter_scan *s, struct span name, struct span val
 
 	if (rule)
 		broken(s, verdict_of(rule), rule, 0, 0);
+	if (s->conf->sensitive_set && span_equal_nocase(name, SPAN_LIT("Subject")))
+		look_at_subject(s, value);
 	if (!s->over && mail_gate_header(s->gate, name, value) < 0)
 		unreadable(s);
 }

@@ -3,12 +3,13 @@
  * links-only refuses.
  *
  * Story:     new for a message; header, eoh, body and end as of mail_gate, in tolerant mode; result. Sensitive content is looked
- *            for in every text part (mail_sensitive). For links-only, a text part is gathered as a whole (HTML: camp_html_live;
+ *            for in Subject and every text part (mail_sensitive), also in what is shown of HTML. For links-only, a text part is gathered as a whole (HTML: camp_html_live;
  *            other text: what a mail program would make a link of), and each other part must be of a type that the stream
  *            lists. A message that the gate cannot read has, for all that is known, everything: each rule with action
  *            verify holds for it, and if there is one with action refuse, or links are asked for, it is refused as
  *            ambiguous.
- * Memory:    about 50 KiB; for links-only up to MILTER_SCAN_TEXT more. Wiped.
+ * Memory:    about 50 KiB; for links-only, and for sensitive content of HTML, up to MILTER_SCAN_TEXT more (of longer HTML,
+ *            what is shown is looked at so far, its octets as a whole). Wiped.
  * Ownership: borrows configuration and stream until free.
  * Thread:    one at a time; pure. */
 #ifndef MILTER_MILTER_SCAN_H

@@ -12,7 +12,7 @@
  * Patterns:  '#' is a digit, '@' a letter (ASCII), '\' makes the next character mean itself, letters are of either
  *            case. 2 to 64 characters. A pattern that begins or ends with a letter or digit finds no part of a longer
  *            word or number. All are looked for at once, an octet at a time, without going back (bit-parallel).
- * Limits:    MAIL_SENSITIVE_RULES rules. Markup is text to the scanner: a number with tags within is not found.
+ * Limits:    MAIL_SENSITIVE_RULES rules. Markup is text to the scanner: see mail_sensitive_html. A line's end parts two numbers.
  * Memory:    a set: 2 KiB for each 64 characters of patterns; a scanner: sizeof(struct mail_sensitive), which holds some
  *            of the text: wipe it (mail_sensitive_clear).
  * Ownership: a scanner borrows its set.

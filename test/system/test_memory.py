@@ -92,9 +92,10 @@ MESSAGES = {
     "idn-text": lambda api: plain("text/plain", "see \u043f\u0440\u0438\u043c\u0435\u0440.\u0440\u0444 today", "receipts"),
     "foreign-link": lambda api: plain("text/html", "<p><a href='https://evil.example/a'>x</a></p>", "receipts"),
     "card": lambda api: plain("text/plain", "card 4111 1111 1111 1111", "open"),
+    "card-html": lambda api: plain("text/html", "card <b>4111 1111</b> 1111 1111", "open"),
     "verify": lambda api: plain("text/plain", "file 1234-56", "open"),
 }
-REFUSED = {"links-text", "idn-text", "name", "altered", "attachment", "foreign-link", "card"}
+REFUSED = {"links-text", "idn-text", "name", "altered", "attachment", "foreign-link", "card", "card-html"}
 
 
 def seen(answer):

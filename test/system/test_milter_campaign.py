@@ -470,6 +470,25 @@ sensitive:
 """
 
 
+@pytest.mark.parametrize("subject, kind, text, end", [
+    ("Your card 4111 1111 1111 1111", "text/plain", "x", "verify"),
+    ("=?utf-8?B?UC0xMjM0NTY=?=", "text/plain", "x", "refuse"),
+    ("x", "text/html", "<p>41<b>11</b> 1111 11<!-- -->11 1111</p>", "verify"),
+    ("x", "text/html", "<p>Staff P-12<i>34</i>56</p>", "refuse"),
+    ("Order 4111111111111111", "text/html", "<p>Order <b>4111111111</b>111111</p>", None),
+])
+def test_sensitive_content_of_subjects_and_across_markup(start, subject, kind, text, end):
+    m = start(more=RULES)
+    headers = [(n, subject if n == "Subject" else v) for n, v in tm.headers()]
+    headers += [("MIME-Version", "1.0"), ("Content-Type", f"{kind}; charset=utf-8")]
+    with m.mta() as mta:
+        a = mta.message(headers=headers, body=text.encode() + b"\r\n", login="open")
+    if end == "refuse":
+        assert re.fullmatch(REFUSED, a.text), m.text()
+    else:
+        assert a.accepted and ("tls=verify" in a.inserted()[0][2]) == (end == "verify"), m.text()
+
+
 @pytest.mark.parametrize("encoding", ["8bit", "base64"])
 @pytest.mark.parametrize("text, end", [("Your card: 4111 1111 1111 1111\r\n", "verify"), ("Staff P-123456\r\n", "refuse"),
                                        ("Order 4111 1111 1111 1112, P-12345\r\n", None)])

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "mail/mail_sensitive.h"
+#include "mail/mail_sensitive_html.h"
 
 /* Finds of the first rule, fed in pieces of that size. */
 static unsigned look(const struct mail_sensitive_set *set, const char *text, size_t piece)
@@ -201,11 +201,47 @@ static void many_rules_count_each_for_itself_over_all_texts(void **state)
 	mail_sensitive_set_free(set);
 }
 
+static void in_html_counts_what_is_shown(void **state)
+{
+	static const struct {
+		const char *html;
+		unsigned found;
+	} r[] = {
+	    {"<p>4111 1111 1111 1111</p>", 1},
+	    {"<p>41<b>11</b> 1111 <span style='x'>1111</span> 11<!-- x -->11</p>", 1},
+	    {"<p>4111&nbsp;1111 1111&#32;111&#49;</p>", 1},
+	    {"<p>4111\n  1111 1111\n1111</p>", 1},
+	    {"<p>41&shy;11 11\xe2\x80\x8b" "11 1111 1111</p>", 1},
+	    {"<b>Card</b>:<i>4111111111</i>111111", 1},
+	    {"<td>4111</td><td>1111</td><td>1111</td><td>1111</td>", 0},
+	    {"<div>4111 1111</div><div>1111 1111</div>", 0},
+	    {"<p>4111 1111<br>1111 1111</p>", 0},
+	    {"<style>.a{x:4111 1111 1111 1111}</style><!-- 4111 1111 1111 1111 -->", 0},
+	    {"<p>Order <b>41111111</b>11111111 has shipped</p>", 0},
+	    {"<p>Order number <b>4111111111111111</b></p>", 0},
+	    {"4111 1111 1111 1111<", 1},
+	};
+	static struct mail_sensitive s;
+	struct mail_sensitive_rule rule = {NULL};
+	struct mail_sensitive_set *set = mail_sensitive_set_new(&rule, 1);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(r) / sizeof(r[0]); i++) {
+		mail_sensitive_init(&s, set);
+		assert_int_equal(mail_sensitive_html(&s, span_str(r[i].html)), 0);
+		if (s.found[0] != r[i].found)
+			fail_msg("%s: %u", r[i].html, s.found[0]);
+	}
+	mail_sensitive_clear(&s);
+	mail_sensitive_set_free(set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(published_test_cards_are_found),
 	    cmocka_unit_test(what_only_looks_like_a_card_is_not_found),
+	    cmocka_unit_test(in_html_counts_what_is_shown),
 	    cmocka_unit_test(a_word_counts_when_it_is_near),
 	    cmocka_unit_test(patterns_find_what_they_say),
 	    cmocka_unit_test(a_pattern_that_cannot_be_is_told_why),
