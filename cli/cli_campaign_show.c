@@ -410,6 +410,8 @@ void cli_campaign_compare(const struct cli_campaign_version *old, const struct c
 	    memcmp(a->audience_sha256, b->audience_sha256, CAMP_HASH) != 0) {
 		put_audience("To was", a);
 		put_audience("To is", b);
+		if (a->has_audience && b->has_audience && a->audience_count == b->audience_count)
+			puts("           and not the same ones");
 	}
 	for (unsigned i = 0; i < b->n_hosts; i++)
 		if (!has(a->hosts, a->n_hosts, b->hosts[i]))

@@ -194,6 +194,20 @@ static void on_revocation(void *arg, int err)
 	done(a, err == 0);
 }
 
+/* Those that were noted, within the caller's transaction. Nobody is asked again who is in their audiences. */
+static int end_olds(struct act *a, int state)
+{
+	struct store *s = a->c->relay->store;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < a->old_count; i++) {
+		err = store_campaign_state(s, a->olds[i], -1, state, clock_wall());
+		if (err == 0)
+			err = store_campaign_list_drop(s, a->olds[i]);
+	}
+	return err;
+}
+
 /* --- activation */
 
 static int supersede(struct act *a)
@@ -204,9 +218,7 @@ static int supersede(struct act *a)
 
 	for (size_t i = 0; err == 0 && i < 2; i++)
 		err = store_campaign_in_state(s, a->row.customer, a->row.campaign, states[i], note_old, a);
-	for (size_t i = 0; err == 0 && i < a->old_count; i++)
-		err = store_campaign_state(s, a->olds[i], -1, CAMPAIGN_SUPERSEDED, clock_wall());
-	return err;
+	return err == 0 ? end_olds(a, CAMPAIGN_SUPERSEDED) : err;
 }
 
 /* One change: the new one is active, and those before it are not. */
@@ -342,8 +354,8 @@ static int revoke_rows(struct act *a, int64_t version)
 		err = store_campaign_each(s, a->row.customer, campaign, revoke_row, a);
 	if (err == 0)
 		err = campaign_revoked_add(a->c->revoked, a->row.customer, campaign, version);
-	for (size_t i = 0; err == 0 && i < a->old_count; i++)
-		err = store_campaign_state(s, a->olds[i], -1, CAMPAIGN_REVOKED, clock_wall());
+	if (err == 0)
+		err = end_olds(a, CAMPAIGN_REVOKED);
 	if (err == 0)
 		err = store_commit(s);
 	if (err < 0)

@@ -80,6 +80,14 @@ int store_campaign_piece_add(struct store *s, const char *customer, int64_t numb
 		   ERR_IO);
 }
 
+int store_campaign_list_drop(struct store *s, int64_t number)
+{
+	int64_t rc = store_run(s, STORE_SQL("DELETE FROM campaign_piece WHERE number=? AND id>=?"),
+			       STORE_ARGS(store_int(number), store_int(store_campaign_piece_id(number, STORE_CAMPAIGN_LIST))));
+
+	return rc < 0 ? (int)rc : 0;
+}
+
 int store_campaign_fill(struct store *s, const struct store_campaign *c, int from)
 {
 	return one(store_run(s,

@@ -53,6 +53,8 @@ int store_campaign_drop_all(struct store *s, int state);
 int64_t store_campaign_piece_id(int64_t number, int64_t piece);
 int store_campaign_piece_add(struct store *s, const char *customer, int64_t number, int64_t piece,
 			     struct span sealed);
+/* Takes away its audience, of a version that is served to nobody any more. */
+int store_campaign_list_drop(struct store *s, int64_t number);
 /* hash, warnings, valid_*, max_messages, pieces, size of c are taken over; state becomes c's. */
 int store_campaign_fill(struct store *s, const struct store_campaign *c, int from);
 int store_campaign_approve(struct store *s, int64_t number, int from, int state, const char *approver,

@@ -233,6 +233,10 @@ static void pieces_of_an_audience_are_no_other_version_s_and_no_package_s(void *
 	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST + 3, 100), 2);
 	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 6);
 	assert_int_equal(pieces_from(other, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 1);
+	assert_int_equal(store_campaign_list_drop(s, n), 0);
+	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 0);
+	assert_int_equal(pieces_from(n, 0, STORE_CAMPAIGN_PIECES), 1);
+	assert_int_equal(store_campaign_piece_add(s, "shop", n, STORE_CAMPAIGN_LIST, SPAN_LIT("list")), 0);
 	assert_int_equal(store_campaign_drop(s, n), 0);
 	assert_int_equal(pieces_from(n, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 0);
 	assert_int_equal(pieces_from(other, STORE_CAMPAIGN_LIST, STORE_CAMPAIGN_LIST_PIECES), 1);
