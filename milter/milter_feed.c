@@ -163,10 +163,8 @@ static void fill(struct milter_feed *f, const struct milter_conf *conf, const st
 		milter_manifest_unref(e->manifest);
 		e->manifest = NULL;
 	}
-	if (err == 0)
-		log_event(LOG_LEVEL_INFO, NULL, "campaign-loaded", "customer=%s campaign=%s version=%u number=%u",
-			  e->item.customer, e->item.campaign, e->item.version, e->item.number);
-	else if (!was)
+	e->loaded = err == 0;
+	if (err < 0 && !was)
 		log_event(LOG_LEVEL_ERROR, NULL, "campaign-not-loaded", "customer=%s campaign=%s version=%u reason=\"%s\" why=\"%s\"",
 			  e->item.customer, e->item.campaign, e->item.version, why, err_text(err));
 }
@@ -215,6 +213,17 @@ static void tell(struct milter_feed *f, int err, const char *who, const struct m
 		log_event(LOG_LEVEL_INFO, NULL, "campaigns-ready", "versions=%u revoked=%u", l->count, l->revoked_count);
 }
 
+/* What was loaded for this list, once messages are held against it. */
+static void tell_loaded(const struct milter_feed_list *l)
+{
+	for (unsigned i = 0; i < l->count; i++) {
+		const struct milter_manifest_item *item = &l->entries[i].item;
+		if (l->entries[i].loaded)
+			log_event(LOG_LEVEL_INFO, NULL, "campaign-loaded", "customer=%s campaign=%s version=%u number=%u",
+				  item->customer, item->campaign, item->version, item->number);
+	}
+}
+
 static void look(struct milter_feed *f, const struct milter_conf *conf)
 {
 	struct milter_feed_list *before, *fresh = NULL;
@@ -226,15 +235,19 @@ static void look(struct milter_feed *f, const struct milter_conf *conf)
 	pthread_mutex_unlock(&f->lock);
 	err = fetch(f, conf, before, &fresh, &who);
 	milter_feed_list_unref(before);
-	tell(f, err, who, fresh);
-	if (err < 0)
+	if (err < 0) {
+		tell(f, err, who, NULL);
 		return;
+	}
 	pthread_mutex_lock(&f->lock);
 	before = f->now;
-	f->now = fresh;
+	f->now = milter_feed_list_ref(fresh);
 	f->confirmed = clock_mono();
 	pthread_mutex_unlock(&f->lock);
 	milter_feed_list_unref(before);
+	tell_loaded(fresh);
+	tell(f, err, who, fresh);
+	milter_feed_list_unref(fresh);
 }
 
 static void send_reports(struct milter_feed *f, const struct milter_conf *conf)

@@ -17,6 +17,7 @@ struct milter_feed_entry {
 	struct milter_manifest_item item;
 	struct milter_manifest *manifest; /* NULL: not active, or not what it should be */
 	int64_t tried;			  /* monotonic: when it was fetched last and did not hold */
+	int loaded;			  /* for this list */
 };
 
 struct milter_feed_list {
