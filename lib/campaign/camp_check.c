@@ -58,7 +58,8 @@ static enum camp_verdict compare(const struct camp_check *k, const struct camp_m
 		return CAMP_PART_NAME;
 	if (!same(row->cid, part->cid))
 		return CAMP_PART_CID;
-	if (!charset_fits(row, part) || row->flowed != part->flowed)
+	/* delsp: a reader that does not know it shows blanks where the template has none */
+	if (!charset_fits(row, part) || row->flowed != part->flowed || part->delsp)
 		return CAMP_PART_CHARSET;
 	return CAMP_PASS;
 }

@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "core/hex.h"
 #include "core/num.h"
+#include "mail/mail_url.h"
 #include "mail/mail_word.h"
 
 /* The fixed list: a field that is not in it needs extra_allow. name with "-" at its end: all that begin so. */
@@ -27,7 +28,7 @@ static int judge_to(struct camp_check *k, struct span value);
 static int judge_subject(struct camp_check *k, struct span value);
 static int judge_date(struct camp_check *k, struct span value);
 static int judge_list_id(struct camp_check *k, struct span value);
-static int judge_unsubscribe(struct camp_check *k, struct span value);
+static int judge_urls(struct camp_check *k, struct span value);
 static int judge_part(struct camp_check *k, struct span value);
 static int judge_never(struct camp_check *k, struct span value);
 
@@ -44,7 +45,12 @@ static const struct {
     {"date", judge_date, SEEN_DATE, 0},
     {"message-id", NULL, SEEN_MESSAGE_ID, 0},
     {"list-id", judge_list_id, SEEN_LIST_ID, 0},
-    {"list-unsubscribe", judge_unsubscribe, SEEN_NONE, 1},
+    {"list-unsubscribe", judge_urls, SEEN_NONE, 1},
+    {"list-help", judge_urls, SEEN_NONE, 1},
+    {"list-subscribe", judge_urls, SEEN_NONE, 1},
+    {"list-owner", judge_urls, SEEN_NONE, 1},
+    {"list-archive", judge_urls, SEEN_NONE, 1},
+    {"archived-at", judge_urls, SEEN_NONE, 1},
     {"mime-version", NULL, SEEN_NONE, 0},
     {"content-type", NULL, SEEN_NONE, 0},
     {"content-transfer-encoding", NULL, SEEN_NONE, 0},
@@ -84,6 +90,7 @@ int camp_check_field(struct camp_check *k, struct span name, struct span value)
 			return fail_header(k, fields[i].name, CAMP_HEADER_FOREIGN);
 		if (fields[i].seen && k->seen & 1U << fields[i].seen)
 			return fail_header(k, fields[i].name, CAMP_HEADER_FOREIGN);
+		k->name = fields[i].name;
 		k->seen |= fields[i].seen ? 1U << fields[i].seen : 0;
 		return fields[i].judge ? fields[i].judge(k, value) : 0;
 	}
@@ -246,6 +253,27 @@ static int is_host(const struct camp_manifest *m, const char *host, size_t n)
 	return 0;
 }
 
+static int same_site(const char *a, const char *b)
+{
+	char of_a[MAIL_URL_HOST], of_b[MAIL_URL_HOST];
+
+	return mail_url_registrable(of_a, a) == 0 && mail_url_registrable(of_b, b) == 0 && strcmp(of_a, of_b) == 0;
+}
+
+/* To one address, at a domain that is registered by whom a host, From or Reply-To is. */
+static int is_own_mail(const struct camp_manifest *m, struct span url)
+{
+	const char *from = strrchr(m->from.addr, '@'), *reply = m->reply_to.addr ? strrchr(m->reply_to.addr, '@') : NULL;
+	struct mail_url u;
+
+	if (mail_url_parse(&u, url) < 0 || u.odd & ~MAIL_URL_ODD(CHARACTER) || u.more)
+		return 0;
+	for (unsigned i = 0; i < m->n_hosts; i++)
+		if (same_site(m->hosts[i], u.host))
+			return 1;
+	return (from && same_site(from + 1, u.host)) || (reply && same_site(reply + 1, u.host));
+}
+
 /* A URL as simple as it must be: https, a host of the manifest, no user, no port; or mailto. */
 static int is_own_url(const struct camp_manifest *m, const char *url, size_t n)
 {
@@ -255,7 +283,7 @@ static int is_own_url(const struct camp_manifest *m, const char *url, size_t n)
 		if ((uint8_t)url[i] <= ' ' || (uint8_t)url[i] > '~' || url[i] == '\\')
 			return 0;
 	if (n > 7 && strncasecmp(url, "mailto:", 7) == 0)
-		return 1;
+		return is_own_mail(m, span_of(url, n));
 	if (n < 9 || strncasecmp(url, "https://", 8) != 0)
 		return 0;
 	while (8 + host < n && (isalnum((uint8_t)url[8 + host]) || strchr(".-", url[8 + host])))
@@ -263,13 +291,14 @@ static int is_own_url(const struct camp_manifest *m, const char *url, size_t n)
 	return is_host(m, url + 8, host) && (8 + host == n || strchr("/?#", url[8 + host]));
 }
 
-static int judge_unsubscribe(struct camp_check *k, struct span value)
+/* List-Unsubscribe and its kind: mail programs make buttons of them. */
+static int judge_urls(struct camp_check *k, struct span value)
 {
 	char text[2048], *at = text;
 	unsigned urls = 0;
 
 	if (mail_word_decode(text, sizeof(text), value) < 0)
-		return fail_header(k, "list-unsubscribe", CAMP_HEADER_URL);
+		return fail_header(k, k->name, CAMP_HEADER_URL);
 	for (;; urls++) {
 		char *close;
 
@@ -278,10 +307,10 @@ static int judge_unsubscribe(struct camp_check *k, struct span value)
 			break;
 		close = strchr(at, '>');
 		if (!close || !is_own_url(k->m, at + 1, (size_t)(close - at - 1)))
-			return fail_header(k, "list-unsubscribe", CAMP_HEADER_URL);
+			return fail_header(k, k->name, CAMP_HEADER_URL);
 		at = close + 1;
 	}
-	return *at == 0 && urls ? 0 : fail_header(k, "list-unsubscribe", CAMP_HEADER_URL);
+	return *at == 0 && urls ? 0 : fail_header(k, k->name, CAMP_HEADER_URL);
 }
 
 /* --- X-DoPosta-Part -------------------------------------------------------------------------- */

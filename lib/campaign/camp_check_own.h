@@ -20,6 +20,7 @@ struct camp_check {
 	struct mail_gate *gate;
 	struct camp_check_result result;
 	char rcpt[330];
+	const char *name; /* of the header being judged */
 	unsigned seen; /* headers that came: a bit for each row of the table */
 
 	unsigned row; /* the next of the tree */

@@ -124,7 +124,8 @@ static int read_subject(struct camp_manifest_reader *r, const json_t *v, void *d
 	return 0;
 }
 
-/* What a campaign can never let pass unseen: who it is from and to, and how the body is read. */
+/* What a campaign can never let pass unseen: who it is from and to, where answers and their
+ * keys go, and how the body is read. */
 static const char *const never_extra[] = {"from",
 					  "sender",
 					  "reply-to",
@@ -138,7 +139,11 @@ static const char *const never_extra[] = {"from",
 					  "date",
 					  "message-id",
 					  "errors-to",
-					  "return-receipt-to"};
+					  "return-receipt-to",
+					  "x-confirm-reading-to",
+					  "mail-reply-to",
+					  "mail-followup-to",
+					  "autocrypt"};
 
 static int read_extra(struct camp_manifest_reader *r, const json_t *v, void *dst)
 {
@@ -152,7 +157,8 @@ static int read_extra(struct camp_manifest_reader *r, const json_t *v, void *dst
 	for (size_t i = 0; i < COUNT(never_extra); i++)
 		if (strcmp(s, never_extra[i]) == 0)
 			return camp_manifest_bad(r, "\"%s\" cannot be allowed", s);
-	if (strncmp(s, "resent-", 7) == 0 || strncmp(s, "content-", 8) == 0)
+	if (strncmp(s, "resent-", 7) == 0 || strncmp(s, "content-", 8) == 0 ||
+	    strncmp(s, "x-mozilla-", 10) == 0)
 		return camp_manifest_bad(r, "\"%.40s\" cannot be allowed", s);
 	return 0;
 }

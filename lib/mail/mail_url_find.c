@@ -320,8 +320,10 @@ int mail_url_find(struct span text, size_t from, struct mail_url_mention *m)
 int mail_url_autolink(struct span text)
 {
 	struct mail_url_mention m;
+	size_t n = 0;
 
-	if (!mail_url_find(text, 0, &m))
-		return 0;
-	return m.no_memory ? ERR_NOMEM : 1;
+	if (mail_url_find(text, 0, &m))
+		return m.no_memory ? ERR_NOMEM : 1;
+	/* ".com" is the end of what may stand before it */
+	return text.n && look(text, 0, &n) == '.' ? suffix_at(text, n) : 0;
 }

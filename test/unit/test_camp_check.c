@@ -255,6 +255,11 @@ static const struct attack attacks[] = {
      NULL},
     {"a text behind Date", "10:00:00 +0000", "10:00:00 +0000 (see evil.com)", CAMP_HEADER_DATE, NULL},
     {"a text before Date", "Date: Mon, 12", "Date: evil.com, 12", CAMP_HEADER_DATE, NULL},
+    {"a part that lies elsewhere", "Content-Type: text/html; charset=utf-8\n",
+     "X-Mozilla-External-Attachment-URL: https://evil.example/\nContent-Type: text/html; charset=utf-8\n", CAMP_AMBIGUOUS,
+     "part-elsewhere"},
+    {"blanks for readers that know no DelSp", "text/plain; charset=utf-8", "text/plain; charset=utf-8; delsp=yes",
+     CAMP_PART_CHARSET, NULL},
     {"a description of a part", "Content-Type: text/html; charset=utf-8\n",
      "Content-Description: evil\nContent-Type: text/html; charset=utf-8\n", CAMP_AMBIGUOUS, "part-field"},
     {"no Date", "Date: Mon, 12 Jan 2026 10:00:00 +0000\n", "", CAMP_HEADER_MISSING, NULL},
@@ -361,7 +366,11 @@ static void lists_are_left_to_hosts_of_the_manifest(void **state)
 		     {"<https://evil.com/u>", 0},
 		     {"https://shop.example/", 0},
 		     {"<https://shop.example/\\x>", 0},
-		     {"<mailto:a@b>, evil", 0}};
+		     {"<mailto:a@b>, evil", 0},
+		     {"<mailto:u-1@bounce.shop.example?subject=stop>", 1},
+		     {"<mailto:u@evil.example>", 0},
+		     {"<mailto:u@shop.example,eve@evil.example>", 0},
+		     {"<mailto:u@shop.example?cc=eve@evil.example>", 0}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

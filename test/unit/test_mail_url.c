@@ -187,11 +187,24 @@ static void clients_would_make_links_of_these(void **state)
 	}
 }
 
+/* A letter beyond ASCII may stand before it. */
+static void an_ending_is_a_link_only_as_a_value(void **state)
+{
+	struct mail_url_mention m;
+
+	(void)state;
+	assert_int_equal(mail_url_find(SPAN_LIT(".com"), 0, &m), 0);
+	assert_int_equal(mail_url_autolink(SPAN_LIT(".com")), 1);
+	assert_int_equal(mail_url_autolink(SPAN_LIT(".com/x")), 1);
+	assert_int_equal(mail_url_autolink(SPAN_LIT(".5 and .net")), 0);
+	assert_int_equal(mail_url_autolink(SPAN_LIT("...")), 0);
+}
+
 static void and_not_of_these(void **state)
 {
 	static const char *const rows[] = {
 		"", "Anna-Maria O'Neill", "J. R. R. Tolkien", "Dr. Meyer", "St.Gallen", "12.05.2026", "1.000,00", "Size 3.5",
-		"Price: 12", "a: b", "10:30", "Node.js", "3.14", "Sch\xc3\xb6n. Ja", "u.s.w.", "wwwhere", "...", "a..b", ".com",
+		"Price: 12", "a: b", "10:30", "Node.js", "3.14", "Sch\xc3\xb6n. Ja", "u.s.w.", "wwwhere", "...", "a..b", 
 		"C:\\x", "Mr.", "\xe4\xbd\xa0\xe5\xa5\xbd\xe3\x80\x82\xe5\x86\x8d\xe8\xa7\x81", "and/or", "a_b",
 	};
 	size_t i;
@@ -243,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_domain_is_what_somebody_registered),
 		cmocka_unit_test(a_file_of_suffixes_that_is_cut_short_is_not_taken),
 		cmocka_unit_test(clients_would_make_links_of_these),
+		cmocka_unit_test(an_ending_is_a_link_only_as_a_value),
 		cmocka_unit_test(and_not_of_these),
 		cmocka_unit_test(mentions_are_found_one_after_the_other),
 		cmocka_unit_test(words_of_two_scripts_are_seen),
