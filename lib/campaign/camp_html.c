@@ -183,6 +183,8 @@ static void text(struct camp_html_walk *w, const struct mail_html_token *token)
 {
 	ptrdiff_t lt;
 
+	if (token->model != MAIL_HTML_DATA && camp_html_comment_in(token->text))
+		camp_html_walk_say(w, CAMP_HTML_RULE_CONDITIONAL, token->text);
 	if (token->model == MAIL_HTML_RAWTEXT) {
 		/* style: the one element of this model that may stand; others are findings of their own. */
 		camp_html_css(w, token->text, token->from, token->to, 1, 0, token->from);

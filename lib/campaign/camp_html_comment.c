@@ -51,6 +51,11 @@ static size_t condition(struct span s)
 	return 0;
 }
 
+int camp_html_comment_in(struct span s)
+{
+	return holds(s, "<!--[if") || holds(s, "<![if");
+}
+
 static void say(struct camp_html_walk *w, enum camp_html_rule rule, struct span what, size_t at)
 {
 	camp_html_walk_found(w, rule, at, what, SIZE_MAX);

@@ -290,6 +290,8 @@ static void attribute(struct camp_html_walk *w, const struct mail_html_token *to
 		camp_html_walk_say(w, CAMP_HTML_RULE_ATTR_TWICE, a->name);
 	if (a->glued)
 		camp_html_walk_say(w, CAMP_HTML_RULE_ATTR_GLUED, a->name);
+	if (camp_html_comment_in(a->value))
+		camp_html_walk_say(w, CAMP_HTML_RULE_CONDITIONAL, a->value);
 	if (value_is_odd(a))
 		camp_html_walk_say(w, CAMP_HTML_RULE_ATTR_VALUE, a->value);
 	if (event) {

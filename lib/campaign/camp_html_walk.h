@@ -120,6 +120,8 @@ uint32_t camp_html_css_colour(struct span value);
 void camp_html_css_sheet(struct camp_html_walk *w, struct span css);
 
 void camp_html_comment(struct camp_html_walk *w, const struct mail_html_token *token);
+/* 1 if a conditional comment begins in a value or a style, which Outlook might read and nobody else does. */
+int camp_html_comment_in(struct span s);
 
 /* Text that is shown: its fields and edges. */
 void camp_html_place_text(struct camp_html_walk *w, const struct mail_html_token *token);

@@ -702,6 +702,8 @@ static void a_live_message_is_held_to_hosts_and_to_what_is_active(void **state)
 	    {"<p itemscope><meta itemprop=url content='https://b.example/'>", "html-url-host", 1},
 	    {"<p itemscope><meta itemprop=url content='https://a.example/'><meta itemprop=name content=Shop>", NULL, 1},
 	    {"<v:rect><v:fill o:althref='https://b.example/'>", "html-attribute-url", 0},
+	    {"<p title='<!--[if mso]><a href=https://b.example/>x</a><![endif]-->'>y</p>", "html-conditional", 0},
+	    {"<style><!--[if mso]><a href=https://b.example/>x</a><![endif]--></style>", "html-conditional", 0},
 	    {"<meta http-equiv=link content='<https://b.example/>; rel=stylesheet'>", "html-link-element", 0},
 	    {"<!--[if mso]><style><![endif]><a href='https://b.example/'>x</a></style><![endif]-->", "html-conditional", 0},
 	};
