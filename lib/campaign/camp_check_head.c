@@ -265,9 +265,10 @@ static int is_own_mail(const struct camp_manifest *m, struct span url)
 {
 	const char *from = strrchr(m->from.addr, '@'), *reply = m->reply_to.addr ? strrchr(m->reply_to.addr, '@') : NULL;
 	struct mail_url u;
+	int rc = mail_url_parse(&u, url);
 
-	if (mail_url_parse(&u, url) < 0 || u.odd & ~MAIL_URL_ODD(CHARACTER) || u.more)
-		return 0;
+	if (rc < 0 || u.odd & ~MAIL_URL_ODD(CHARACTER) || u.more)
+		return rc == ERR_NOMEM ? rc : 0;
 	for (unsigned i = 0; i < m->n_hosts; i++)
 		if (same_site(m->hosts[i], u.host))
 			return 1;
@@ -301,13 +302,15 @@ static int judge_urls(struct camp_check *k, struct span value)
 		return fail_header(k, k->name, CAMP_HEADER_URL);
 	for (;; urls++) {
 		char *close;
+		int own;
 
 		at += strspn(at, " \t,");
 		if (*at != '<')
 			break;
 		close = strchr(at, '>');
-		if (!close || !is_own_url(k->m, at + 1, (size_t)(close - at - 1)))
-			return fail_header(k, k->name, CAMP_HEADER_URL);
+		own = close ? is_own_url(k->m, at + 1, (size_t)(close - at - 1)) : 0;
+		if (own <= 0)
+			return fail_header(k, k->name, own < 0 ? CAMP_MEMORY : CAMP_HEADER_URL);
 		at = close + 1;
 	}
 	return *at == 0 && urls ? 0 : fail_header(k, k->name, CAMP_HEADER_URL);
