@@ -383,6 +383,10 @@ int camp_check_signed(const struct camp_check *k, size_t i, struct span message_
 
 	if (i >= k->n_signed)
 		return ERR_NOTFOUND;
+	while (message_id.n && strchr(" \t\r\n", message_id.p[0])) /* as the MTA hands it on */
+		message_id = span_sub(message_id, 1, message_id.n);
+	while (message_id.n && strchr(" \t\r\n", message_id.p[message_id.n - 1]))
+		message_id.n--;
 	hex_encode(digest, s->sha256, CAMP_HASH);
 	buf_putf(out, "dp-part-1\n%s\n%u\n", k->m->campaign, k->m->version);
 	buf_put_span(out, message_id);

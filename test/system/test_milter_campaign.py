@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """sealpost-milter holds messages against their campaigns, by the policy of their stream, and tracks what is approved."""
 import base64
+import hashlib
+import hmac
 import os
 import re
 import signal
@@ -459,6 +461,61 @@ def test_what_is_refused_early_is_not_sent_any_more(start):
         a = mta.message(headers=tm.headers(), body=b"x" * 1000000, login="open")
         assert a.accepted and mta.sent <= mm.CHUNK
     assert m.events("campaign-refused")[0]["reason"] == "mac"
+
+
+# --- a file of its own for each recipient
+
+def signed_part(data, secret=tm.SECRETS["shop"], mid="<1@shop.example>", number=4, version=3):
+    """The sender's word for a part, made by another implementation."""
+    digest = hashlib.sha256(data).hexdigest()
+    over = f"dp-part-1\ncmp_01\n{version}\n{mid}\n{number}\n{len(data)}\n{digest}"
+    mac = hmac.new(secret, b"campaign/1\0" + over.encode(), hashlib.sha256).digest()
+    text = base64.urlsafe_b64encode(mac).decode().rstrip("=")
+    return "X-DoPosta-Part", f"v=1; n={number}; sha256={digest}; size={len(data)}; mac={text}"
+
+
+INVOICE = b"%PDF-1.7 invoice of Anna"
+
+
+@pytest.mark.parametrize("reason, header, sent", [
+    (None, signed_part(INVOICE), INVOICE),
+    ("part-unsigned", None, INVOICE),
+    ("part-digest", signed_part(INVOICE), INVOICE[:-4] + b"Eve!"),
+    ("part-size", signed_part(INVOICE), INVOICE + b"!"),
+    ("part-unsigned", signed_part(INVOICE, secret=tm.SECRETS["acme"]), INVOICE),  # another customer's word
+    ("part-unsigned", signed_part(INVOICE, mid="<2@shop.example>"), INVOICE),  # of another message
+    ("part-unsigned", signed_part(INVOICE, version=2), INVOICE),
+    ("part-unsigned", signed_part(INVOICE, number=3), INVOICE),
+    ("part-size", signed_part(b"x" * 5001), b"x" * 5001),
+], ids=lambda v: v if isinstance(v, str) else "")
+def test_a_file_of_its_own_needs_the_senders_word(start, reason, header, sent):
+    c = mc.Campaign(track=TRACK, attachment=("application/pdf", "invoice.pdf", sent), mode="signed-part", attachments=[
+        {"type": "application/pdf", "name": "invoice.pdf", "size": 5000, "sha256": None}])
+    m = start(c)
+    with m.mta() as mta:
+        a = send(mta, c, headers=[header] if header else [])
+    if reason:
+        assert re.fullmatch(REFUSED, a.text), (a.text, m.text())
+        assert m.events("campaign-refused")[-1]["reason"] == reason
+    else:
+        assert a.accepted and undone(a.body) == c.message()[1], m.text()
+        assert ("X-DoPosta-Part", 1) in a.deleted()
+
+
+def test_the_senders_word_cannot_be_asked_for_without_keyd(start, keyd):
+    c = mc.Campaign(attachment=("application/pdf", "invoice.pdf", INVOICE), mode="signed-part", attachments=[
+        {"type": "application/pdf", "name": "invoice.pdf", "size": 5000, "sha256": None}])
+    m = start(c)
+    fields, body = c.message(headers=[signed_part(INVOICE)])
+    with m.mta() as mta:
+        assert mta.mail("<a@shop.example>", "news").accepted
+        mta.send(b"R", b"<b@example.test>\0")
+        mta.answer()
+        for name, value in fields + [("X-DoPosta-Campaign", tm.campaign())]:
+            mta.header(name, value)
+        mta.content(body)
+        keyd.stop()
+        assert mta.end().text.startswith("451 4.7.1"), m.text()
 
 
 # --- sensitive content
