@@ -26,6 +26,15 @@ sensitive:
 NEVER = 1 << 40
 
 
+def sanitized():
+    """Its allocator is the sanitizer's, which fails in its own ways."""
+    with open(tm.PROGRAM, "rb") as f:
+        return re.search(rb"lib[at]san\.so", f.read())
+
+
+pytestmark = pytest.mark.skipif(os.path.exists(tm.PROGRAM) and bool(sanitized()), reason="built with sanitizers")
+
+
 class NoMemory:
     """The page of control of test/tool/nomem.c."""
 
