@@ -30,23 +30,26 @@ static void squeeze(struct buf *out, const char *text)
 	}
 }
 
-static void link_in(struct buf *out, const GumboElement *e, const char *name)
+static void link_in(struct camp_lint_seen *seen, const GumboElement *e, const char *name)
 {
 	const GumboAttribute *a = gumbo_get_attribute(&e->attributes, name);
+	uint32_t at;
 
 	if (!a)
 		return;
-	squeeze(out, a->value);
-	buf_put_str(out, "\n");
+	at = a->name_start.offset;
+	squeeze(&seen->links, a->value);
+	buf_put_str(&seen->links, "\n");
+	buf_put(&seen->places, &at, sizeof(at));
 }
 
 static void element(const GumboElement *e, struct camp_lint_seen *seen)
 {
 	if (e->tag == GUMBO_TAG_A || e->tag == GUMBO_TAG_AREA)
-		link_in(&seen->links, e, "href");
+		link_in(seen, e, "href");
 	if (e->tag == GUMBO_TAG_IMG)
-		link_in(&seen->links, e, "src");
-	link_in(&seen->links, e, "background");
+		link_in(seen, e, "src");
+	link_in(seen, e, "background");
 }
 
 static const GumboVector *inside(const GumboNode *node)

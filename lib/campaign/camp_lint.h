@@ -21,9 +21,10 @@
 #define CAMP_LINT_DEPTH 200 /* open elements in an HTML part, before the second parser sees it */
 
 /* What another parser sees in a document. text: shown text with all white space left out; links: each href and src
- * (decoded, white space left out) with its closing LF, in any order. 0; ERR_UNSUPPORTED, ERR_NOMEM. */
+ * (decoded, white space left out) with its closing LF, in any order; places: for each of them a uint32_t, where it stands
+ * in the document. 0; ERR_UNSUPPORTED, ERR_NOMEM. */
 struct camp_lint_seen {
-	struct buf text, links;
+	struct buf text, links, places;
 };
 typedef int (*camp_lint_second_fn)(struct span html, struct camp_lint_seen *seen);
 

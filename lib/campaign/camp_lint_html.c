@@ -13,10 +13,16 @@ struct waiting {
 	struct mail_url_mention m;
 };
 
+/* A stretch of shown text: where it begins in the blob, and in the text without white space. */
+struct stretch {
+	size_t at, seen;
+};
+
 struct html {
 	struct camp_lint_run *r;
 	struct camp_source_text *t;
-	struct camp_lint_seen seen; /* as the second parser should see it */
+	struct camp_lint_seen seen; /* as the second parser should see it; its places are the blob's */
+	struct buf stretches;	    /* of seen.text */
 	struct camp_html_place *comment; /* .at: begin and end of comments, in the blob */
 	size_t comments, room;
 	struct waiting *wait;
@@ -66,8 +72,11 @@ static void on_text(void *arg, struct span text, size_t at)
 	struct mail_url_mention m;
 	size_t from = 0;
 
-	if (!in_comment(h, at))
+	if (!in_comment(h, at)) {
+		const struct stretch s = {at, buf_size(&h->seen.text)};
+		buf_put(&h->stretches, &s, sizeof(s));
 		squeeze(&h->seen.text, text);
+	}
 	while (h->waits < MENTIONS && mail_url_find(text, from, &m)) {
 		h->r->failed |= m.no_memory;
 		h->wait[h->waits].at = at;
@@ -164,8 +173,10 @@ static int on_url(void *arg, const struct camp_html_url *u)
 		h->waits = i;
 	}
 	if (u->use != CAMP_HTML_VML && u->use != CAMP_HTML_CSS && u->use != CAMP_HTML_MENTION && !in_comment(h, u->element)) {
+		const uint32_t at = (uint32_t)u->from;
 		squeeze(&h->seen.links, u->stand);
 		buf_put_str(&h->seen.links, "\n");
+		buf_put(&h->seen.places, &at, sizeof(at));
 	}
 	if (u->stand.n && u->stand.p[0] == '#') {
 		if (u->use == CAMP_HTML_LINK)
@@ -236,11 +247,26 @@ static struct span *lines_of(struct span s, size_t *n)
 	return all;
 }
 
+/* Where a line of links stands in the blob. */
+static size_t place_of(const struct html *h, const struct camp_lint_seen *seen, struct span line)
+{
+	struct span before = span_sub(buf_span(&seen->links), 0, (size_t)(line.p - buf_ptr(&seen->links)));
+	uint32_t at = 0;
+	size_t i, n = 0;
+
+	for (i = 0; i < before.n; i++)
+		n += before.p[i] == '\n';
+	if ((n + 1) * sizeof(at) <= buf_size(&seen->places))
+		memcpy(&at, buf_ptr(&seen->places) + n * sizeof(at), sizeof(at));
+	return seen == &h->seen ? at : camp_lint_unstand(h->t, at, 0);
+}
+
 /* A link that one of them alone sees, or that they see differently. */
 static void compare_links(struct html *h, const struct camp_lint_seen *theirs)
 {
 	size_t a = 0, b = 0, i = 0;
 	struct span *ours_l = lines_of(buf_span(&h->seen.links), &a), *theirs_l = lines_of(buf_span(&theirs->links), &b), odd;
+	int ours;
 
 	if (!ours_l || !theirs_l) {
 		h->r->failed = 1;
@@ -248,14 +274,56 @@ static void compare_links(struct html *h, const struct camp_lint_seen *theirs)
 		while (i < a && i < b && span_equal(ours_l[i], theirs_l[i]))
 			i++;
 		if (i < a || i < b) {
-			odd = i < a && (i == b || by_octets(&ours_l[i], &theirs_l[i]) < 0) ? ours_l[i] : theirs_l[i];
-			CAMP_LINT_AT(h->r, ERROR, "parsers-differ", h->t, 0,
-				     "two HTML parsers see different links, first of them: %.*s",
+			ours = i < a && (i == b || by_octets(&ours_l[i], &theirs_l[i]) < 0);
+			odd = ours ? ours_l[i] : theirs_l[i];
+			CAMP_LINT_AT(h->r, ERROR, "parsers-differ", h->t, place_of(h, ours ? &h->seen : theirs, odd),
+				     "of two HTML parsers one alone sees this link: %.*s",
 				     (int)(odd.n < 100 ? odd.n : 100), (const char *)odd.p);
 		}
 	}
 	free(ours_l);
 	free(theirs_l);
+}
+
+/* Where the octet i of the text that is seen stands in the blob: a reference there is one character, and a field, which
+ * takes no room, is one too. */
+static size_t text_place(const struct html *h, size_t i)
+{
+	struct span blob = buf_span(&h->t->blob), text = buf_span(&h->seen.text);
+	size_t low = 0, high = buf_size(&h->stretches) / sizeof(struct stretch), at;
+	struct stretch s;
+
+	if (!high)
+		return 0;
+	while (high - low > 1) {
+		size_t mid = (low + high) / 2;
+		memcpy(&s, buf_ptr(&h->stretches) + mid * sizeof(s), sizeof(s));
+		if (s.seen <= i)
+			low = mid;
+		else
+			high = mid;
+	}
+	memcpy(&s, buf_ptr(&h->stretches) + low * sizeof(s), sizeof(s));
+	for (at = s.at; s.seen < i && at < blob.n;) {
+		if (strchr(" \t\n\f\r", blob.p[at])) {
+			at++;
+		} else if (blob.p[at] == text.p[s.seen]) {
+			at++;
+			s.seen++;
+		} else if (blob.p[at] == '&') {
+			ptrdiff_t end = span_find(span_sub(blob, at, blob.n), ';');
+			at += end < 0 ? 1 : (size_t)end + 1;
+			for (s.seen++; s.seen < i && (text.p[s.seen] & 0xc0) == 0x80; s.seen++)
+				;
+		} else if (blob.p[at] == '<') {
+			break;
+		} else {
+			s.seen++;
+		}
+	}
+	while (at < blob.n && strchr(" \t\n\f\r", blob.p[at]))
+		at++;
+	return at;
 }
 
 static void compare_text(struct html *h, const struct camp_lint_seen *theirs)
@@ -268,8 +336,14 @@ static void compare_text(struct html *h, const struct camp_lint_seen *theirs)
 	while (i < a.n && i < b.n && a.p[i] == b.p[i])
 		i++;
 	from = i > 20 ? i - 20 : 0;
-	CAMP_LINT_AT(h->r, ERROR, "parsers-differ", h->t, 0,
-		     "two HTML parsers see different text, behind: %.*s", (int)(i - from), (const char *)a.p + from);
+	CAMP_LINT_AT(h->r, ERROR, "parsers-differ", h->t, text_place(h, i),
+		     "two HTML parsers see different text from here on, behind: %.*s", (int)(i - from),
+		     (const char *)a.p + from);
+}
+
+static int too_much(const struct camp_lint_seen *seen)
+{
+	return buf_failed(&seen->text) || buf_failed(&seen->links) || buf_failed(&seen->places);
 }
 
 static void ask_second(struct html *h, struct span stand)
@@ -287,11 +361,11 @@ static void ask_second(struct html *h, struct span stand)
 		return;
 	buf_init(&theirs.text, 4 * CAMP_TEMPLATE_MAX);
 	buf_init(&theirs.links, 4 * CAMP_TEMPLATE_MAX);
+	buf_init(&theirs.places, 4 * CAMP_TEMPLATE_MAX);
 	rc = h->r->second ? h->r->second(stand, &theirs) : ERR_UNSUPPORTED;
 	if (rc == ERR_NOMEM)
 		h->r->failed = 1;
-	else if (rc < 0 || buf_failed(&theirs.text) || buf_failed(&theirs.links) || buf_failed(&h->seen.text) ||
-		 buf_failed(&h->seen.links))
+	else if (rc < 0 || too_much(&theirs) || too_much(&h->seen) || buf_failed(&h->stretches))
 		CAMP_LINT_AT(h->r, ERROR, "parsers-differ", h->t, 0, "the second HTML parser could not read this part");
 	else {
 		compare_links(h, &theirs);
@@ -299,6 +373,7 @@ static void ask_second(struct html *h, struct span stand)
 	}
 	buf_clear(&theirs.text);
 	buf_clear(&theirs.links);
+	buf_clear(&theirs.places);
 }
 
 static void contexts(struct html *h, const struct camp_html_doc *doc)
@@ -348,6 +423,8 @@ void camp_lint_html(struct camp_lint_run *r, unsigned text)
 	buf_init(&stand, CAMP_TEMPLATE_MAX + CAMP_SOURCE_PIECES);
 	buf_init(&h.seen.text, 4 * CAMP_TEMPLATE_MAX);
 	buf_init(&h.seen.links, 4 * CAMP_TEMPLATE_MAX);
+	buf_init(&h.seen.places, 4 * CAMP_TEMPLATE_MAX);
+	buf_init(&h.stretches, 16 * CAMP_TEMPLATE_MAX);
 	h.wait = calloc(MENTIONS, sizeof(*h.wait));
 	if (!h.wait || camp_lint_stand(&stand, h.t) < 0 || find_comments(&h, buf_span(&stand)) < 0)
 		r->failed = 1;
@@ -357,5 +434,7 @@ void camp_lint_html(struct camp_lint_run *r, unsigned text)
 	free(h.comment);
 	buf_clear(&h.seen.text);
 	buf_clear(&h.seen.links);
+	buf_clear(&h.seen.places);
+	buf_clear(&h.stretches);
 	buf_clear(&stand);
 }

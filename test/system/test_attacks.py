@@ -645,8 +645,7 @@ def test_what_the_registration_finds_and_no_message_may_add(world, altered, word
     found = [m for m in re.finditer(FINDING, r.stdout) if m[1] == file and m[4] == level and m[5] in rules.split("|")]
     assert found, r.stdout
     first, last = text[:begin].count("\n") + 1, text[:begin + len(new)].count("\n") + 1
-    if rules != "parsers-differ":  # which names the text, not the place in it
-        assert any(first <= int(m[2]) <= last for m in found), (first, last, r.stdout)
+    assert any(first <= int(m[2]) <= last for m in found), (first, last, r.stdout)
     assert (r.returncode, "error:" in r.stdout) == ((1, True) if level == "error" else (0, False)), r.stdout
     world.note(words, "refused" if level == "error" else "shown  ", found[0][5], f"{found[0][1]}:{found[0][2]}:{found[0][3]}, offset {found[0][6]}",
                f"in a message: {altered[words].reply[:9]}" if words in altered else "")

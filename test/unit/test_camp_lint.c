@@ -500,6 +500,38 @@ static void depth_is_bounded_before_the_second_parser(void **state)
 	free(html);
 }
 
+static void where_two_parsers_part_is_named(void **state)
+{
+	/* at "^" */
+	static const char *const rows[] = {
+		"<p>a &amp; b {{name}} c</p><table><tr><td>^x</td></tr>evil</table>",
+		"<p>{{name}}, <b>two</b>  x</p><table><tr><td>  ^words</td></tr>evil</table>",
+		"<p>\xc3\xa4 &auml;</p><table><tr><td>^y</td></tr>&#x65;vil</table>",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct camp_finding *f;
+		struct camp_lint l;
+		char html[200], *place, *text;
+		json_t *source;
+
+		snprintf(html, sizeof(html), "%s", rows[i]);
+		place = strchr(html, '^');
+		memmove(place, place + 1, strlen(place));
+		source = json_incref(lint_world_source("Hi", "Hi\n", html));
+		lint_world_run(&l, source);
+		f = lint_world_found(&l, "parsers-differ");
+		assert_non_null(f);
+		text = strdup(json_string_value(json_object_get(json_array_get(json_object_get(source, "parts"), 1), "text")));
+		assert_string_equal(text + f->offset, strstr(text, html) + (place - html));
+		free(text);
+		json_decref(source);
+		camp_lint_clear(&l);
+	}
+}
+
 static void without_a_second_parser_nothing_is_approved(void **state)
 {
 	struct camp_lint l;
@@ -574,6 +606,7 @@ int main(void)
 		cmocka_unit_test(plain_campaigns_pass),
 		cmocka_unit_test(literal_braces_become_what_they_mean),
 		cmocka_unit_test(depth_is_bounded_before_the_second_parser),
+		cmocka_unit_test(where_two_parsers_part_is_named),
 		cmocka_unit_test(without_a_second_parser_nothing_is_approved),
 		cmocka_unit_test(what_is_no_source_is_told_so),
 		cmocka_unit_test(the_result_is_json_with_all_there_is),
