@@ -14,8 +14,10 @@
 #define REJECTIONS_KEEP (30 * 86400 * CLOCK_SEC)
 #define REJECTIONS_MAX	1000000
 
-const char *campaign_state_name(int state)
+const char *campaign_state_name(int state, int64_t valid_to, int64_t now)
 {
+	if ((state == CAMPAIGN_ACTIVE || state == CAMPAIGN_PAUSED) && valid_to && now >= valid_to)
+		return "ended";
 	switch (state) {
 #define CAMPAIGN_X(sym, num, name) \
 	case num:                  \

@@ -38,8 +38,9 @@ enum campaign_state {
 	CAMPAIGN_STATES(CAMPAIGN_X)
 #undef CAMPAIGN_X
 };
-/* "unknown" for a number that has no name. */
-const char *campaign_state_name(int state);
+/* What people are told: "ended" for one that is active or paused and whose time was over at now (valid_to, wall usec; 0: it
+ * has no end), else the state's name; "unknown" for a number that has none. */
+const char *campaign_state_name(int state, int64_t valid_to, int64_t now);
 
 /* A version that was ever active, by its number. */
 struct campaign_about {

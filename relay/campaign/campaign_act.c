@@ -390,6 +390,10 @@ void campaign_pause(struct relay *r, const struct campaign_which *which, int pau
 
 	if (!a)
 		return;
+	if (!pause && a->row.state == from && a->row.valid_to && a->row.valid_to <= clock_wall()) {
+		fail(a, ERR_BADSTATE, "its time is over: see valid.to");
+		return;
+	}
 	err = store_campaign_state(r->store, a->row.number, from, to, clock_wall());
 	if (err < 0) {
 		fail(a, err, err != ERR_BADSTATE ? NULL : pause ? "it is not active" : "it is not paused");

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "relay/campaign/campaign_own.h"
 #include "relay/domain/domain.h"
@@ -92,7 +93,8 @@ static int look_at_version(void *arg, const struct store_campaign *row)
 {
 	struct uses *u = arg;
 
-	if (row->state != CAMPAIGN_ACTIVE && row->state != CAMPAIGN_PAUSED)
+	if ((row->state != CAMPAIGN_ACTIVE && row->state != CAMPAIGN_PAUSED) ||
+	    (row->valid_to && clock_wall() >= row->valid_to))
 		return 0;
 	u->needs = 0;
 	if (campaign_known_hosts(u->relay->campaigns->known, (uint32_t)row->number, look_at_host,
@@ -102,7 +104,7 @@ static int look_at_version(void *arg, const struct store_campaign *row)
 		json_array_append_new(u->all,
 				      json_pack("{s:s, s:I, s:s}", "campaign", row->campaign,
 						"version", (json_int_t)row->version, "state",
-						campaign_state_name(row->state)));
+						campaign_state_name(row->state, 0, 0)));
 	return 0;
 }
 

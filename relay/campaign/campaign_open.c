@@ -86,11 +86,8 @@ static json_t *or_null(const char *text)
 json_t *campaign_row_json(struct campaigns *c, const struct campaign_row *row)
 {
 	char hash[HEX_SIZE(STORE_CAMPAIGN_HASH)];
-	int64_t now = clock_wall();
-	const char *state = campaign_state_name(row->state);
+	const char *state = campaign_state_name(row->state, row->valid_to, clock_wall());
 
-	if ((row->state == CAMPAIGN_ACTIVE || row->state == CAMPAIGN_PAUSED) && row->valid_to && now >= row->valid_to)
-		state = "ended";
 	hex_encode(hash, row->hash, sizeof(row->hash));
 	return json_pack("{s:s, s:s, s:I, s:I, s:s, s:b, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 			 "customer", row->customer, "campaign", row->campaign, "version",

@@ -137,7 +137,7 @@ void campaign_numbers(struct relay *r, struct campaign_numbers *n)
 	uint64_t counter;
 	struct span text;
 
-	n->active = store_campaign_count(r->store, CAMPAIGN_ACTIVE);
+	n->active = store_campaign_count(r->store, CAMPAIGN_ACTIVE, clock_wall());
 	n->damaged = (int64_t)r->campaigns->damaged_count;
 	n->revoked_damaged = campaign_revoked_text(r->campaigns->revoked, &counter, &text) == ERR_DAMAGED;
 }
@@ -237,7 +237,7 @@ static json_t *make_test(struct asking *k, struct campaign_opened *o, const char
 	camp_template_free(compiled);
 	if (body) {
 		json_object_set_new(body, "version", json_integer(o->row.version));
-		json_object_set_new(body, "state", json_string(campaign_state_name(o->row.state)));
+		json_object_set_new(body, "state", json_string(campaign_state_name(o->row.state, o->row.valid_to, clock_wall())));
 	}
 	return body;
 }
@@ -269,13 +269,14 @@ static int add_feed(void *arg, const struct store_campaign *c)
 
 	if (c->state != CAMPAIGN_ACTIVE && c->state != CAMPAIGN_PAUSED)
 		return 0;
+	/* milter knows the end of its time from the manifest, and says "expired" rather than "unknown" */
 	if (c->hash.n != STORE_CAMPAIGN_HASH)
 		return ERR_DAMAGED;
 	hex_encode(hash, c->hash.p, c->hash.n);
 	return json_array_append_new(arg, json_pack("{s:s, s:s, s:I, s:I, s:s, s:s}", "customer", c->customer,
 						    "campaign", c->campaign, "version", (json_int_t)c->version,
 						    "number", (json_int_t)c->number, "state",
-						    campaign_state_name(c->state), "hash", hash));
+						    campaign_state_name(c->state, 0, 0), "hash", hash));
 }
 
 int campaign_feed(struct relay *r, json_t **out)

@@ -252,11 +252,11 @@ int store_campaign_in_state(struct store *s, const char *customer, const char *c
 	return each(&r, rc, 0, fn, arg);
 }
 
-int64_t store_campaign_count(struct store *s, int state)
+int64_t store_campaign_count(struct store *s, int state, int64_t now)
 {
 	struct store_rows r;
-	int64_t n = store_rows_open(s, &r, STORE_SQL("SELECT count(*) FROM campaign WHERE state=?"),
-				    STORE_ARGS(store_int(state)));
+	int64_t n = store_rows_open(s, &r, STORE_SQL("SELECT count(*) FROM campaign WHERE state=?1 AND (valid_to=0 OR valid_to>?2)"),
+				    STORE_ARGS(store_int(state), store_int(now)));
 
 	if (n < 0)
 		return n;

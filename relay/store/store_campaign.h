@@ -74,7 +74,8 @@ int store_campaign_number(struct store *s, int64_t number, store_campaign_fn fn,
 int store_campaign_each(struct store *s, const char *customer, const char *campaign, store_campaign_fn fn, void *arg);
 int store_campaign_in_state(struct store *s, const char *customer, const char *campaign, int state,
 			    store_campaign_fn fn, void *arg);
-int64_t store_campaign_count(struct store *s, int state);
+/* Those whose time was not over at now (wall usec). */
+int64_t store_campaign_count(struct store *s, int state, int64_t now);
 
 /* Pieces. */
 struct store_campaign_piece {

@@ -370,6 +370,14 @@ class World:
                 f.write(re.sub("(?m)^valid: .*", 'valid: {from: "%s", to: "%s"}' % tuple(stamp(t) for t in valid), text))
         return path
 
+    def example(self):
+        """A file with a true message."""
+        path = os.path.join(self.place, "source", "true.eml")
+        with open(path, "wb") as f:
+            f.write(message("true"))
+        os.chmod(path, 0o644)
+        return path
+
     def activate(self, name, *changes, valid=None, audience=None):
         path = self.source(name, *changes, valid=valid)
         if audience:
@@ -604,6 +612,14 @@ def test_a_campaign_ends_when_its_messages_are_used_up(world):
 def test_a_campaign_ends_when_its_time_is_over(world):
     harness.wait_for("the end of its time", lambda: time.time() > world.ends)
     check_refused(world, "Expired", world.send("late", campaign="ended"), R550, "expired")
+    row, = json.loads(world.s.cli("campaign", "list", "ended", "--json", check=True).stdout)
+    assert row["state"] == "ended"
+    tested = world.s.cli("campaign", "test", "--rcpt", RCPT, "--json", "ended", world.example())
+    assert json.loads(tested.stdout)["state"] == "ended"
+    world.s.cli("campaign", "pause", "--version", "1", "ended", check=True)  # it could be revived by nothing
+    r = world.s.cli("campaign", "resume", "--version", "1", "ended")
+    assert r.returncode != 0 and "its time is over" in r.stderr, r.stderr
+    assert json.loads(world.s.cli("campaign", "list", "ended", "--json", check=True).stdout)[0]["state"] == "ended"
 
 
 # --- who may ask

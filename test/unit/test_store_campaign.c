@@ -112,7 +112,7 @@ static void what_a_crash_left_half_made_is_nobodys(void **state)
 	assert_int_equal(store_campaign_each(s, NULL, NULL, see, &x), 0);
 	assert_int_equal(x.count, 0);
 	assert_int_equal(store_campaign_drop_all(s, MAKING), 0);
-	assert_int_equal(store_campaign_count(s, MAKING), 0);
+	assert_int_equal(store_campaign_count(s, MAKING, 0), 0);
 }
 
 static void a_version_is_filled_once_and_never_again(void **state)
