@@ -27,7 +27,6 @@ static const char *const context_names[] = {
     CAMP_CONTEXTS(CAMP_X)
 #undef CAMP_X
 };
-static const char *const consent_names[] = {"none", "aggregate", "opens", "clicks", "all"};
 
 const char *camp_field_type_name(enum camp_field_type t)
 {
@@ -37,19 +36,6 @@ const char *camp_field_type_name(enum camp_field_type t)
 const char *camp_context_name(enum camp_context c)
 {
 	return (unsigned)c < CAMP_CTX_COUNT ? context_names[c] : "unknown";
-}
-
-const char *camp_consent_name(enum camp_consent c)
-{
-	return (unsigned)c < CAMP_CONSENT_COUNT ? consent_names[c] : "unknown";
-}
-
-int camp_consent_parse(struct span name)
-{
-	for (int i = 0; i < CAMP_CONSENT_COUNT; i++)
-		if (span_equal(name, span_str(consent_names[i])))
-			return i;
-	return ERR_FORMAT;
 }
 
 static int read_one(struct camp_manifest_reader *r, const json_t *v, void *dst)
@@ -233,7 +219,7 @@ static int read_existing(struct camp_manifest_reader *r, const json_t *v, void *
 
 static int read_consent(struct camp_manifest_reader *r, const json_t *v, void *dst)
 {
-	return camp_manifest_choice(r, v, consent_names, COUNT(consent_names), dst);
+	return camp_manifest_choice(r, v, camp_consent_names, CAMP_CONSENT_COUNT, dst);
 }
 
 static int read_days(struct camp_manifest_reader *r, const json_t *v, void *dst)

@@ -37,6 +37,7 @@
 #ifndef CAMPAIGN_CAMP_MANIFEST_H
 #define CAMPAIGN_CAMP_MANIFEST_H
 
+#include "campaign/camp_consent.h"
 #include "core/span.h"
 
 #define CAMP_MANIFEST_MAX (1U << 20) /* octets of the JSON */
@@ -166,17 +167,6 @@ struct camp_address {
 };
 
 enum camp_unsubscribe { CAMP_UNSUB_NONE, CAMP_UNSUB_HTTPS, CAMP_UNSUB_BOTH };
-enum camp_consent {
-	CAMP_CONSENT_NONE,
-	CAMP_CONSENT_AGGREGATE,
-	CAMP_CONSENT_OPENS,
-	CAMP_CONSENT_CLICKS,
-	CAMP_CONSENT_ALL,
-	CAMP_CONSENT_COUNT
-};
-/* "aggregate"; and back: the value or ERR_FORMAT. */
-const char *camp_consent_name(enum camp_consent c);
-int camp_consent_parse(struct span name);
 
 struct camp_track {
 	char *host, *mailto_domain, *feedback_id; /* the last two may be NULL */

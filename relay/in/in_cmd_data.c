@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "campaign/camp_consent.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "relay/in/in_cmd.h"
 #include "relay/in/in_trace.h"
-#include "relay/track/track.h"
 
 /* Back to where MAIL may come, with a reply. The transaction is over. */
 static void end(struct in_session *s, enum in_reply r, const char *param)
@@ -217,9 +217,9 @@ static void heed_mark(struct in_session *s, char campaign[IN_CAMPAIGN_ID])
 	if (t.tid && e->count == 1) {
 		e->tid = t.tid;
 		e->number = t.number;
-		e->consent = track_consent_of(t.consent);
+		e->consent = camp_consent_parse(t.consent);
 		if (e->consent < 0)
-			e->consent = TRACK_CONSENT_NONE;
+			e->consent = CAMP_CONSENT_NONE;
 	}
 }
 

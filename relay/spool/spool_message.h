@@ -57,7 +57,7 @@ struct spool_envelope {
 	char *credential; /* that logged in, or "" */
 	uint64_t tid;	 /* in its tracking tokens; 0: it has none, and number and consent say nothing */
 	uint32_t number; /* of its campaign's version */
-	int consent;	 /* enum track_consent, as a number of 0..255 */
+	int consent;	 /* enum camp_consent, as a number of 0..255 */
 	char *envid;	 /* xtext as it was given, at most 100 octets, or "" */
 	struct span head; /* stands in place of the first skip stored bytes: a header section that a
 			   * filter changed, signatures in front of it. With skip 0 it stands in front of

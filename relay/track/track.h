@@ -18,26 +18,12 @@
 /* The link index of an invisible link, which no person clicks: it leads nowhere, and no manifest has it. */
 #define TRACK_LINK_HONEYPOT 65535
 
-/* What a reader agreed to have noted about himself; X(symbol, number, name). */
-#define TRACK_CONSENTS(X)                                                                          \
-	X(NONE, 0, "none") X(AGGREGATE, 1, "aggregate") X(OPENS, 2, "opens") X(CLICKS, 3, "clicks") \
-	X(ALL, 4, "all")
-enum track_consent {
-#define TRACK_X(sym, num, name) TRACK_CONSENT_##sym = num,
-	TRACK_CONSENTS(TRACK_X)
-#undef TRACK_X
-};
-/* "unknown" for a number that has no name. */
-const char *track_consent_name(unsigned consent);
-/* By name, or ERR_NOTFOUND. */
-int track_consent_of(struct span name);
-
 /* A message that carries a token, for one recipient, as it was taken in. */
 struct track_sent {
 	uint64_t tid;	 /* in its tokens; not 0 */
 	uint32_t number; /* of the campaign version */
 	const char *customer, *campaign;
-	unsigned consent;      /* enum track_consent */
+	unsigned consent;      /* enum camp_consent */
 	const char *recipient; /* address */
 	int64_t at;	       /* wall usec */
 };

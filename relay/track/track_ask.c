@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "campaign/camp_consent.h"
 #include "core/err.h"
 #include "core/hex.h"
 #include "core/log.h"
@@ -182,7 +183,7 @@ static int add_mail(void *arg, const struct track_db_sent *m)
 		json_array_append_new(all->list,
 				      json_pack("{s:s, s:I, s:I, s:I, s:s}", "campaign", m->campaign, "number",
 						(json_int_t)m->number, "sent", (json_int_t)m->at, "delivered",
-						(json_int_t)m->delivered, "consent", track_consent_name(m->consent)));
+						(json_int_t)m->delivered, "consent", camp_consent_name((enum camp_consent)m->consent)));
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /* The keeper's hits: whose they are, what class they get, and whom that concerns. */
 #include <stdio.h>
 
+#include "campaign/camp_consent.h"
 #include "core/err.h"
 #include "relay/ledger/ledger.h"
 #include "relay/track/track_keep_own.h"
@@ -9,9 +10,9 @@
 /* What a consent allows to be kept of a person; unsubscribing is asked for by him. */
 static int allows(unsigned consent, unsigned kind)
 {
-	return kind == TRACK_KIND_UNSUBSCRIBE || consent == TRACK_CONSENT_ALL ||
-	       (kind == TRACK_KIND_OPEN && consent == TRACK_CONSENT_OPENS) ||
-	       (kind == TRACK_KIND_CLICK && consent == TRACK_CONSENT_CLICKS);
+	return kind == TRACK_KIND_UNSUBSCRIBE || consent == CAMP_CONSENT_ALL ||
+	       (kind == TRACK_KIND_OPEN && consent == CAMP_CONSENT_OPENS) ||
+	       (kind == TRACK_KIND_CLICK && consent == CAMP_CONSENT_CLICKS);
 }
 
 static void total(struct track_keep *k, const struct track_seen *s, unsigned class, int64_t hits)
@@ -108,7 +109,7 @@ static void add_event(struct track_keep *k, struct track_seen *s, const char *ne
 static void find(struct track_keep *k, const struct track_hit *h, struct track_seen *s)
 {
 	const struct track_keep_message *w = h->bot.tid ? track_keep_sent_waiting(k, h->bot.tid) : NULL;
-	struct track_db_sent m = {.consent = TRACK_CONSENT_AGGREGATE};
+	struct track_db_sent m = {.consent = CAMP_CONSENT_AGGREGATE};
 	char customer[TRACK_NAME];
 	int rc = h->bot.tid && !w ? track_db_sent_get(k->store, h->bot.tid, &m, customer, s->campaign, NULL) : ERR_NOTFOUND;
 

@@ -4,31 +4,6 @@
 #include "relay/track/track_mail.h"
 #include "relay/track/track_own.h"
 
-static const struct {
-	unsigned number;
-	const char *name;
-} consents[] = {
-#define TRACK_X(sym, num, name) {num, name},
-    TRACK_CONSENTS(TRACK_X)
-#undef TRACK_X
-};
-
-const char *track_consent_name(unsigned consent)
-{
-	for (size_t i = 0; i < sizeof(consents) / sizeof(consents[0]); i++)
-		if (consents[i].number == consent)
-			return consents[i].name;
-	return "unknown";
-}
-
-int track_consent_of(struct span name)
-{
-	for (size_t i = 0; i < sizeof(consents) / sizeof(consents[0]); i++)
-		if (span_equal(name, span_str(consents[i].name)))
-			return (int)consents[i].number;
-	return ERR_NOTFOUND;
-}
-
 void track_note_sent(struct relay *r, const struct track_sent *s)
 {
 	if (r->track && s->tid && s->recipient)

@@ -219,8 +219,6 @@ static void reasons_are_words(void **state)
 	track_bot_reasons(text, 0);
 	assert_string_equal(text, "");
 	assert_string_equal(track_bot_class(77), "unknown");
-	assert_int_equal(track_consent_of(SPAN_LIT("aggregate")), TRACK_CONSENT_AGGREGATE);
-	assert_true(track_consent_of(SPAN_LIT("All")) < 0);
 }
 
 static void the_window_finds_who_is_near_and_forgets_the_oldest(void **state)

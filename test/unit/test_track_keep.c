@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "campaign/camp_consent.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -297,7 +298,7 @@ static int holds(const char *path, const char *text)
 static void a_recipient_is_sealed_and_found_whatever_the_case(void **state)
 {
 	(void)state;
-	send_for(1, "shop", "Anna@Reader.Example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "Anna@Reader.Example", CAMP_CONSENT_ALL);
 	settle();
 	assert_int_equal(exported("anna@reader.example"), 1);
 	assert_int_equal(exported("ANNA@READER.EXAMPLE"), 1);
@@ -313,7 +314,7 @@ static void while_keyd_is_locked_recipients_wait_and_hits_are_theirs(void **stat
 
 	(void)state;
 	ledger_fake.err = ERR_LOCKED;
-	send_for(1, "shop", "anna@reader.example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "anna@reader.example", CAMP_CONSENT_ALL);
 	hit(1, TRACK_KIND_CLICK, "shop");
 	assert_int_equal(events_of("shop"), 1);
 	track_keep_numbers(track.keep, &n);
@@ -329,7 +330,7 @@ static void an_end_without_keyd_says_what_is_lost(void **state)
 {
 	(void)state;
 	ledger_fake.err = ERR_AWAY;
-	send_for(1, "shop", "anna@reader.example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "anna@reader.example", CAMP_CONSENT_ALL);
 	close_keep();
 	assert_true(logged("event=tracking-lost n=1 why=\"keyd did not seal them\""));
 	ledger_fake.err = 0;
@@ -344,8 +345,8 @@ static void what_is_kept_is_what_a_reader_agreed_to(void **state)
 	static const struct {
 		unsigned consent;
 		int click, open;
-	} rows[] = {{TRACK_CONSENT_NONE, 0, 0}, {TRACK_CONSENT_AGGREGATE, 0, 0}, {TRACK_CONSENT_OPENS, 0, 1},
-		    {TRACK_CONSENT_CLICKS, 1, 0}, {TRACK_CONSENT_ALL, 1, 1}};
+	} rows[] = {{CAMP_CONSENT_NONE, 0, 0}, {CAMP_CONSENT_AGGREGATE, 0, 0}, {CAMP_CONSENT_OPENS, 0, 1},
+		    {CAMP_CONSENT_CLICKS, 1, 0}, {CAMP_CONSENT_ALL, 1, 1}};
 	unsigned events = 0;
 
 	(void)state;
@@ -371,7 +372,7 @@ static void what_is_kept_is_what_a_reader_agreed_to(void **state)
 static void nobody_in_particular_leaves_totals_alone(void **state)
 {
 	(void)state;
-	send_for(1, "shop", "anna@reader.example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "anna@reader.example", CAMP_CONSENT_ALL);
 	hit(0, TRACK_KIND_CLICK, "shop");  /* a token without a number */
 	hit(99, TRACK_KIND_CLICK, "shop"); /* not known (any more) */
 	hit(1, TRACK_KIND_CLICK, "other"); /* another customer's host */
@@ -388,13 +389,13 @@ static void erasing_one_recipient_leaves_the_others_and_totals(void **state)
 	json_t *j;
 
 	(void)state;
-	send_for(1, "shop", "anna@reader.example", TRACK_CONSENT_ALL);
-	send_for(2, "shop", "bert@reader.example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "anna@reader.example", CAMP_CONSENT_ALL);
+	send_for(2, "shop", "bert@reader.example", CAMP_CONSENT_ALL);
 	hit(1, TRACK_KIND_CLICK, "shop");
 	hit(2, TRACK_KIND_CLICK, "shop");
 	assert_int_equal(events_of("shop"), 2);
 	ledger_fake.err = ERR_LOCKED;
-	send_for(3, "shop", "anna@reader.example", TRACK_CONSENT_ALL); /* in memory only */
+	send_for(3, "shop", "anna@reader.example", CAMP_CONSENT_ALL); /* in memory only */
 	a = about(TRACK_ASK_ERASE, "shop");
 	strcpy(a->address, "Anna@reader.example");
 	assert_int_equal(ask_err(a, &j), ERR_LOCKED); /* nothing, rather than half of it */
@@ -417,8 +418,8 @@ static void erasing_one_recipient_leaves_the_others_and_totals(void **state)
 static void what_is_older_than_it_may_be_goes_at_start(void **state)
 {
 	(void)state;
-	send_for(1, "shop", "anna@reader.example", TRACK_CONSENT_ALL);
-	send_for(2, "shop", "bert@reader.example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "anna@reader.example", CAMP_CONSENT_ALL);
+	send_for(2, "shop", "bert@reader.example", CAMP_CONSENT_ALL);
 	hit(1, TRACK_KIND_CLICK, "shop");
 	assert_int_equal(events_of("shop"), 1);
 	close_keep();
@@ -444,14 +445,14 @@ static void of_a_destroyed_customer_totals_stay_and_nothing_else(void **state)
 	strcpy(a->url, "https://hook.example/");
 	a->kinds = 7;
 	json_decref(ask(a));
-	send_for(1, "shop", "anna@reader.example", TRACK_CONSENT_ALL);
-	send_for(2, "other", "anna@reader.example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "anna@reader.example", CAMP_CONSENT_ALL);
+	send_for(2, "other", "anna@reader.example", CAMP_CONSENT_ALL);
 	settle();
 	assert_int_equal(total_of("shop", "sent"), 1);
 	close_keep();
 	ledger_fake.destroyed = "shop";
 	open_keep();
-	send_for(3, "shop", "bert@reader.example", TRACK_CONSENT_ALL);
+	send_for(3, "shop", "bert@reader.example", CAMP_CONSENT_ALL);
 	settle();
 	assert_int_equal(total_of("shop", "sent"), 1); /* of the new one nothing was kept at all */
 	assert_int_equal(query("SELECT count(*) FROM sent"), 1);
@@ -494,7 +495,7 @@ static void events_wait_for_those_who_want_them(void **state)
 	int64_t clicks = add_hook("shop", 1 << TRACK_KIND_CLICK), all = add_hook("shop", 7), others = add_hook("other", 7);
 
 	(void)state;
-	send_for(1, "shop", "anna@reader.example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "anna@reader.example", CAMP_CONSENT_ALL);
 	hit(1, TRACK_KIND_CLICK, "shop");
 	hit(1, TRACK_KIND_OPEN, "shop");
 	hit(0, TRACK_KIND_CLICK, "shop");
@@ -554,7 +555,7 @@ static void counts_of_a_database_of_before_are_made(void **state)
 	open_keep();
 	assert_int_equal(of_hook(id, "waiting"), 3);
 	assert_int_equal(of_hook(id, "ended"), 0);
-	send_for(1, "shop", "anna@reader.example", TRACK_CONSENT_ALL);
+	send_for(1, "shop", "anna@reader.example", CAMP_CONSENT_ALL);
 	hit(1, TRACK_KIND_CLICK, "shop");
 	assert_int_equal(of_hook(id, "waiting"), 4);
 }
