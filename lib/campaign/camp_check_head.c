@@ -164,7 +164,7 @@ static int judge_to(struct camp_check *k, struct span value)
 		return fail_header(k, "to", CAMP_HEADER_TO);
 	/* the recipient reads the name: no place for a message of its own. An address alone is common there */
 	if (*m.display && !same_address(k->rcpt, m.display) &&
-	    camp_field_text(span_str(m.display)) != CAMP_PASS)
+	    (camp_field_text(span_str(m.display)) != CAMP_PASS || camp_field_is_sentence(span_str(m.display))))
 		return fail_header(k, "to", CAMP_HEADER_TO);
 	return 0;
 }

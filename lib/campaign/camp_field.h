@@ -5,7 +5,9 @@
  *            check judges a whole value. Scanning is one table look-up and one mask for each octet: types
  *            with a shape (date, money, uuid ...) step through it bit-parallel, all others are a class.
  * Types (decoded values):
- *   name          letters, marks, blank ' - . and the typographic apostrophe; nothing that becomes a link
+ *   name          letters, marks, blank ' - . and the typographic apostrophe; nothing that becomes a link, and no
+ *                 sentence: full stops behind initials and titles alone, at most 8 words, small first letters in particles
+ *                 (and one word more, or four if all is written small)
  *   int           -?digits                 decimal  int with . or , and digits, thousands set apart
  *   money         decimal with a currency sign or code before or behind it
  *   date          2026-01-31, 31.1.2026, 31/01/26, 31-01-2026, 31 January 2026, January 31, 2026, 31. Mai 2026
@@ -45,6 +47,9 @@ enum camp_verdict camp_field_check(const struct camp_field *f, enum camp_text_ki
 /* 1 if the octet can stand in a value as written (not as the first only): what the literal behind the field
  * must not begin with. */
 int camp_field_holds(const struct camp_field *f, enum camp_text_kind kind, uint8_t octet);
+
+/* 1: text of these words is no name of a person ("Anna. Your account is locked"). Not UTF-8 is none either. */
+int camp_field_is_sentence(struct span decoded);
 
 /* The rules for decoded text that a person reads (also a display name in To): CAMP_PASS, CAMP_FIELD_VALUE,
  * CAMP_FIELD_LINK. */

@@ -228,6 +228,7 @@ static int name_char(int32_t c)
 
 static enum camp_verdict name_value(struct span s)
 {
+	enum camp_verdict v;
 	int letters = 0;
 
 	for (size_t at = 0; at < s.n;) {
@@ -237,7 +238,8 @@ static enum camp_verdict name_value(struct span s)
 			return CAMP_FIELD_VALUE;
 		letters += c > 0x7f || isalpha(c);
 	}
-	return letters ? camp_field_text(s) : CAMP_FIELD_VALUE;
+	v = letters ? camp_field_text(s) : CAMP_FIELD_VALUE;
+	return v == CAMP_PASS && camp_field_is_sentence(s) ? CAMP_FIELD_VALUE : v;
 }
 
 enum camp_verdict camp_field_value(const struct camp_field *f, enum camp_text_kind kind,

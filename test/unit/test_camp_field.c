@@ -8,6 +8,7 @@
 
 #include "campaign/camp_field.h"
 
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define P CAMP_TEXT_PLAIN
 #define H CAMP_TEXT_HTML
 
@@ -27,7 +28,7 @@ static void a_value_is_of_its_type_or_not(void **state)
 	     P,
 	     {"Anna", "Jean-Luc O'Neil", "J. R. Smith", "\u738b\u5c0f\u660e",
 	      "\u0418\u0432\u0430\u043d", "St. John", "M\u00fcller"},
-	     {"", "evil.com", "a@b", "<b>", "Anna\n", "\u0410nna", "An\u200bna", "Anna\u202e",
+	     {"Anna. Your account is locked", "evil.com", "a@b", "<b>", "Anna\n", "\u0410nna", "An\u200bna", "Anna\u202e",
 	      "http://x", "12", "A\u00adB", "\U0001d400nna"}},
 	    {CAMP_TYPE_NAME,
 	     CAMP_CTX_TEXT,
@@ -170,10 +171,40 @@ static void a_longer_value_than_max_is_refused(void **state)
 			 CAMP_FIELD_LENGTH);
 }
 
+static void names_are_taken_and_sentences_are_not(void **state)
+{
+	static const char *const names[] = {
+	    "Anna", "anna", "ANNA SCHMIDT", "J. R. R. Tolkien", "J.R.R. Tolkien", "Dr. Anna-Maria von der Heide",
+	    "Prof. Dr. h.c. mult. Karl M\u00fcller", "Dipl.-Ing. Hans Meier", "Martin Luther King Jr.", "Mrs. O'Brien",
+	    "Mar\u00eda del Carmen Garc\u00eda L\u00f3pez de la Cruz", "Jo\u00e3o Pedro dos Santos e Silva", "St. John",
+	    "Jan van 't Hoff", "Ludwig van Beethoven", "ana paula souza silva", "Anna m\u00fcller", "Hans-J\u00fcrgen",
+	    "Abdullah bin Abdulaziz Al Saud", "Nguy\u1ec5n Th\u1ecb Minh Khai", "Ph.D. Smith", "Smith, John Wm.",
+	    "\u738b\u5c0f\u660e", "\u53f8\u9a6c\u5149", "\u9ad8\u6a4b \u4e00\u90ce", "\uae40\ucca0\uc218",
+	    "\u0410\u043d\u043d\u0430 \u041f\u0435\u0442\u0440\u043e\u0432\u043d\u0430",
+	    "\u0410. \u0421. \u041f\u0443\u0448\u043a\u0438\u043d", "Bj\u00f6rk Gu\u00f0mundsd\u00f3ttir",
+	    "\u0645\u062d\u0645\u062f \u0628\u0646 \u0639\u0628\u062f \u0627\u0644\u0644\u0647"};
+	static const char *const sentences[] = {
+	    "Anna. Your account is locked", "Anna. Call us", "Anna your account is locked", "Anna - your account is locked",
+	    "your account was locked today", "Your account is locked", "Anna Bitte rufen Sie uns an",
+	    "Anna. Ihr Konto ist gesperrt", "Locked. Call", "Hi. your bill is due",
+	    "\u60a8\u7684\u8d26\u6237\u5df2\u88ab\u9501\u5b9a",
+	    "\u0412\u0430\u0448 \u0441\u0447\u0451\u0442 \u0437\u0430\u0431\u043b\u043e\u043a\u0438\u0440\u043e\u0432\u0430\u043d",
+	    "One Two Three Four Five Six Seven Eight Nine"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (camp_field_is_sentence(span_str(names[i])))
+			fail_msg("no name: %s", names[i]);
+	for (size_t i = 0; i < COUNT(sentences); i++)
+		if (!camp_field_is_sentence(span_str(sentences[i])))
+			fail_msg("a name: %s", sentences[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_value_is_of_its_type_or_not),
+	    cmocka_unit_test(names_are_taken_and_sentences_are_not),
 	    cmocka_unit_test(listed_values_are_written_as_their_context_demands),
 	    cmocka_unit_test(the_recipient_is_the_envelopes),
 	    cmocka_unit_test(a_longer_value_than_max_is_refused),
