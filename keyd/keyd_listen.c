@@ -232,7 +232,7 @@ int keyd_listen_open(struct keyd *k, struct keyd_listen **out, const char **fail
 		return ERR_NOMEM;
 	l->keyd = k;
 	list_init(&l->peers);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 2; i-- > 0;) { /* who finds the one for use finds the other too */
 		struct door *d = &l->doors[i];
 		d->listen = l;
 		d->socket = i == 0 ? KEYD_PERMIT_USE : KEYD_PERMIT_ADMIN;

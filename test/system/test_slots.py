@@ -34,7 +34,6 @@ class Set(harness.Sealpost):
         self.phrase, self.other = self.secret("phrase", PHRASE + "\n"), self.secret("other", OTHER + "\n")
         super().__init__(os.path.join(place, "sealpost"), init_args=[
             "--passphrase-file", self.phrase, "--shares", "3/5", "--shares-out", self.shares_dir])
-        self.keyd.ready = lambda: all(harness.unix_answers(self.path("run", n)) for n in ("keyd.sock", "keyd-admin.sock"))
         text = self.read("keyd.yaml").replace("peers:\n", "  - {method: credential, name: sealpost-root}\npeers:\n")
         text += f'socket_mode: "0666"\nuser: "{self.uid}"\n'
         if os.getuid() == 0:
