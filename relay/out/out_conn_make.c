@@ -154,8 +154,8 @@ static enum shape_act on_heard(void *arg, const struct smtp_reply_in *r)
 	char text[OUT_VERDICT_SAID];
 
 	out_verdict_said(text, r);
-	return shape_heard(c->setup.relay->shape, c->setup.lane, r->code, text,
-			   evt_loop_now(c->setup.loop));
+	/* not the turn's time: a pause asked for lasts from here, no moment less */
+	return shape_heard(c->setup.relay->shape, c->setup.lane, r->code, text, clock_mono());
 }
 
 static int connect_failed(struct out_conn *c, int err)
