@@ -324,6 +324,7 @@ class Sent:
 
     def __init__(self, mid, code, text, took):
         self.mid, self.code, self.took = mid, code, took
+        self.data = self.rcpt = None
         self.text = text.decode().replace("\n", " ")
         self.reply = f"{code} {self.text}"
         found = re.fullmatch(r"\d\.\d\.\d Campaign refused, report ([0-9a-z]{13})", self.text)
@@ -429,7 +430,9 @@ class World:
                 code, text = c.data(data)
             if code == 250:
                 self.passed.add(mid)
-            return Sent(mid, code, text, time.monotonic() - began)
+            sent = Sent(mid, code, text, time.monotonic() - began)
+            sent.data, sent.rcpt = data, rcpt
+            return sent
 
     def header(self, what, mid, rcpt, sender, campaign):
         """Value of the campaign's header: None, "forged", "twice", "version", or what is said in it instead."""
@@ -544,6 +547,38 @@ def test_the_altered_message_is_refused_and_explained(world, attacks, words):
     sent = attacks[words]
     check_refused(world, words, sent, reply, verdict)
     assert sent.took < 5
+
+
+# What does not concern the text, which is all that campaign test looks at, or is over a limit of the milter.
+NOT_OF_THE_TEXT = {"message-size", "header-size", "no-campaign", "mac", "audience", "several-headers", "unknown-campaign", "revoked", "not-active", "not-yet"}
+TEXTS = [words for words, (_, verdict, how) in ATTACKS.items()
+         if verdict not in NOT_OF_THE_TEXT and "sender" not in how and how.get("header") is None]
+
+
+@pytest.mark.parametrize("words", TEXTS)
+def test_the_command_says_what_the_milter_said(world, attacks, words):
+    """`sealpost campaign test`, for who wants to know before he sends."""
+    sent, name = attacks[words], ATTACKS[words][2].get("campaign", "example")
+    path = os.path.join(world.place, "source", f"{sent.mid}.eml")
+    with open(path, "wb") as f:
+        f.write(sent.data)
+    os.chmod(path, 0o644)
+    r = world.s.cli("campaign", "test", "--rcpt", sent.rcpt, "--json", name, path)
+    (_, _, _, facts), = [e for e in world.s.milter.events("campaign-refused") if e[1] == sent.report]
+    said = json.loads(r.stdout)
+    assert r.returncode == 1 and (said["rule"] or said["verdict"]) == facts["reason"], r.stdout + r.stderr
+
+
+@pytest.mark.parametrize("words", ["as it was approved", "as quoted-printable", "as base64", "with a PDF and an image"])
+def test_the_command_lets_pass_what_the_milter_lets_pass(world, words):
+    how = TRUE[words]
+    sent = world.send("tested " + words, **how)
+    path = os.path.join(world.place, "source", f"{sent.mid}.eml")
+    with open(path, "wb") as f:
+        f.write(sent.data)
+    os.chmod(path, 0o644)
+    r = world.s.cli("campaign", "test", "--rcpt", RCPT, how.get("campaign", "example"), path)
+    assert sent.code == 250 and r.returncode == 0, r.stdout + r.stderr
 
 
 # --- what a stream demands
