@@ -29,37 +29,54 @@ static int put_ends(struct camp_splice *s)
 
 /* --- encoding anew */
 
-static int put_group(struct camp_splice *s)
+/* Characters of the new part, in lines. */
+static int put_characters(struct camp_splice *s, const char *p, size_t n)
 {
-	char quantum[4];
+	unsigned w = width(s);
 	int rc = 0;
 
-	mail_cte_base64_put(quantum, span_of(s->b64.group, s->b64.group_n));
-	s->b64.group_n = 0;
-	for (unsigned i = 0; i < 4 && rc == 0; i++) {
-		if (s->b64.skip) {
-			s->b64.skip--;
-			continue;
-		}
-		if (s->b64.column >= width(s)) {
+	for (; s->b64.skip && n; s->b64.skip--, n--)
+		p++;
+	while (n && rc == 0) {
+		size_t room = w > s->b64.column ? w - s->b64.column : 0, take = n < room ? n : room;
+		rc = camp_splice_own_put(s, p, take);
+		s->b64.column += (unsigned)take;
+		p += take;
+		n -= take;
+		if (n && rc == 0) {
 			rc = camp_splice_own_put(s, "\r\n", 2);
 			s->b64.column = 0;
 		}
-		if (rc == 0)
-			rc = camp_splice_own_put(s, quantum + i, 1);
-		s->b64.column++;
 	}
 	return rc;
 }
 
+static int put_group(struct camp_splice *s)
+{
+	char quantum[4];
+
+	mail_cte_base64_put(quantum, span_of(s->b64.group, s->b64.group_n));
+	s->b64.group_n = 0;
+	return put_characters(s, quantum, sizeof(quantum));
+}
+
 static int encode(struct camp_splice *s, struct span octets)
 {
+	char quanta[4 * 64];
 	int rc = 0;
 
-	for (size_t i = 0; i < octets.n && rc == 0; i++) {
-		s->b64.group[s->b64.group_n++] = octets.p[i];
-		if (s->b64.group_n == 3)
-			rc = put_group(s);
+	while (octets.n && rc == 0) {
+		size_t n = octets.n < 3 * 64 ? octets.n - octets.n % 3 : 3 * 64;
+		if (s->b64.group_n || !n) {
+			s->b64.group[s->b64.group_n++] = octets.p[0];
+			n = 1;
+			if (s->b64.group_n == 3)
+				rc = put_group(s);
+		} else {
+			size_t made = mail_cte_base64_put(quanta, span_sub(octets, 0, n));
+			rc = put_characters(s, quanta, made);
+		}
+		octets = span_sub(octets, n, octets.n);
 	}
 	return rc;
 }

@@ -231,16 +231,22 @@ size_t mail_cte_base64_put(char *dst, struct span s)
 	static const char alphabet[] =
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char *d = dst;
+	size_t i = 0;
 
-	for (size_t i = 0; i < s.n; i += 3, d += 4) {
-		size_t left = s.n - i;
-		uint32_t v = (uint32_t)s.p[i] << 16;
-		v |= left > 1 ? (uint32_t)s.p[i + 1] << 8 : 0;
-		v |= left > 2 ? s.p[i + 2] : 0;
+	for (; i + 3 <= s.n; i += 3, d += 4) {
+		uint32_t v = (uint32_t)s.p[i] << 16 | (uint32_t)s.p[i + 1] << 8 | s.p[i + 2];
 		d[0] = alphabet[v >> 18];
 		d[1] = alphabet[v >> 12 & 63];
-		d[2] = left > 1 ? alphabet[v >> 6 & 63] : '=';
-		d[3] = left > 2 ? alphabet[v & 63] : '=';
+		d[2] = alphabet[v >> 6 & 63];
+		d[3] = alphabet[v & 63];
+	}
+	if (i < s.n) {
+		uint32_t v = (uint32_t)s.p[i] << 16 | (s.n - i > 1 ? (uint32_t)s.p[i + 1] << 8 : 0);
+		d[0] = alphabet[v >> 18];
+		d[1] = alphabet[v >> 12 & 63];
+		d[2] = s.n - i > 1 ? alphabet[v >> 6 & 63] : '=';
+		d[3] = '=';
+		d += 4;
 	}
 	return (size_t)(d - dst);
 }
