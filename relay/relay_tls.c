@@ -338,5 +338,6 @@ const char *relay_tls_make(const struct relay_conf *conf, struct relay_tls_set *
 	wrong = why(text, conf->outbound.ca ? conf->outbound.ca : "system certificates");
 	SSL_CTX_free(out->in);
 	SSL_CTX_free(out->out);
+	memset(out, 0, sizeof(*out));
 	return wrong;
 }

@@ -20,7 +20,7 @@ struct relay_tls_set {
 };
 
 int relay_tls_load(struct relay *r);
-/* NULL, or what is wrong (valid until the next call). */
+/* NULL, or what is wrong (valid until the next call); then out is empty. */
 const char *relay_tls_make(const struct relay_conf *conf, struct relay_tls_set *out);
 /* A context for servers with one certificate and key, as the configuration names them. NULL, or what is wrong (valid until
  * this thread's next call). */

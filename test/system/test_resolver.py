@@ -4,6 +4,7 @@ signatures, one that is away, an anchor that is wrong, and one that is put right
 import os
 import selectors
 import shutil
+import signal
 import socket
 import threading
 
@@ -149,6 +150,34 @@ def test_an_anchor_file_without_an_anchor_is_refused_at_start(world, place):
         with pytest.raises(harness.Failure):
             s.relay.start()
         assert s.relay.events("out-unusable")[0][3]["why"] == "dns.trust_anchor: no usable anchor file"
+    finally:
+        s.kill()
+        shutil.rmtree(s.dir)
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_refused_at_start_and_at_reload(world, place):
+    os.chmod(place, 0o755)
+    missing = os.path.join(place, "missing.pem")
+    s = world.relay(start=False)
+    conf = s.read("relay.yaml")
+    wrong = conf.replace(world.ca_file, missing)
+    assert wrong != conf
+    try:
+        s.write("relay.yaml", wrong)
+        s.keyd.start()
+        s.relay.start(wait=False)
+        assert s.relay.child.wait(30) == 75
+        (level, _, _, facts), = s.relay.events("start-refused")
+        assert level == "error" and facts["why"].startswith(missing + ": ")
+        s.write("relay.yaml", conf)
+        s.start("relay")
+        s.write("relay.yaml", wrong)
+        s.relay.signal(signal.SIGHUP)
+        harness.wait_for("the refusal", lambda: s.relay.events("reload-refused"))
+        assert s.relay.events("reload-refused")[0][3]["why"].startswith(missing + ": ")
+        s.write("relay.yaml", conf)
+        world.forget(s)
+        assert world.outcome(s, "a@shop.example", sender="authorities@" + tls_world.SENDER)[0] == "delivered"
     finally:
         s.kill()
         shutil.rmtree(s.dir)
