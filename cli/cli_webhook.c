@@ -45,7 +45,7 @@ static int options(struct job *j, int argc, char **argv, const char *allowed)
 
 static void list_row(struct cli_table *t, const json_t *h)
 {
-	char id[24], waiting[48], last[32], result[40] = "";
+	char id[24], waiting[48], last[32], until[32], result[96] = "";
 	long long status = (long long)cli_number(h, "status"), failures = (long long)cli_number(h, "failures");
 
 	snprintf(id, sizeof(id), "%lld", (long long)cli_number(h, "id"));
@@ -60,6 +60,10 @@ static void list_row(struct cli_table *t, const json_t *h)
 		snprintf(result, sizeof(result), failures == 1 ? "failed once" : "failed %lld times", failures);
 	else if (cli_number(h, "last"))
 		snprintf(result, sizeof(result), "%lld", status);
+	if (cli_number(h, "quiet")) {
+		cli_time(until, cli_number(h, "quiet"));
+		snprintf(result + strlen(result), sizeof(result) - strlen(result), ", wants nothing until %s", until);
+	}
 	cli_table_row(t, (const char *[]){id, cli_text(h, "customer"), cli_text(h, "events"), waiting, last, result,
 					  cli_text(h, "url")});
 }

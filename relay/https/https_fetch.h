@@ -85,6 +85,7 @@ struct https_job {
 	enum https_fail fail;
 	long status;
 	char answer_type[128]; /* media type in lower case, without parameters; "": none */
+	int64_t retry_after;   /* seconds from now on, by Retry-After; 0: none that holds */
 	struct buf answer;
 	/* https_fetch's own */
 	struct https_fetch *fetch;

@@ -321,12 +321,15 @@ void https_transfer_end(struct https_job *job, CURLcode code)
 {
 	struct transfer *t = job->transfer;
 	const char *type = NULL;
+	curl_off_t wait = 0;
 
 	judge(job, code);
 	if (job->err == 0) {
 		curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &job->status);
 		curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
 		take_type(job, type);
+		curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &wait);
+		job->retry_after = wait > 0 ? wait : 0; /* a date may be over */
 	}
 	https_transfer_free(job);
 }

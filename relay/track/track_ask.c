@@ -324,11 +324,12 @@ static int list_one(void *items, const struct track_db_hook *h)
 
 	track_hook_kinds_text(kinds, h->kinds);
 	json_array_append_new(
-	    items, json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)h->id, "customer",
+	    items, json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)h->id, "customer",
 			     h->customer, "url", h->url, "events", kinds, "created", (json_int_t)h->created, "failures",
 			     (json_int_t)h->failures, "last", (json_int_t)h->last, "status", (json_int_t)h->status, "rotating",
 			     (json_int_t)(h->second_until > clock_wall() ? h->second_until : 0), "waiting",
-			     (json_int_t)h->waiting, "lost", (json_int_t)h->lost, "ended", (json_int_t)h->ended));
+			     (json_int_t)h->waiting, "lost", (json_int_t)h->lost, "ended", (json_int_t)h->ended, "quiet",
+			     (json_int_t)(h->quiet > clock_wall() ? h->quiet : 0)));
 	return 0;
 }
 
@@ -362,6 +363,7 @@ static int hook_test(struct track_keep *k, struct track_ask *a)
 	if (err <= 0 || waiting >= TRACK_PUSH_WAITING)
 		return err < 0 ? err : err ? ERR_LIMIT : ERR_NOTFOUND;
 	id = track_db_push_add(k->store, &p);
+	track_db_hook_quiet(k->store, a->id, 0);
 	k->push_due = 0;
 	a->answer = json_object();
 	return id < 0 ? (int)id : 0;

@@ -46,7 +46,8 @@ static const char *const schema[] = {
 	      "CREATE TRIGGER push_comes AFTER INSERT ON push BEGIN"
 	      " UPDATE hook SET waiting=waiting+1 WHERE id=new.hook; END;"
 	      "CREATE TRIGGER push_goes AFTER DELETE ON push BEGIN"
-	      " UPDATE hook SET waiting=waiting-1 WHERE id=old.hook; END;")};
+	      " UPDATE hook SET waiting=waiting-1 WHERE id=old.hook; END;"),
+    STORE_SQL("ALTER TABLE hook ADD quiet INTEGER NOT NULL DEFAULT 0;")};
 
 struct store *track_db_open(const char *state, int *err, char text[STORE_ERR_MAX])
 {
@@ -404,6 +405,11 @@ int track_db_hook_revive(struct store *s, int64_t id)
 	return done(store_run(s, STORE_SQL("UPDATE hook SET ended=0 WHERE id=?"), STORE_ARGS(store_int(id))));
 }
 
+int track_db_hook_quiet(struct store *s, int64_t id, int64_t until)
+{
+	return done(store_run(s, STORE_SQL("UPDATE hook SET quiet=? WHERE id=?"), STORE_ARGS(store_int(until), store_int(id))));
+}
+
 int64_t track_db_hook_lost(struct store *s, int64_t id)
 {
 	int64_t rc = store_run(s, STORE_SQL("UPDATE hook SET lost=lost+1 WHERE id=?"), STORE_ARGS(store_int(id)));
@@ -421,7 +427,7 @@ int track_db_hooks(struct store *s, int64_t id, const char *customer, track_db_h
 	struct store_rows r;
 	int rc = store_rows_open(s, &r,
 				 STORE_SQL("SELECT id, customer, url, kinds, secret, second, second_until, sealed, created,"
-					   " failures, last, status, waiting, lost, ended FROM hook WHERE (?1=0 OR id=?1) AND"
+					   " failures, last, status, waiting, lost, ended, quiet FROM hook WHERE (?1=0 OR id=?1) AND"
 					   " (?2 IS NULL OR customer=?2) ORDER BY id"),
 				 STORE_ARGS(store_int(id), store_text(customer)));
 	int said = 0;
@@ -443,7 +449,8 @@ int track_db_hooks(struct store *s, int64_t id, const char *customer, track_db_h
 					  .status = store_rows_int(&r, 11),
 					  .waiting = store_rows_int(&r, 12),
 					  .lost = store_rows_int(&r, 13),
-					  .ended = store_rows_int(&r, 14)};
+					  .ended = store_rows_int(&r, 14),
+					  .quiet = store_rows_int(&r, 15)};
 		said = fn(arg, &h);
 	}
 	store_rows_close(&r);

@@ -96,6 +96,7 @@ struct track_db_hook {
 	int64_t waiting;  /* rows of push; kept by triggers, as they may be many */
 	int64_t lost;	  /* what it was not told, since it had too many */
 	int64_t ended;	  /* when it said that it is gone; 0: it is there */
+	int64_t quiet;	  /* until when it asked to be left alone; 0: it did not */
 };
 int64_t track_db_hook_add(struct store *s, const struct track_db_hook *h);
 int track_db_hook_secrets(struct store *s, int64_t id, struct span secret, struct span second, int64_t second_until,
@@ -104,6 +105,7 @@ int track_db_hook_told(struct store *s, int64_t id, int64_t at, int64_t status, 
 /* It is told nothing any more: how many rows of push went, or ERR_*. */
 int64_t track_db_hook_end(struct store *s, int64_t id, int64_t at);
 int track_db_hook_revive(struct store *s, int64_t id);
+int track_db_hook_quiet(struct store *s, int64_t id, int64_t until);
 /* One more is lost: how many are by now, or ERR_*. */
 int64_t track_db_hook_lost(struct store *s, int64_t id);
 int track_db_hook_remove(struct store *s, int64_t id);

@@ -5,7 +5,6 @@
 
 #include <openssl/evp.h>
 
-#include "core/clock.h"
 #include "core/err.h"
 #include "relay/track/track_bot.h"
 
@@ -53,13 +52,20 @@ int track_hook_sign(char dst[TRACK_HOOK_SIGNATURE], const uint8_t secret[TRACK_H
 int64_t track_hook_wait(unsigned failed, uint64_t draw)
 {
 	/* three days and a half in all */
-	static const int64_t waits[] = {0, 2, 30, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400};
+	static const int64_t waits[] = {0, 2, 30, 300, 1800, 7200, 18000, 36000, 50400, 72000, TRACK_HOOK_QUIET / CLOCK_SEC};
 	int64_t wait;
 
 	if (failed >= sizeof(waits) / sizeof(waits[0]))
 		return -1;
 	wait = waits[failed] * CLOCK_SEC;
 	return wait - wait / 5 + (int64_t)(draw % ((uint64_t)wait * 2 / 5 + 1));
+}
+
+int64_t track_hook_quiet(long status, int64_t retry_after)
+{
+	if ((status != 429 && status != 503) || retry_after <= 0)
+		return 0;
+	return retry_after < TRACK_HOOK_QUIET / CLOCK_SEC ? retry_after * CLOCK_SEC : TRACK_HOOK_QUIET;
 }
 
 unsigned track_hook_kinds(struct span text)

@@ -28,6 +28,7 @@ struct push {
 	struct track_db_push row;
 	struct https_job *job; /* NULL once it is answered */
 	long status;
+	int64_t retry_after;
 	enum https_fail fail;
 	int err;
 };
@@ -178,6 +179,7 @@ static void answered(struct relay_msg *m, void *worker)
 	p->err = job->err;
 	p->fail = job->fail;
 	p->status = job->status;
+	p->retry_after = job->retry_after;
 	p->job = NULL;
 	https_job_free(job);
 	p->msg.run = came_home;
@@ -334,6 +336,8 @@ static void judge(struct track_keep *k, const struct push *p)
 		failed(k, row, why);
 	}
 	track_db_hook_told(k->store, row->hook, clock_wall(), p->err == 0 ? p->status : 0, good);
+	if (p->err == 0 && track_hook_quiet(p->status, p->retry_after))
+		track_db_hook_quiet(k->store, row->hook, clock_wall() + track_hook_quiet(p->status, p->retry_after));
 }
 
 static void came_home(struct relay_msg *m, void *keep)
@@ -389,6 +393,11 @@ static int look_at(void *arg, const struct track_db_hook *h)
 
 	if (!h->waiting || (h->id > t->keep->push_turn) != t->behind)
 		return 0;
+	/* further off than it may be: the clock was set back since */
+	if (h->quiet > t->now && h->quiet <= t->now + TRACK_HOOK_QUIET) {
+		t->next = h->quiet < t->next ? h->quiet : t->next;
+		return 0;
+	}
 	list_each(p, &t->keep->pushing, struct push, link) open += p->row.hook == h->id;
 	if (open >= most)
 		return 0;

@@ -6,7 +6,8 @@
  *            erased meanwhile is not told. It goes by control to worker 0, which resolves the host (https_ask: https alone,
  *            no private address unless outbound.private_ok names it, no redirect), and comes back.
  *            Hooks take turns, and one that failed is asked for one thing at a time until it takes it: a server that hangs,
- *            however far behind, keeps no other waiting. One that answers 410 is told nothing more (webhook-ended) until it
+ *            however far behind, keeps no other waiting. One that answers 429 or 503 with Retry-After is asked for nothing
+ *            until then, but for a day at most; a test that is wanted ends that. One that answers 410 is told nothing more (webhook-ended) until it
  *            takes a test. What keyd's absence prevents is tried again soon and does not count.
  * Limits:    TRACK_PUSH_OPEN at a time, TRACK_PUSH_HOOK of them for one hook; TRACK_PUSH_WAITING rows for one hook: what
  *            comes beyond is not told (webhook-full). An event that is older than TRACK_PUSH_LIFE is not tried again.

@@ -358,6 +358,32 @@ def test_what_failed_is_tried_again_later_under_the_same_id(w):
     w.remove(h)
 
 
+def test_a_server_that_asks_to_wait_is_left_alone_until_then(w):
+    h = w.hook()
+    in_an_hour = time.time() + 3600
+    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(in_an_hour))
+    h.answers = [(429, "Retry-After: 4\r\n"), (503, f"Retry-After: {date}\r\n"), 200]
+    tid = w.t.send("busy@hook.example")
+    w.click(tid)
+    h.wait_requests(1)
+    w.open(tid)  # neither this one nor the try that would be due after two seconds
+    w.wait_listed(h.id, lambda i: i["waiting"] == 2)
+    first, second = h.wait_requests(2)
+    assert second.at - first.at >= 4
+    asked = w.wait_listed(h.id, lambda i: i["failures"] == 2)
+    assert abs(asked["quiet"] / 1e6 - in_an_hour) < 60 and asked["status"] == 503
+    text = w.s.cli("webhook", "list", check=True).stdout
+    assert re.search(rf"^ *{h.id}  .* failed 2 times, wants nothing until \S+ \S+ +https", text, re.M), text
+    w.s.relay.stop()
+    w.s.relay.start()
+    w.s.wait_keyd()
+    assert w.listed(h.id)["quiet"] == asked["quiet"] and len(h.requests) == 2
+    w.s.cli("webhook", "test", h.id, check=True)  # its server was mended
+    h.wait(1, kind="webhook.test")
+    w.wait_listed(h.id, lambda i: (i["failures"], i["status"], i["quiet"]) == (0, 200, 0))
+    w.remove(h)
+
+
 def test_after_days_it_is_given_up_and_said(w):
     h = w.hook()
     h.answers = [500]

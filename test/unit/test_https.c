@@ -335,6 +335,38 @@ static void the_answer_comes_with_status_and_type(void **state)
 	server_end();
 }
 
+static void how_long_to_wait_is_told_in_either_form(void **state)
+{
+	static const struct {
+		const char *says;
+		int64_t least, most;
+	} rows[] = {{"120", 120, 120},
+		    {" 7 ", 7, 7},
+		    {"0", 0, 0},
+		    {"-3", 0, 0},
+		    {"soon", 0, 0},
+		    {"", 0, 0},
+		    {"99999999999999999999", 0, INT64_MAX},
+		    {"Sun, 06 Nov 1994 08:49:37 GMT", 0, 0},
+		    {"Fri, 31 Dec 2100 23:59:59 GMT", 86400, INT64_MAX},
+		    {"Friday, 31-Dec-2100 23:59:59 GMT", 86400, INT64_MAX}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char answer[200];
+		int n = snprintf(answer, sizeof(answer), "HTTP/1.1 429 Wait\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n",
+				 rows[i].says);
+		struct https_job *job;
+		server_begin(ANSWERS, answer, (size_t)n);
+		job = get(HOST);
+		assert_int_equal(job->err, 0);
+		if (job->retry_after < rows[i].least || job->retry_after > rows[i].most)
+			fail_msg("%s: %lld", rows[i].says, (long long)job->retry_after);
+		https_job_free(job);
+		server_end();
+	}
+}
+
 static void what_is_posted_arrives_with_its_type(void **state)
 {
 	static const char created[] = "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
@@ -776,6 +808,7 @@ int main(void)
 	    cmocka_unit_test(an_url_is_taken_apart),
 	    cmocka_unit_test(an_url_that_is_not_one_is_refused),
 	    TEST(the_answer_comes_with_status_and_type),
+	    TEST(how_long_to_wait_is_told_in_either_form),
 	    TEST(what_is_posted_arrives_with_its_type),
 	    TEST(a_redirect_is_an_answer_and_is_not_followed),
 	    TEST(a_certificate_for_another_name_is_refused),

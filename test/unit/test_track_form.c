@@ -168,6 +168,20 @@ static void tries_are_spread_over_days_and_end(void **state)
 	assert_true(least > 2 * 86400 * CLOCK_SEC && most < 5 * 86400 * CLOCK_SEC);
 }
 
+static void a_server_may_ask_to_be_left_alone_for_a_day_at_most(void **state)
+{
+	(void)state;
+	assert_int_equal(track_hook_quiet(429, 90), 90 * CLOCK_SEC);
+	assert_int_equal(track_hook_quiet(503, 1), CLOCK_SEC);
+	assert_int_equal(track_hook_quiet(429, 86401), 86400 * CLOCK_SEC);
+	assert_int_equal(track_hook_quiet(503, INT64_MAX), 86400 * CLOCK_SEC);
+	assert_int_equal(track_hook_quiet(429, 0), 0);
+	assert_int_equal(track_hook_quiet(429, -5), 0);
+	assert_int_equal(track_hook_quiet(500, 90), 0);
+	assert_int_equal(track_hook_quiet(200, 90), 0);
+	assert_int_equal(track_hook_quiet(301, 90), 0);
+}
+
 static void kinds_are_words_with_commas(void **state)
 {
 	char text[TRACK_HOOK_KINDS];
@@ -190,6 +204,7 @@ int main(void)
 	    cmocka_unit_test(every_reply_is_whole_and_has_its_headers),
 	    cmocka_unit_test(a_signature_is_that_of_another_implementation),
 	    cmocka_unit_test(tries_are_spread_over_days_and_end),
+	    cmocka_unit_test(a_server_may_ask_to_be_left_alone_for_a_day_at_most),
 	    cmocka_unit_test(kinds_are_words_with_commas),
 	};
 

@@ -549,6 +549,7 @@ static void counts_of_a_database_of_before_are_made(void **state)
 	/* as the first version had it */
 	change("DROP TRIGGER push_comes; DROP TRIGGER push_goes; DROP INDEX push_of;"
 	       "ALTER TABLE hook DROP COLUMN waiting; ALTER TABLE hook DROP COLUMN lost; ALTER TABLE hook DROP COLUMN ended;"
+	       "ALTER TABLE hook DROP COLUMN quiet;"
 	       "CREATE INDEX push_due ON push(due); CREATE INDEX push_hook ON push(hook); PRAGMA user_version=1;"
 	       "INSERT INTO push(hook, event, revised, due, tries, made) VALUES(1, 1, 0, 4000000000000000, 1, 1),"
 	       " (1, 2, 0, 4000000000000000, 1, 1), (1, 3, 0, 4000000000000000, 1, 1);");
