@@ -17,9 +17,9 @@
 #include "core/err.h"
 #include "core/secret.h"
 #include "keyd/keyd_token_msg.h"
+#include "sys/sys_program.h"
 
 #define PROGRAM	    "sealpost-keyd-token"
-#define PATH_SIZE   4096
 #define GRACE	    (5 * CLOCK_SEC) /* the helper itself keeps the limit: this is for one that hangs */
 #define MODULES_MAX 16
 #define ENVIRONMENT 512 /* variables */
@@ -33,24 +33,6 @@ struct keyd_token {
 };
 
 extern char **environ;
-
-/* Beside keyd's own program (a build tree), else where it is installed. */
-static const char *find_helper(char *room, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", room, size - 1);
-	char *slash;
-
-	if (n > 0) {
-		room[n] = '\0';
-		slash = strrchr(room, '/');
-		if (slash && (size_t)(slash + 1 - room) + sizeof(PROGRAM) <= size) {
-			memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
-			if (access(room, X_OK) == 0)
-				return room;
-		}
-	}
-	return SP_LIBEXECDIR "/" PROGRAM;
-}
 
 /* Modules are configured by variables of their own, so most pass; not those that are about keyd. */
 static void copy_environment(char **out, size_t size)
@@ -123,8 +105,9 @@ struct keyd_token *keyd_token_attach(int fd, int64_t timeout)
 
 struct keyd_token *keyd_token_start(const struct keyd_token_conf *conf, const char **why)
 {
-	char room[PATH_SIZE];
-	const char *path = conf->helper ? conf->helper : find_helper(room, sizeof(room));
+	char room[SYS_PROGRAM_PATH];
+	const char *path =
+	    conf->helper ? conf->helper : sys_program_find(PROGRAM, room, sizeof(room));
 	struct keyd_token *t = NULL;
 	int pair[2];
 

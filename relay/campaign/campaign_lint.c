@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/list.h"
 #include "core/secret.h"
+#include "sys/sys_program.h"
 
 #define PROGRAM "sealpost-lint"
 
@@ -44,29 +45,11 @@ struct campaign_lint {
 
 /* --- the thread */
 
-/* Beside relay's own program (a build tree), else where it is installed. */
-static const char *find_program(char *room, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", room, size - 1);
-	char *slash;
-
-	if (n > 0) {
-		room[n] = '\0';
-		slash = strrchr(room, '/');
-		if (slash && (size_t)(slash + 1 - room) + sizeof(PROGRAM) <= size) {
-			memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
-			if (access(room, X_OK) == 0)
-				return room;
-		}
-	}
-	return SP_LIBEXECDIR "/" PROGRAM;
-}
-
 /* Runs the program with fd as its input and output. 0 or errno. Nothing of our environment concerns it. */
 static int spawn(int fd, pid_t *pid)
 {
-	char room[4096];
-	const char *path = find_program(room, sizeof(room));
+	char room[SYS_PROGRAM_PATH];
+	const char *path = sys_program_find(PROGRAM, room, sizeof(room));
 	char *const argv[] = {(char *)path, NULL}, *const env[] = {NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -119,7 +102,9 @@ static int take(struct job *j, int fd)
 	n = recv(fd, p, 65536, MSG_DONTWAIT);
 	if (n > 0)
 		buf_commit(&j->answer, (size_t)n);
-	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)) ? 1 : n == 0 ? 0 : ERR_CLOSED;
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)) ? 1
+	       : n == 0						       ? 0
+								       : ERR_CLOSED;
 }
 
 static int talk(struct job *j, int fd)
@@ -128,8 +113,9 @@ static int talk(struct job *j, int fd)
 	int rc = 1;
 
 	while (rc == 1) {
-		struct pollfd p[2] = {{.fd = fd, .events = (short)(POLLIN | (sent < j->size ? POLLOUT : 0))},
-				      {.fd = j->stop, .events = POLLIN}};
+		struct pollfd p[2] = {
+		    {.fd = fd, .events = (short)(POLLIN | (sent < j->size ? POLLOUT : 0))},
+		    {.fd = j->stop, .events = POLLIN}};
 		int64_t left = j->until - clock_mono();
 		int n = left > 0 ? poll(p, 2, (int)(left / 1000) + 1) : 0;
 		if (n < 0 && errno != EINTR)
