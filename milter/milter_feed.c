@@ -11,11 +11,10 @@
 #include "core/err.h"
 #include "core/hex.h"
 #include "core/log.h"
-#include "http/http_client.h"
+#include "milter/milter_ask.h"
 #include "milter/milter_feed_own.h"
+#include "milter/milter_take.h"
 
-#define ANSWER_WAIT (5 * CLOCK_SEC)
-#define ANSWER_MAX  (64u << 20)
 #define RETRY_EVERY (2 * CLOCK_SEC) /* a bundle that does not hold is fetched again */
 
 struct milter_feed {
@@ -76,26 +75,6 @@ struct milter_reports *milter_feed_reports(struct milter_feed *f)
 
 /* --- asking relay */
 
-/* 0 and the answer as JSON (the caller's); ERR_NOTFOUND: 404; ERR_DENIED: another refusal; or why there is none. */
-static int ask(const char *socket, const char *method, const char *target, struct span body, json_t **out)
-{
-	int status = 0, err;
-	struct buf in;
-
-	*out = NULL;
-	buf_init(&in, ANSWER_MAX);
-	err = http_client_ask(socket, method, target, body, ANSWER_WAIT, &status, &in);
-	if (err == 0 && status >= 400)
-		err = status == 404 ? ERR_NOTFOUND : status >= 500 ? ERR_BUSY : ERR_DENIED;
-	if (err == 0) {
-		*out = buf_size(&in) ? json_loadb((const char *)buf_ptr(&in), buf_size(&in), JSON_REJECT_DUPLICATES, NULL)
-				     : json_object();
-		err = *out ? 0 : ERR_FORMAT;
-	}
-	buf_clear(&in);
-	return err;
-}
-
 /* member: of the request, a number; NULL: none. */
 static int ask_version(const char *socket, const char *target, const struct milter_manifest_item *i, const char *member,
 		       size_t number, json_t **out)
@@ -107,7 +86,7 @@ static int ask_version(const char *socket, const char *target, const struct milt
 	if (member)
 		n += snprintf(body + n, sizeof(body) - (size_t)n, ",\"%s\":%zu", member, number);
 	n += snprintf(body + n, sizeof(body) - (size_t)n, "}");
-	return ask(socket, "POST", target, span_of(body, (size_t)n), out);
+	return milter_ask(socket, "POST", target, span_of(body, (size_t)n), out);
 }
 
 /* --- a round */
@@ -179,7 +158,7 @@ static int fetch(struct milter_feed *f, const struct milter_conf *conf, const st
 	int err;
 
 	*who = "relay";
-	err = ask(conf->api, "GET", "/v1/milter/campaigns", span_of(NULL, 0), &answer);
+	err = milter_ask(conf->api, "GET", "/v1/milter/campaigns", span_of(NULL, 0), &answer);
 	if (err == 0)
 		err = milter_feed_list_parse(answer, &l);
 	json_decref(answer);
@@ -224,6 +203,23 @@ static void tell_loaded(const struct milter_feed_list *l)
 	}
 }
 
+/* The allowance of manifests in l that are not in the list after it (NULL: none are). */
+static void give_back(const struct milter_conf *conf, const struct milter_feed_list *l, const struct milter_feed_list *after)
+{
+	struct milter_manifest **over = l && l->count ? calloc(l->count, sizeof(*over)) : NULL;
+	size_t n = 0;
+
+	if (!over)
+		return;
+	for (unsigned i = 0; i < l->count; i++) {
+		const struct milter_feed_entry *e = milter_feed_list_same(after, &l->entries[i].item);
+		if (l->entries[i].manifest && (!e || e->manifest != l->entries[i].manifest))
+			over[n++] = l->entries[i].manifest;
+	}
+	milter_take_return(conf->api, over, n);
+	free(over);
+}
+
 static void look(struct milter_feed *f, const struct milter_conf *conf)
 {
 	struct milter_feed_list *before, *fresh = NULL;
@@ -244,9 +240,10 @@ static void look(struct milter_feed *f, const struct milter_conf *conf)
 	f->now = milter_feed_list_ref(fresh);
 	f->confirmed = clock_mono();
 	pthread_mutex_unlock(&f->lock);
-	milter_feed_list_unref(before);
 	tell_loaded(fresh);
 	tell(f, err, who, fresh);
+	give_back(conf, before, fresh);
+	milter_feed_list_unref(before);
 	milter_feed_list_unref(fresh);
 }
 
@@ -261,7 +258,7 @@ static void send_reports(struct milter_feed *f, const struct milter_conf *conf)
 		buf_init(&body, 1u << 20);
 		n = milter_report_batch(f->reports, &body);
 		if (n > 0)
-			err = ask(conf->api, "POST", "/v1/milter/reports", buf_span(&body), &answer);
+			err = milter_ask(conf->api, "POST", "/v1/milter/reports", buf_span(&body), &answer);
 		milter_report_done(f->reports, n > 0 && err == 0);
 		json_decref(answer);
 		buf_clear(&body);
@@ -331,11 +328,16 @@ static void signal_thread(struct milter_feed *f, int stop)
 
 void milter_feed_stop(struct milter_feed *f)
 {
+	struct milter_conf *conf;
+
 	if (!f->started)
 		return;
 	signal_thread(f, 1);
 	pthread_join(f->thread, NULL);
 	f->started = 0;
+	conf = f->conf(f->arg);
+	give_back(conf, f->now, NULL); /* nobody else changes the list */
+	milter_conf_unref(conf);
 }
 
 void milter_feed_wake(struct milter_feed *f)
@@ -372,27 +374,9 @@ int milter_feed_find(struct milter_feed *f, const char *customer, struct span ca
 
 int milter_feed_take(struct milter_feed *f, struct milter_manifest *m)
 {
-	uint64_t max = milter_manifest_of(m)->max_messages, block = max / 100;
-	struct milter_conf *conf;
-	json_t *answer = NULL, *granted;
-	int err = 0;
+	struct milter_conf *conf = f->conf(f->arg);
+	int err = milter_take_one(conf->api, m);
 
-	block = block < 1 ? 1 : block > 100 ? 100 : block;
-	pthread_mutex_lock(&m->lock);
-	if (!m->left) {
-		conf = f->conf(f->arg);
-		err = ask_version(conf->api, "/v1/milter/take", &m->item, "count", block, &answer);
-		milter_conf_unref(conf);
-		granted = json_object_get(answer, "granted");
-		if (err == 0 && (!json_is_integer(granted) || json_integer_value(granted) < 0))
-			err = ERR_FORMAT;
-		if (err == 0)
-			m->left = (uint64_t)json_integer_value(granted);
-		json_decref(answer);
-	}
-	if (err == 0 && !m->left)
-		err = ERR_LIMIT;
-	m->left -= err == 0;
-	pthread_mutex_unlock(&m->lock);
+	milter_conf_unref(conf);
 	return err;
 }

@@ -7,8 +7,8 @@
  *            is as good as none), and puts a new snapshot in the place of the old one. So neither the database nor relay
  *            can change a campaign, or bring back one that was revoked. The same thread gives relay the reports.
  *            Messages only read the snapshot; but a message that finds its version's allowance used up asks relay for
- *            more by itself (milter_feed_take), in blocks: of max_messages, at most a hundredth and at most 100 each, which
- *            are lost if the milter ends.
+ *            more by itself (milter_feed_take; milter_take has the story). What is left of a version that is served no more,
+ *            and of all of them at a stop, is given back.
  * Stale:     a snapshot is believed for feed_stale after the answer that confirmed it. Then mail of campaigns is deferred
  *            until relay and keyd answer again; going away and coming back are logged once.
  * Ownership: a manifest that was found is the finder's until milter_manifest_unref.
@@ -28,7 +28,7 @@ struct milter_feed;
 struct milter_feed *milter_feed_new(struct milter_conf *(*conf)(void *arg), void *arg, struct milter_keyd *keyd);
 void milter_feed_free(struct milter_feed *f);
 int milter_feed_start(struct milter_feed *f);
-/* Waits for the thread, which is not long at work. */
+/* Waits for the thread, which is not long at work, and gives back what is left of all allowances. No message takes any more. */
 void milter_feed_stop(struct milter_feed *f);
 /* The configuration is another one. */
 void milter_feed_wake(struct milter_feed *f);

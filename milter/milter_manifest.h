@@ -37,8 +37,11 @@ struct milter_manifest {
 	struct camp_bundle bundle;
 	struct camp_compiled *compiled;
 	struct buf bytes, list; /* what bundle points into */
-	pthread_mutex_t lock; /* over left */
+	/* milter_take's */
+	pthread_mutex_t lock; /* over what follows */
 	uint64_t left;	      /* messages granted by relay and not yet used */
+	char grant[40];	      /* relay's name of that block; "": none */
+	int over;	      /* nothing is taken of it any more */
 };
 
 /* answer: of POST /v1/milter/bundle. */

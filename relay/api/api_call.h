@@ -123,6 +123,7 @@ void api_campaign_rejection(struct api_call *c);
 void api_milter_campaigns(struct api_call *c);
 void api_milter_bundle(struct api_call *c);
 void api_milter_take(struct api_call *c);
+void api_milter_return(struct api_call *c);
 void api_milter_reports(struct api_call *c);
 void api_credential_list(struct api_call *c);
 void api_credential_add(struct api_call *c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What milter asks: which campaigns there are, their bundles, how many messages may still go; and what it refused.
+/* What milter asks: which campaigns there are, their bundles, how many messages may still go, and which of them do not; and what
+ * it refused.
  * Whatever fails here is a reason for it to let campaign mail wait. */
 #include "core/err.h"
 #include "relay/api/api_which.h"
@@ -41,7 +42,7 @@ void api_milter_take(struct api_call *c)
 {
 	const json_t *count = json_object_get(c->body, "count");
 	struct campaign_which which;
-	int64_t granted = 0;
+	json_t *answer = NULL;
 	int err;
 
 	if (api_which_read(c, &which, 1) < 0)
@@ -50,11 +51,26 @@ void api_milter_take(struct api_call *c)
 		api_call_problem(c, 400, "count must be a number from 1 to 10000");
 		return;
 	}
-	err = campaign_take(c->relay, &which, json_integer_value(count), &granted);
-	if (err < 0)
+	err = campaign_take(c->relay, &which, json_integer_value(count), json_object_get(c->body, "spent"), &answer);
+	if (err == ERR_FORMAT)
+		api_call_problem(c, 400, "spent must be a grant");
+	else if (err < 0)
 		api_which_failed(c, err, err == ERR_BADSTATE ? "it is not active" : NULL, NULL);
 	else
-		api_call_reply(c, 200, json_pack("{s:I}", "granted", (json_int_t)granted));
+		api_call_reply(c, 200, answer);
+}
+
+void api_milter_return(struct api_call *c)
+{
+	int64_t returned;
+	int err = campaign_return(c->relay, json_object_get(c->body, "items"), &returned);
+
+	if (err == ERR_FORMAT)
+		api_call_problem(c, 400, "items must be at most 1000, each with grant and unused");
+	else if (err < 0)
+		api_which_failed(c, err, NULL, NULL);
+	else
+		api_call_reply(c, 200, json_pack("{s:I}", "returned", (json_int_t)returned));
 }
 
 void api_milter_reports(struct api_call *c)

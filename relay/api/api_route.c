@@ -80,6 +80,7 @@ static const struct api_route routes[] = {
     {"POST", "/v1/milter/bundle", api_milter_bundle},
     {"POST", "/v1/milter/audience", api_audience_read},
     {"POST", "/v1/milter/take", api_milter_take},
+    {"POST", "/v1/milter/return", api_milter_return},
     {"POST", "/v1/milter/reports", api_milter_reports},
     {0}};
 

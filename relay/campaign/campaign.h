@@ -101,7 +101,11 @@ int campaign_feed(struct relay *r, json_t **out);
 void campaign_bundle(struct relay *r, const struct campaign_which *which, campaign_fn fn, void *arg);
 /* Octets of its audience, from there on. */
 void campaign_audience_piece(struct relay *r, const struct campaign_which *which, int64_t from, campaign_fn fn, void *arg);
-int campaign_take(struct relay *r, const struct campaign_which *which, int64_t count, int64_t *granted);
+/* {"granted": at most count, "grant": the id of this block}. spent: the id of one that was used up, or NULL; ERR_FORMAT: it is
+ * none. */
+int campaign_take(struct relay *r, const struct campaign_which *which, int64_t count, const json_t *spent, json_t **answer);
+/* items: an array of {"grant", "unused"}; those that were given back before, or never granted, are passed over. ERR_FORMAT. */
+int campaign_return(struct relay *r, const json_t *items, int64_t *returned);
 /* items: an array. How many were taken, or ERR_FORMAT. */
 int campaign_reports(struct relay *r, const json_t *items);
 int campaign_report(struct relay *r, const char *id, json_t **out);

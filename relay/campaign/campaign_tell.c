@@ -369,19 +369,6 @@ void campaign_audience_piece(struct relay *r, const struct campaign_which *which
 		campaign_audience_read(r, k->row.customer, k->row.number, from, on_audience, k);
 }
 
-int campaign_take(struct relay *r, const struct campaign_which *which, int64_t count, int64_t *granted)
-{
-	struct campaign_row row;
-	int err = campaign_row_get(r->campaigns, which->customer, which->campaign, which->version, &row);
-
-	if (err == 0)
-		err = store_campaign_take(r->store, row.number, CAMPAIGN_ACTIVE, count, granted);
-	if (err == 0 && *granted < count)
-		log_event(LOG_LEVEL_WARN, NULL, "campaign-cap", "customer=%s campaign=%s version=%lld max_messages=%lld",
-			  row.customer, row.campaign, (long long)row.version, (long long)row.max_messages);
-	return err;
-}
-
 /* --- rejections */
 
 static const char *word(const json_t *o, const char *member, size_t max)

@@ -131,39 +131,6 @@ int store_campaign_state(struct store *s, int64_t number, int from, int state, i
 		   ERR_BADSTATE);
 }
 
-int store_campaign_take(struct store *s, int64_t number, int state, int64_t count, int64_t *granted)
-{
-	struct store_rows r;
-	int64_t max = 0, taken = 0;
-	int rc = store_rows_open(s, &r,
-				 STORE_SQL("SELECT max_messages, taken FROM campaign"
-					   " WHERE number=? AND state=?"),
-				 STORE_ARGS(store_int(number), store_int(state)));
-
-	*granted = 0;
-	if (rc < 0)
-		return rc;
-	rc = store_rows_next(&r);
-	if (rc == 1) {
-		max = store_rows_int(&r, 0);
-		taken = store_rows_int(&r, 1);
-	}
-	store_rows_close(&r);
-	if (rc != 1)
-		return rc < 0 ? rc : ERR_BADSTATE;
-	if (max && count > max - taken)
-		count = max > taken ? max - taken : 0;
-	if (count) {
-		rc = one(store_run(s, STORE_SQL("UPDATE campaign SET taken=taken+? WHERE number=?"),
-				   STORE_ARGS(store_int(count), store_int(number))),
-			 ERR_NOTFOUND);
-		if (rc < 0)
-			return rc;
-	}
-	*granted = count;
-	return 0;
-}
-
 /* --- rows */
 
 static void read_row(const struct store_rows *r, struct store_campaign *c)

@@ -31,7 +31,7 @@ struct store_campaign {
 	struct span hash;
 	int64_t warnings;
 	int64_t valid_from, valid_to;
-	int64_t max_messages, taken; /* 0: no limit */
+	int64_t max_messages, taken; /* 0: no limit; taken: store_grant's */
 	int64_t pieces, size;	     /* of the package: octets before sealing */
 	const char *approver;
 	struct span approval; /* the approver's signature */
@@ -62,8 +62,6 @@ int store_campaign_approve(struct store *s, int64_t number, int from, int state,
 int store_campaign_sign(struct store *s, int64_t number, int64_t key_version, struct span signature, int64_t now);
 /* ERR_BADSTATE if it is not in from (from < 0: whatever it is in). */
 int store_campaign_state(struct store *s, int64_t number, int from, int state, int64_t now);
-/* Adds to taken at most count, and no more than max_messages allows, of a row in state: *granted. */
-int store_campaign_take(struct store *s, int64_t number, int state, int64_t count, int64_t *granted);
 
 /* fn until it says no (not 0), which is returned; 0: all. */
 typedef int (*store_campaign_fn)(void *arg, const struct store_campaign *c);

@@ -97,5 +97,9 @@ const char *const store_schema[] = {
 	      " checked INTEGER NOT NULL, found INTEGER NOT NULL, secure INTEGER NOT NULL,"
 	      " PRIMARY KEY(domain, customer)) STRICT, WITHOUT ROWID;"
 	      "CREATE INDEX domain_customer ON domain(customer, domain);"),
+    /* 8: blocks of messages that milters hold: see store_grant */
+    STORE_SQL("CREATE TABLE campaign_grant(seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,"
+	      " number INTEGER NOT NULL, count INTEGER NOT NULL) STRICT;"
+	      "CREATE INDEX campaign_grant_number ON campaign_grant(number, seq);"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);

@@ -224,7 +224,8 @@ class Api:
         self.path, self.keyd, self.campaigns = path, keyd, list(campaigns)
         self.spoil = {}
         self.reports, self.asked = [], []
-        self.granted = {}
+        self.granted = {}  # name of a campaign: how many messages
+        self.blocks = {}  # name of a block: its campaign's, and how many
         self.slice = 48 * 16000  # octets of an audience in one answer
         self.server = None
 
@@ -283,7 +284,7 @@ class Api:
         self.asked.append(path)
         what = path.rsplit("/", 1)[1]
         status, answer = {"campaigns": self.listing, "bundle": self.bundle, "audience": self.audience, "take": self.take,
-                          "reports": self.take_reports}[what](body)
+                          "return": self.take_back, "reports": self.take_reports}[what](body)
         return status, self.spoil.get(what, lambda a: a)(answer)
 
     def milter_items(self):
@@ -310,7 +311,19 @@ class Api:
         used = self.granted.get(c.name, 0)
         n = min(q["count"], c.manifest["max_messages"] - used)
         self.granted[c.name] = used + n
-        return 200, {"granted": n}
+        self.blocks.pop(q.get("spent"), None)
+        block = os.urandom(16).hex()
+        self.blocks[block] = c.name, n
+        return 200, {"granted": n, "grant": block}
+
+    def take_back(self, q):
+        returned = 0
+        for item in q["items"]:
+            name, n = self.blocks.pop(item["grant"])
+            assert 0 < item["unused"] <= n
+            self.granted[name] -= item["unused"]
+            returned += item["unused"]
+        return 200, {"returned": returned}
 
     def take_reports(self, q):
         self.reports += q["items"]

@@ -8,6 +8,8 @@ import re
 import shutil
 import smtplib
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -64,8 +66,16 @@ class World:
 
     def activate(self, name, text):
         version = campaigns.activate(self.s, self.source(name), self.key, name=name, audience=self.list(name, text))
-        harness.wait_for("milter to load it", lambda: any(
-            (e["campaign"], e["version"]) == (name, str(version)) for e in self.events("milter", "campaign-loaded")), 60)
+        harness.wait_for("milter to load it", lambda: self.loaded(name, version), 60)
+
+    def loaded(self, name, version=1):
+        """How many times milter loaded it."""
+        return sum((e["campaign"], e["version"]) == (name, str(version)) for e in self.events("milter", "campaign-loaded"))
+
+    def start_milter(self, name):
+        before = self.loaded(name)
+        self.s.start("milter")
+        harness.wait_for("milter to load it", lambda: self.loaded(name) > before, 60)
 
     def events(self, program, name):
         return [facts for _, _, _, facts in getattr(self.s, program).events(name)]
@@ -315,3 +325,60 @@ def test_a_list_that_was_changed_in_the_store_makes_the_campaign_wait(world):
     assert world.events("relay", "campaign-damaged")[-1]["what"] == "a piece of its audience does not open"
     assert world.events("milter", "campaign-not-loaded")[-1]["reason"] == "audience not fetched"
     world.s.cli("campaign", "revoke", "spoiled", "--yes", check=True)
+
+
+def taken(world, name):
+    row, = json.loads(world.s.cli("campaign", "list", name, "--json", check=True).stdout)
+    return row["taken"]
+
+
+def test_what_the_milter_did_not_use_is_given_back_when_it_stops(world):
+    world.activate("counted", "anna@there.example\nbert@there.example\n")
+    assert world.send("counted", "anna@there.example")[:3] == "250"
+    assert taken(world, "counted") == 10  # a hundredth of 1000
+    for _ in range(2):
+        world.s.milter.stop()
+        assert taken(world, "counted") == 1
+        assert world.events("relay", "messages-returned") and not world.events("relay", "messages-return-refused")
+        world.start_milter("counted")
+    assert world.send("counted", "bert@there.example")[:3] == "250"
+    world.s.milter.kill()  # which costs what it had taken
+    assert taken(world, "counted") == 11
+    world.start_milter("counted")
+
+
+def test_a_copy_of_the_store_that_is_put_back_goes_on_at_once(world):
+    def told():
+        return [world.s.cli("campaign", verb, *more, check=True).stdout
+                for verb, *more in (["list", "--json"], ["show", "kept"], ["show", "gone"])]
+
+    world.activate("kept", "anna@there.example\nbert@there.example\n")
+    world.activate("gone", "anna@there.example\n")
+    assert world.send("kept", "anna@there.example")[:3] == "250"
+    world.s.cli("campaign", "revoke", "gone", "--yes", check=True)
+    store, copy = world.s.path("relay", "relay.db"), os.path.join(world.place, "relay.db.copy")
+    subprocess.run([sys.executable, "-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))",
+                    store, copy], check=True, timeout=60)  # while it runs, as sqlite3's .backup does
+    before = told()
+    alarms = {name: len(world.events("relay", name)) for name in ("campaign-damaged", "campaign-revoked-damaged")}
+    world.s.relay.kill()
+    for ending in ("", "-wal", "-shm"):
+        if os.path.exists(store + ending):
+            os.unlink(store + ending)
+    shutil.copy(copy, store)
+    os.chmod(store, 0o600)
+    os.chown(store, world.s.uid, world.s.uid)
+    world.s.start("relay")
+    assert told() == before
+    world.s.milter.stop()  # what it holds was granted before the copy was made
+    assert taken(world, "kept") == 1
+    world.start_milter("kept")
+    assert world.send("kept", "bert@there.example")[:3] == "250"
+    assert refused(world.send("kept", "stranger@there.example"))
+    assert refused(world.send("gone", "anna@there.example"))
+    world.activate("later", "bert@there.example\n")  # what is new is signed
+    assert world.send("later", "bert@there.example")[:3] == "250"
+    world.s.cli("campaign", "revoke", "later", "--yes", check=True)
+    harness.wait_for("the milter to hear of it", lambda: refused(world.send("later", "bert@there.example")))
+    assert {name: len(world.events("relay", name)) for name in alarms} == alarms
+    harness.wait_for("all to arrive", lambda: world.s.queue() == [] and world.postfix.queued() == [])

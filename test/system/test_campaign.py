@@ -277,6 +277,46 @@ def test_states_lists_and_counts_survive_a_restart(s):
     assert status == 409, body
 
 
+def test_what_a_milter_did_not_use_comes_back_once_and_no_more_than_that(s):
+    path = campaigns.source(folder(s), s.uid, [("example.yaml", "max_messages: 1000", "max_messages: 150")])
+    campaigns.activate(s, path, campaigns.enroll(s))
+
+    def take(count, **more):
+        status, body = campaigns.api(s, "POST", "/v1/milter/take", {"customer": "default", "campaign": "example", "version": 1,
+                                                                   "count": count, **more})
+        return (body["granted"], body["grant"]) if status == 200 else status
+
+    def give_back(*items):
+        status, body = campaigns.api(s, "POST", "/v1/milter/return", {"items": [
+            {"grant": grant, "unused": unused} for grant, unused in items]})
+        return body["returned"] if status == 200 else status
+
+    def taken():
+        return listed(s)[1]["taken"]
+
+    n, first = take(100)
+    assert n == 100 and re.fullmatch("[0-9a-f]{32}", first)
+    n, second = take(100, spent=first)
+    assert (n, taken()) == (50, 150) and take(1) == (0, "")
+    assert "150 of at most 150" in s.cli("campaign", "show", "example", check=True).stdout
+    assert give_back((first, 100)) == 0  # it was spent
+    assert give_back(("0" * 32, 1), (second, 51)) == 0
+    assert taken() == 150
+    s.relay.kill()
+    s.relay.start()
+    s.wait_keyd()
+    assert give_back((second, 20), (second, 20)) == 20 and taken() == 130
+    assert give_back((second, 20)) == 0 and taken() == 130
+    assert [e[3]["blocks"] for e in s.relay.events("messages-return-refused")] == ["1", "2", "1", "1"]
+    assert [e[3]["messages"] for e in s.relay.events("messages-returned")] == ["20"]
+    assert take(100)[0] == 20
+    for bad in ((first, -1), ("x", 1), (first[:30], 1), (first, "1"), (None, 1)):
+        assert give_back(bad) == 400
+    assert take(1, spent="x") == 400 and campaigns.api(s, "POST", "/v1/milter/return", {"items": {}})[0] == 400
+    assert give_back(*[(first, 1)] * 1001) == 400
+    assert taken() == 150
+
+
 def test_without_keyd_nothing_is_served_or_signed(s):
     key = campaigns.enroll(s)
     path = campaigns.source(folder(s), s.uid)

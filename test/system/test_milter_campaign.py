@@ -41,6 +41,11 @@ REFUSED = r"550 5\.7\.1 Campaign refused, report [0-9a-z]{13}"
 
 
 class Milter(tm.Milter):
+    def end(self):
+        """A clean stop."""
+        self.child.terminate()
+        assert self.child.wait(30) == 0
+
     def refresh(self, api):
         """Until the milter has asked relay anew."""
         before = len(self.events("reloaded"))
@@ -275,6 +280,50 @@ def test_a_campaign_has_its_time_and_its_number_of_messages(start, what, reason,
         assert send(mta, c).text.startswith(reply)
     told = m.events("message-deferred" if reply[0] == "4" else "campaign-refused")
     assert told[-1]["reason"] == reason
+
+
+def test_what_was_not_used_is_given_back_at_a_stop(start, api):
+    one, other = mc.Campaign(max_messages=1000), mc.Campaign("cmp_02", number=8, max_messages=500)
+    m = start(one, other)
+    with m.mta() as mta:
+        for _ in range(13):
+            assert send(mta, one).accepted
+        assert send(mta, other).accepted
+    assert api.granted == {"cmp_01": 20, "cmp_02": 5}
+    m.end()
+    assert api.granted == {"cmp_01": 13, "cmp_02": 1}
+    assert [e["messages"] for e in m.events("messages-given-back")] == ["11"]
+
+
+def test_what_was_not_used_of_a_version_that_is_paused_is_given_back(start, api):
+    c = mc.Campaign(max_messages=1000)
+    m = start(c)
+    with m.mta() as mta:
+        assert send(mta, c).accepted
+        assert api.granted == {"cmp_01": 10}
+        c.state = "paused"
+        m.refresh(api)
+        tm.wait_for(lambda: m.events("messages-given-back"))
+        assert api.granted == {"cmp_01": 1}
+        assert send(mta, c).text[:9] == "550 5.7.1"
+        c.state = "active"
+        m.refresh(api)
+        tm.wait_for(lambda: len(m.events("campaign-loaded")) > 1)
+        assert send(mta, c).accepted
+    m.end()
+    assert api.granted == {"cmp_01": 2}
+
+
+def test_a_stop_without_relay_is_no_longer_and_tells_what_is_lost(start, api):
+    c = mc.Campaign(max_messages=1000)
+    m = start(c)
+    with m.mta() as mta:
+        assert send(mta, c).accepted
+    api.stop()
+    m.end()
+    (lost,) = m.events("messages-not-given-back")
+    assert (lost["messages"], lost["versions"]) == ("9", "1")
+    assert api.granted == {"cmp_01": 10}
 
 
 def test_only_the_audience_gets_it(start, keyd):

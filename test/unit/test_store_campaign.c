@@ -141,40 +141,6 @@ static void states_change_only_from_where_they_are_said_to_be(void **state)
 	assert_int_equal(store_campaign_state(s, n, ACTIVE, PAUSED, 1), ERR_BADSTATE);
 }
 
-static void no_more_messages_are_granted_than_were_approved(void **state)
-{
-	int64_t n = linted("autumn", 250), granted = -1;
-
-	(void)state;
-	assert_int_equal(store_campaign_take(s, n, ACTIVE, 100, &granted), ERR_BADSTATE);
-	assert_int_equal(granted, 0);
-	assert_int_equal(store_campaign_state(s, n, LINTED, ACTIVE, 1), 0);
-	assert_int_equal(store_campaign_take(s, n, ACTIVE, 100, &granted), 0);
-	assert_int_equal(granted, 100);
-	assert_int_equal(store_campaign_take(s, n, ACTIVE, 100, &granted), 0);
-	assert_int_equal(granted, 100);
-	assert_int_equal(store_campaign_take(s, n, ACTIVE, 100, &granted), 0);
-	assert_int_equal(granted, 50);
-	assert_int_equal(store_campaign_take(s, n, ACTIVE, 1, &granted), 0);
-	assert_int_equal(granted, 0);
-}
-
-static void what_was_granted_is_known_after_a_restart(void **state)
-{
-	int64_t n = linted("autumn", 250), granted = -1;
-	char text[STORE_ERR_MAX];
-	int err;
-
-	(void)state;
-	store_campaign_state(s, n, LINTED, ACTIVE, 1);
-	assert_int_equal(store_campaign_take(s, n, ACTIVE, 200, &granted), 0);
-	store_close(s);
-	s = store_open(dir, &err, text);
-	assert_non_null(s);
-	assert_int_equal(store_campaign_take(s, n, ACTIVE, 200, &granted), 0);
-	assert_int_equal(granted, 50);
-}
-
 static int one_piece(void *arg, const struct store_campaign_piece *p)
 {
 	char *out = arg;
@@ -331,8 +297,6 @@ int main(void)
 	    TEST(what_a_crash_left_half_made_is_nobodys),
 	    TEST(a_version_is_filled_once_and_never_again),
 	    TEST(states_change_only_from_where_they_are_said_to_be),
-	    TEST(no_more_messages_are_granted_than_were_approved),
-	    TEST(what_was_granted_is_known_after_a_restart),
 	    TEST(pieces_of_an_audience_are_no_other_version_s_and_no_package_s),
 	    TEST(what_a_crash_left_half_made_goes_with_its_pieces),
 	    TEST(a_piece_is_replaced_only_if_it_is_as_it_was),
