@@ -250,9 +250,26 @@ static int all_files(struct copy *k, struct ledger_verify *v)
 	}
 	free(names);
 	end_progress();
-	if (err == 0 && n == 0 && !k->last.counter)
+	if (err == 0 && n == 0)
 		return ERR_NOTFOUND;
 	return err < 0 ? err : ledger_verify_end(v, &k->last);
+}
+
+static int say_no_files(const struct copy *k)
+{
+	if (!k->last.rows)
+		return cli_fail(EXIT_USAGE, "%s: no files of a ledger", k->dir);
+	printf("The ledger is NOT whole: no file of it is in %s, and keyd signed rows 1 to %llu.\n", k->dir,
+	       (unsigned long long)k->last.rows);
+	return CLI_NOT_THERE;
+}
+
+/* keyd was not asked, and no signature was found: all of it could have been made by anybody. */
+static int say_unsigned(const struct ledger_verify *v)
+{
+	printf("No checkpoint vouches for rows %llu to %llu: anybody could have made them.\n",
+	       (unsigned long long)v->first, (unsigned long long)v->rows);
+	return CLI_NOT_THERE;
 }
 
 static int say_copy(const struct copy *k, const struct ledger_verify *v, int err)
@@ -276,9 +293,11 @@ static int say_copy(const struct copy *k, const struct ledger_verify *v, int err
 	if (err == ERR_DAMAGED && v->reason)
 		return say_bad(&r);
 	if (err == ERR_NOTFOUND)
-		return cli_fail(EXIT_USAGE, "%s: no files of a ledger", k->dir);
+		return say_no_files(k);
 	if (err < 0)
 		return cli_fail(EXIT_ENVIRONMENT, "not verified: %s", err_text(err));
+	if (!k->last.known && !v->signed_to && v->first && v->rows >= v->first)
+		return say_unsigned(v);
 	say_good(&r);
 	if (v->torn)
 		printf("%llu octets behind the last row are of a batch that was being written.\n",

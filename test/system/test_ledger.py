@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ledger with real daemons: what the commands show, that no address lies open, that nothing changes unseen."""
 import csv
+import hashlib
 import io
 import json
 import os
@@ -130,6 +131,65 @@ def test_whatever_is_changed_is_named(relay):
     with open(name, "wb") as f:
         f.write(good)
     command(relay, "ledger", "verify", "--from", copy)
+
+
+def forged(data, change):
+    """The file with other records, and every check behind them made anew, as somebody without keyd can. change(kind, body): a
+    body, or None to leave the record out."""
+    out, at, ends, chain = b"", 0, 0, None
+    while at < len(data):
+        n = int.from_bytes(data[at:at + 4], "big")
+        kind, body = data[at + 4], data[at + 5:at + 4 + n - 8]
+        at += 4 + n
+        chain = chain or body[40:72]
+        body = change(kind, body)
+        if body is None:
+            continue
+        if kind == 3:
+            body = body[:8] + ends.to_bytes(8, "big") + chain
+        elif kind == 4:
+            body = body[:16] + chain + body[48:]
+        record = (len(body) + 9).to_bytes(4, "big") + bytes([kind]) + body
+        chain = hashlib.sha256(chain + record).digest()
+        out += record + chain[:8]
+        ends = len(out) if kind in (1, 3) else ends
+    return out
+
+
+def test_a_forger_who_makes_all_checks_anew_lacks_the_signature(relay):
+    deliver(relay, *[f"user{i}@there.example" for i in range(10)])
+    relay.relay.stop()
+    copy = os.path.join(relay.prefix, "copy")
+    copy_of(os.path.join(relay.prefix, "relay", "ledger"), copy)
+    name = os.path.join(copy, "ledger-00000000000000000001.log")
+    with open(name, "rb") as f:
+        good = f.read()
+    key = os.path.join(relay.prefix, "ledger.pem")
+    with open(key, "w") as f:
+        f.write(command(relay, "ledger", "key"))
+
+    def judged(change, *args, code=1):
+        with open(name, "wb") as f:
+            f.write(forged(good, change))
+        return command(relay, "ledger", "verify", "--from", copy, *args, code=code)
+
+    def altered(kind, body):
+        return body.replace(b"there.example", b"their.example") if kind == 2 else body
+
+    def without_signatures(kind, body):
+        return None if kind == 4 else altered(kind, body)
+
+    assert forged(good, lambda kind, body: body) == good
+    for args in ((), ("--key", key)):
+        out = judged(altered, *args)
+        assert "the signature of this checkpoint is not keyd's" in out and "rows    1 to 10\n" in out
+    assert "the last checkpoint that keyd signed is missing" in judged(without_signatures)
+    assert judged(without_signatures, "--key", key) == \
+        "No checkpoint vouches for rows 1 to 10: anybody could have made them.\n"
+    os.unlink(name)
+    assert command(relay, "ledger", "verify", "--from", copy, code=1) == \
+        f"The ledger is NOT whole: no file of it is in {copy}, and keyd signed rows 1 to 10.\n"
+    command(relay, "ledger", "verify", "--from", copy, "--key", key, code=64)
 
 
 def test_a_running_relay_names_what_was_changed_under_it(relay):
