@@ -87,10 +87,11 @@ static int read_options(struct adding *a, int argc, char **argv)
 					    {"reason", required_argument, NULL, 'r'},
 					    {NULL, 0, NULL, 0}};
 	int64_t keep;
-	int opt;
+	int opt, ends = 0;
 
 	optind = 0;
 	while ((opt = getopt_long(argc, argv, "", all, NULL)) != -1) {
+		ends += opt == 'f' || opt == 'u';
 		if (opt == 'l') {
 			a->level = optarg;
 		} else if (opt == 'r') {
@@ -111,6 +112,8 @@ static int read_options(struct adding *a, int argc, char **argv)
 	if (optind + 1 != argc)
 		return cli_usage("tls");
 	a->domain = argv[optind];
+	if (ends > 1)
+		return cli_fail(EXIT_USAGE, "an exception has one end: --for or --until");
 	if (!a->level || !a->until || !a->reason)
 		return cli_fail(EXIT_USAGE, "an exception needs --level, --for or --until, and --reason");
 	return 0;

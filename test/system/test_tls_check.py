@@ -84,6 +84,7 @@ def test_an_exception_lets_waiting_mail_go_and_is_in_the_evidence(world, relay):
     (("--level", "encrypt", "--until", "2001-01-01", "--reason", "x"), 75, "lie ahead"),
     (("--level", "verify", "--for", "1d", "--reason", "x"), 75, "none, opportunistic or encrypt"),
     (("--level", "none", "--for", "1d"), 64, "--reason"),
+    (("--level", "none", "--for", "1d", "--until", "2100-01-01", "--reason", "x"), 64, "one end: --for or --until"),
     (("--level", "none", "--for", "soon", "--reason", "x"), 64, "such as 7d"),
 ])
 def test_an_exception_needs_an_end_and_a_reason(relay, args, code, says):
