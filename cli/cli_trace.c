@@ -88,8 +88,8 @@ static void print_peer(const json_t *f)
 	line("host", text);
 	text[0] = '\0';
 	if (!strcmp(cli_text(f, "tls"), "none")) {
-		append(text, "", "none: ");
-		append(text, "", cli_text(f, "clear"));
+		append(text, "", "none"); /* and no reason, where policy let no mail go */
+		append(text, ": ", cli_text(f, "clear"));
 	} else {
 		append(text, "", cli_text(f, "tls"));
 		append(text, ", ", cli_text(f, "cipher"));

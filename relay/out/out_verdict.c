@@ -129,9 +129,11 @@ void out_verdict_status(const struct queue_result *v, char dst[OUT_VERDICT_STATU
 	if (n && n < OUT_VERDICT_STATUS && v->reply[0] == want) {
 		memcpy(dst, v->reply, n);
 		dst[n] = '\0';
-		return;
+	} else if (n && n < OUT_VERDICT_STATUS && v->reply[0] == '5' && want == '4') { /* softened: subject and detail hold */
+		snprintf(dst, OUT_VERDICT_STATUS, "4%.*s", (int)n - 1, v->reply + 1);
+	} else {
+		snprintf(dst, OUT_VERDICT_STATUS, "%c.0.0", want);
 	}
-	snprintf(dst, OUT_VERDICT_STATUS, "%c.0.0", want);
 }
 
 const char *out_verdict_text(const struct queue_result *v)

@@ -31,8 +31,8 @@ void out_verdict_reply(struct queue_result *v, int reason, const struct smtp_rep
 void out_verdict_said(char dst[OUT_VERDICT_SAID], const struct smtp_reply_in *r);
 /* As v, for another recipient: keeps to->recipient. */
 void out_verdict_copy(struct queue_result *to, const struct queue_result *v);
-/* The enhanced code at the start of reply; if there is none, or its class does not fit the outcome,
- * the general one. */
+/* The enhanced code at the start of reply; as 4.x.y if it says 5.x.y of what waits nevertheless. If there is
+ * none, or its class contradicts the outcome otherwise, the general one. */
 void out_verdict_status(const struct queue_result *v, char dst[OUT_VERDICT_STATUS]);
 /* What follows the enhanced code. */
 const char *out_verdict_text(const struct queue_result *v);

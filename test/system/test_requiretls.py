@@ -214,6 +214,13 @@ def test_ledger_says_why(ids, ledger, name):
         assert at["status"] == "5.7.30" and "REQUIRETLS" in at["reply"]
 
 
+def test_the_trace_shows_why_no_server_would_do(relay, ids, ledger):
+    told = relay.cli("trace", ids[f"a@{ROWS['own'].domain}"], check=True).stdout
+    assert "tls       none\n" in told
+    assert "policy    none: certificate is self-signed\n" in told
+    assert "reply     5.7.30 message needs REQUIRETLS, and no server could be verified\n" in told
+
+
 def reports_to(world, domain):
     """Reports that a sender's host got, when there is one."""
     return harness.wait_for("the report", lambda: world.came(domain, ""))

@@ -598,6 +598,20 @@ static void a_status_that_contradicts_the_outcome_is_not_believed(void **state)
 	assert_string_equal(status, "5.0.0");
 }
 
+static void a_refusal_that_waits_keeps_its_subject_and_detail(void **state)
+{
+	struct queue_result v = {.outcome = SPOOL_BOUNCED, .reply = "5.7.30 message needs REQUIRETLS"};
+	char status[OUT_VERDICT_STATUS];
+
+	(void)state;
+	out_verdict_soften(&v); /* another host could not be asked */
+	out_verdict_status(&v, status);
+	assert_string_equal(status, "4.7.30");
+	strcpy(v.reply, "2.0.0 all is well");
+	out_verdict_status(&v, status);
+	assert_string_equal(status, "4.0.0");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -607,6 +621,7 @@ int main(void)
 	    cmocka_unit_test(each_reply_in_a_group_begins_a_new_wait),
 	    cmocka_unit_test(replies_become_one_printable_line),
 	    cmocka_unit_test(a_status_that_contradicts_the_outcome_is_not_believed),
+	    cmocka_unit_test(a_refusal_that_waits_keeps_its_subject_and_detail),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
