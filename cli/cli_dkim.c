@@ -180,7 +180,7 @@ static void print_list(const json_t *rows)
 static int list(struct cli *c, int argc, char **argv)
 {
 	int as_json = argc == 2 && !strcmp(argv[1], "--json"), code = 0, rc = 0;
-	json_t *relay = NULL, *all, *rows = json_array(), *item;
+	json_t *relay = NULL, *all, *rows, *item;
 	struct keyproto_client_sync *k;
 	const char *domain;
 
@@ -189,6 +189,7 @@ static int list(struct cli *c, int argc, char **argv)
 	k = cli_keyd_either(c, KEYPROTO_ROLE_OPERATOR, KEYPROTO_ROLE_OFFICER);
 	if (!k)
 		return EXIT_ENVIRONMENT;
+	rows = json_array();
 	cli_api(c, "GET", "/v1/dkim", 1, &relay);
 	all = domains(k, relay, &code);
 	if (all)

@@ -126,11 +126,26 @@ static void say_rows(json_int_t rows, int last)
 	fprintf(stderr, "\r%s rows%s", text, last ? "\n" : "");
 }
 
+struct exported {
+	json_int_t rows, closed; /* closed: without the addresses that were asked for */
+	char why[128];
+};
+
+static void count_rows(struct exported *e, const json_t *answer)
+{
+	json_int_t closed = cli_number(answer, "closed");
+
+	e->rows += cli_number(answer, "rows");
+	e->closed += closed;
+	if (closed)
+		snprintf(e->why, sizeof(e->why), "%s", cli_text(answer, "why"));
+}
+
 static int export(struct cli *c, int argc, char **argv)
 {
 	json_t *question = json_object(), *answer;
 	int rc = read_export(question, argc, argv), more = !rc;
-	json_int_t rows = 0;
+	struct exported sum = {0};
 
 	while (!rc && more) {
 		const json_t *text;
@@ -140,15 +155,18 @@ static int export(struct cli *c, int argc, char **argv)
 		text = json_object_get(answer, "text");
 		if (fwrite(json_string_value(text), 1, json_string_length(text), stdout) != json_string_length(text))
 			rc = cli_fail(EXIT_ENVIRONMENT, "standard output cannot be written");
-		rows += cli_number(answer, "rows");
+		count_rows(&sum, answer);
 		more = *cli_text(answer, "next") != 0;
 		json_object_set(question, "after", json_object_get(answer, "next"));
 		json_decref(answer);
-		say_rows(rows, !more);
+		say_rows(sum.rows, !more);
 	}
 	json_decref(question);
 	if (!rc && fflush(stdout) != 0)
 		rc = cli_fail(EXIT_ENVIRONMENT, "standard output cannot be written");
+	if (!rc && sum.closed)
+		rc = cli_fail(EXIT_ENVIRONMENT, "%lld of %lld rows stand without their addresses: %s",
+			      (long long)sum.closed, (long long)sum.rows, sum.why);
 	return rc;
 }
 

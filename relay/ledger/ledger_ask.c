@@ -241,6 +241,10 @@ static int export_rows(struct ledger_reader *r, struct ledger_ask *a)
 	if (err == 0) {
 		a->answer = json_pack("{s:s%, s:i, s:s}", "text", buf_size(&b) ? (const char *)buf_ptr(&b) : "",
 				      buf_size(&b), "rows", (int)g.page->count, "next", text);
+		if (g.page->closed) {
+			json_object_set_new(a->answer, "closed", json_integer((json_int_t)g.page->closed));
+			json_object_set_new(a->answer, "why", json_string(g.page->closed_why));
+		}
 		err = a->answer ? 0 : ERR_FORMAT;
 	}
 	buf_clear(&b);

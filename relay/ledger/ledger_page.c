@@ -62,6 +62,11 @@ static int by_customer(const void *a, const void *b, void *arg)
 	return c ? c : x < y ? -1 : 1;
 }
 
+static int is_destroyed(int err)
+{
+	return err == ERR_GONE || err == ERR_NOTFOUND;
+}
+
 static const char *why_not(int err)
 {
 	switch (err) {
@@ -108,6 +113,10 @@ static void open_some(struct ledger_page *p, struct ledger_keys *k, const uint8_
 		int e = err < 0 ? err : p->items[i].err;
 		row->opened = e == 0;
 		row->why = e ? why_not(e) : NULL;
+		if (e && !is_destroyed(e)) {
+			p->closed++;
+			p->closed_why = row->why;
+		}
 		row->plain_at = p->items[i].at;
 		row->plain_n = p->items[i].n;
 	}

@@ -21,6 +21,8 @@ struct ledger_page {
 		const char *why; /* not opened */
 	} rows[LEDGER_PAGE_ROWS];
 	unsigned count;
+	unsigned closed; /* could not be opened, although their customers' keys were not destroyed */
+	const char *closed_why;
 	unsigned order[LEDGER_PAGE_ROWS];
 	struct ledger_keys_item items[LEDGER_KEYS_BATCH];
 };

@@ -257,3 +257,8 @@ def test_without_keyd_rows_are_shown_and_say_what_they_lack(relay):
     row = shown(relay)[0]
     assert "rcpt" not in row and "keyd" in row["sealed"] and row["domain"] == "there.example"
     assert "keyd" in relay.cli("deliveries", "--recipient", "a@there.example").stderr
+    for form in ("csv", "json"):
+        done = relay.cli("ledger", "export", "--format", form, "--with-addresses")
+        assert done.returncode == 75 and "a@there.example" not in done.stdout and "there.example" in done.stdout
+        assert done.stderr == "sealpost: 1 of 1 rows stand without their addresses: keyd does not answer\n"
+        assert command(relay, "ledger", "export", "--format", form)
