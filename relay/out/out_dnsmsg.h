@@ -24,7 +24,7 @@
 
 #define OUT_DNSMSG_RECORDS 32
 #define OUT_DNSMSG_TXTS	   16
-#define OUT_DNSMSG_TLSAS   16
+#define OUT_DNSMSG_TLSAS   64 /* all issuers of a large authority, by usage 2, are some twenty */
 enum {
 	OUT_DNSMSG_A = 1,
 	OUT_DNSMSG_CNAME = 5,
