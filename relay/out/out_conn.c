@@ -124,7 +124,7 @@ void out_conn_pump(struct out_conn *c)
 	}
 	if (s->want & OUT_SESSION_CLOSE) {
 		flush(c);
-		if (!s->established) {
+		if (!c->offered) { /* also when READY and the end came in one turn */
 			out_conn_make_failed(c);
 			return;
 		}
@@ -207,12 +207,14 @@ static void tell(void *arg)
 	}
 	if (c->task)
 		return;
-	if (!c->closed && out_conn_usable(c))
+	if (!c->closed && out_conn_usable(c)) {
+		c->offered = 1;
 		c->setup.free_to_use(c);
-	else if (c->closed && c->established)
+	} else if (c->closed && c->offered) {
 		c->setup.gone(c);
-	else if (c->closed)
+	} else if (c->closed) {
 		c->setup.failed(c, &c->verdict);
+	}
 }
 
 /* --- for the owner and the task */
@@ -263,7 +265,7 @@ void out_conn_abort(struct out_conn *c)
 {
 	if (c->closed)
 		return;
-	if (!c->established) { /* no other target */
+	if (!c->offered) { /* no other target */
 		out_conn_make_wipe(c);
 		out_session_broken(&c->session, ERR_CLOSED, "given up here");
 		out_conn_drop(c, 0);

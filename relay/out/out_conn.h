@@ -95,8 +95,8 @@ struct out_conn_setup {
 	int only_probe; /* no message is to be sent: no report counts it */
 	void *owner;
 	void (*free_to_use)(struct out_conn *c); /* READY, without a task */
-	void (*failed)(struct out_conn *c, const struct queue_result *v); /* was never READY */
-	void (*gone)(struct out_conn *c); /* was READY once; closed, without a task */
+	void (*failed)(struct out_conn *c, const struct queue_result *v); /* was never free to use */
+	void (*gone)(struct out_conn *c); /* was free to use once; closed, without a task */
 };
 
 struct out_conn {
@@ -107,6 +107,7 @@ struct out_conn {
 	struct out_session session;
 	unsigned timer_seen;
 	int established, closed;
+	int offered; /* free_to_use was told */
 	unsigned messages; /* begun on it */
 	struct out_conn_peer peer;
 	int vouched; /* verified, and of a proven name: REQUIRETLS may be asked of the peer, if it offers it */

@@ -356,6 +356,7 @@ void out_conn_make_failed(struct out_conn *c)
 	struct queue_result v = c->session.failure;
 	struct evt_conn_tls tls = {0};
 
+	c->established = 0;
 	if (c->evt && c->session.tls_broken)
 		evt_conn_tls_info(c->evt, &tls);
 	out_conn_make_wipe(c);

@@ -58,7 +58,7 @@ void out_session_fail(struct out_session *s, const struct queue_result *v, int p
 	if (s->in_mail) {
 		out_session_fill_open(s, s->refused ? &s->sender_verdict : v);
 		out_session_end_mail(s);
-	} else if (!s->established) {
+	} else {
 		s->failure = *v;
 	}
 	out_session_close_now(s, polite);
@@ -238,10 +238,17 @@ static void on_starttls(struct out_session *s)
 /* Bytes that nobody asked for. */
 static void on_unasked(struct out_session *s)
 {
+	struct queue_result v = {0};
+
 	if (s->state == OUT_STATE_HANDSHAKE) {
 		s->injected = 1;
 		s->tls_broken = 0;
 		out_session_fail_ours(s, QUEUE_TLS, "4.7.5", "bytes came before the TLS handshake");
+		return;
+	}
+	if (s->state == OUT_STATE_READY && s->reply.code == 421) { /* it takes leave */
+		out_verdict_reply(&v, QUEUE_GREETING, &s->reply);
+		out_session_fail(s, &v, 0);
 		return;
 	}
 	out_session_fail_protocol(s, "server spoke out of turn");

@@ -32,6 +32,33 @@ static void a_connection_that_ends_while_the_message_is_opened_is_replaced(void 
 	assert_int_equal(server.message_count, 1);
 }
 
+/* One that is too busy says so in the same breath as it answers EHLO: then nobody has had the connection yet. */
+static void a_server_that_takes_leave_behind_its_ehlo_is_told_as_it_spoke(void **state)
+{
+	(void)state;
+	out_server_rule(&server, "EHLO", 1, "250 mx.there.test\n421 4.3.2 too busy");
+	message(1, 1, "hi\r\n");
+	deliver(1);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_GREETING, 421);
+	assert_non_null(strstr(log_text, "event=deferred"));
+	assert_non_null(strstr(log_text, "status=4.3.2"));
+	deliver(1); /* and what was counted for it is given back: the next one goes */
+	run_until_done(2);
+	assert_result(1, 0, SPOOL_DELIVERED, ANY, 250);
+}
+
+static void a_server_that_talks_on_behind_its_ehlo_breaks_the_protocol(void **state)
+{
+	(void)state;
+	out_server_rule(&server, "EHLO", 0, "250 mx.there.test\n250 and now?");
+	message(1, 1, "hi\r\n");
+	deliver(1);
+	run_until_done(1);
+	assert_result(0, 0, SPOOL_DEFERRED, QUEUE_PROTOCOL, 0);
+	assert_int_equal(server.message_count, 0);
+}
+
 static void a_connection_that_ends_while_the_outcome_is_written_changes_nothing(void **state)
 {
 	(void)state;
@@ -226,6 +253,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    OUT_WORLD_TEST(a_used_connection_that_was_closed_is_replaced),
 	    OUT_WORLD_TEST(a_connection_that_ends_while_the_message_is_opened_is_replaced),
+	    OUT_WORLD_TEST(a_server_that_takes_leave_behind_its_ehlo_is_told_as_it_spoke),
+	    OUT_WORLD_TEST(a_server_that_talks_on_behind_its_ehlo_breaks_the_protocol),
 	    OUT_WORLD_TEST(a_connection_that_ends_while_the_outcome_is_written_changes_nothing),
 	    OUT_WORLD_TEST(a_connection_takes_no_message_before_the_last_outcome_is_written),
 	    OUT_WORLD_TEST(lost_after_the_dot_defers_and_says_so),
