@@ -336,8 +336,7 @@ const struct conf_key keyd_conf_table[] = {
 
 static int refuse(char err[CONF_ERR_MAX], const char *file, const char *key, const char *what)
 {
-	snprintf(err, CONF_ERR_MAX, "%s: %s: %s", file, key, what);
-	return ERR_CONFIG;
+	return conf_fail(err, file, key, what);
 }
 
 /* What an entry has that its method does not, or the reverse; NULL: it is good. */
@@ -366,8 +365,11 @@ static int check_slots(const struct keyd_conf *c, const char *file, char err[CON
 		return refuse(err, file, "slots", "between 1 and 8 are needed");
 	for (size_t i = 0; i < c->slots.count; i++) {
 		const char *what = slot_fault(keyd_conf_slot(c, i));
-		if (what)
-			return refuse(err, file, "slots", what);
+		char key[32];
+		if (what) {
+			snprintf(key, sizeof(key), "slots[%zu]", i);
+			return refuse(err, file, key, what);
+		}
 		shares += keyd_conf_slot(c, i)->method == KEYPROTO_SLOT_SHARES;
 	}
 	return shares > 1 ? refuse(err, file, "slots", "at most one of method shares") : 0;

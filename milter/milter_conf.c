@@ -129,13 +129,16 @@ const struct conf_key *milter_conf_table(void)
 /* key: "stream", or of a rule: "customers" with its index. */
 static int no_stream(const struct milter_conf *c, const char *name, const char *key, size_t i, char err[CONF_ERR_MAX])
 {
-	char at[32] = "";
+	char at[48], what[192];
 
 	if (!name || milter_stream_find(&c->streams, name))
 		return 0;
 	if (i != SIZE_MAX)
-		snprintf(at, sizeof(at), "[%zu].stream", i);
-	snprintf(err, CONF_ERR_MAX, "%s: %s%s: no stream is named \"%s\"", c->path, key, at, name);
+		snprintf(at, sizeof(at), "%s[%zu].stream", key, i);
+	else
+		snprintf(at, sizeof(at), "%s", key);
+	snprintf(what, sizeof(what), "no stream is named \"%s\"", name);
+	conf_fail(err, c->path, at, what);
 	return 1;
 }
 
@@ -147,9 +150,10 @@ static int check_streams(const struct milter_conf *c, char err[CONF_ERR_MAX])
 
 	for (size_t i = 0; i < c->streams.count; i++)
 		if (milter_stream_find(&c->streams, streams[i].name) != &streams[i]) {
-			snprintf(err, CONF_ERR_MAX, "%s: streams[%zu].name: another stream is named \"%s\"", c->path, i,
-				 streams[i].name);
-			return ERR_CONFIG;
+			char key[48], what[192];
+			snprintf(key, sizeof(key), "streams[%zu].name", i);
+			snprintf(what, sizeof(what), "another stream is named \"%s\"", streams[i].name);
+			return conf_fail(err, c->path, key, what);
 		}
 	for (size_t i = 0; i < c->customers.count; i++)
 		if (no_stream(c, rules[i].stream, "customers", i, err))

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,10 +108,26 @@ const struct relay_warmup *relay_conf_warmup(const struct relay_conf *c, const c
 	return NULL;
 }
 
-/* --- what the table cannot say: derived values, and rules across keys. NULL if good. */
+/* --- what the table cannot say: derived values, and rules across keys. NULL if good; else what is wrong, and key says
+ * with which key (empty: with none). */
+
+#define KEY_MAX 64
+
+static const char *blame(char key[KEY_MAX], const char *what, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static const char *blame(char key[KEY_MAX], const char *what, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(key, KEY_MAX, format, ap);
+	va_end(ap);
+	return what;
+}
 
 /* Who may sign certificates of clients. */
-static const char *load_clients(struct relay_listen *l)
+static const char *load_clients(struct relay_listen *l, size_t i, char key[KEY_MAX])
 {
 	l->client_store = X509_STORE_new();
 	if (!l->client_store)
@@ -118,34 +135,44 @@ static const char *load_clients(struct relay_listen *l)
 	l->client_names = SSL_load_client_CA_file(l->client_ca);
 	if (!l->client_names || !X509_STORE_load_file(l->client_store, l->client_ca)) {
 		ERR_clear_error();
-		return "listen: client_ca: not a file with CA certificates in PEM";
+		return blame(key, "not a file with CA certificates in PEM", "listen[%zu].client_ca",
+			     i);
 	}
 	return NULL;
 }
 
-static const char *finish_listen(struct relay_conf *c, struct relay_listen *l)
+static const char *finish_listen(struct relay_conf *c, size_t i, char key[KEY_MAX])
 {
+	struct relay_listen *all = c->listen.items, *l = all + i;
 	int submission = l->mode != RELAY_SMARTHOST;
 
 	evt_listen_address(span_str(l->address_text), &l->address, &l->address_len);
+	/* The kernel would share clients out among the two, by no rule. */
+	for (size_t j = 0; j < i; j++)
+		if (l->address_len == all[j].address_len &&
+		    !memcmp(&l->address, &all[j].address, l->address_len))
+			return blame(key, "the same address twice", "listen[%zu].address", i);
 	if (l->auth == RELAY_AUTH_BY_MODE)
 		l->auth = submission ? RELAY_AUTH_OPTIONAL : RELAY_AUTH_NO;
 	if (l->tls == RELAY_LISTEN_TLS_BY_MODE)
 		l->tls = submission ? RELAY_LISTEN_TLS_REQUIRED : RELAY_LISTEN_TLS_OFFERED;
 	if (!c->tls.certificate) {
 		if (submission)
-			return "listen: submission and submissions need tls.certificate";
+			return blame(key, "submission and submissions need tls.certificate",
+				     "listen[%zu].mode", i);
 		if (l->tls == RELAY_LISTEN_TLS_REQUIRED || l->auth != RELAY_AUTH_NO || l->client_ca)
-			return "listen: tls: required, auth and client_ca need tls.certificate";
+			return blame(key, "tls: required, auth and client_ca need tls.certificate",
+				     "listen[%zu]", i);
 	}
 	if (make_nets(&l->proxies, &l->proxy_nets.all, &l->proxy_nets.count) < 0 ||
 	    make_nets(&l->xclient, &l->xclient_nets.all, &l->xclient_nets.count) < 0)
 		return "out of memory";
-	return l->client_ca ? load_clients(l) : NULL;
+	return l->client_ca ? load_clients(l, i, key) : NULL;
 }
 
-static const char *finish_pool(const struct relay_conf *c, struct relay_pool *p)
+static const char *finish_pool(const struct relay_conf *c, size_t at, char key[KEY_MAX])
 {
+	struct relay_pool *p = (struct relay_pool *)c->pools.items + at;
 	const struct relay_source *sources = c->sources.items;
 	char **texts = p->sources.items;
 
@@ -153,7 +180,7 @@ static const char *finish_pool(const struct relay_conf *c, struct relay_pool *p)
 	if (!p->members)
 		return "out of memory";
 	if (p->sources.count == 0)
-		return "pools: a pool needs sources";
+		return blame(key, "a pool needs sources", "pools[%zu].sources", at);
 	for (size_t i = 0; i < p->sources.count; i++) {
 		struct relay_pool_member *m = &p->members[i];
 		size_t n;
@@ -162,13 +189,14 @@ static const char *finish_pool(const struct relay_conf *c, struct relay_pool *p)
 			if (span_equal(span_str(sources[m->source].name), span_of(texts[i], n)))
 				break;
 		if (m->source == c->sources.count)
-			return "pools: a pool names a source that sources does not have";
+			return blame(key, "names a source that sources does not have",
+				     "pools[%zu].sources[%zu]", at, i);
 		p->member_count = i + 1;
 	}
 	return NULL;
 }
 
-static const char *finish_sources(struct relay_conf *c)
+static const char *finish_sources(struct relay_conf *c, char key[KEY_MAX])
 {
 	const struct relay_source *s = c->sources.items;
 	struct relay_pool *p = c->pools.items;
@@ -177,40 +205,47 @@ static const char *finish_sources(struct relay_conf *c)
 
 	for (size_t i = 0; i < c->sources.count; i++) {
 		if (s[i].warmup && !relay_conf_warmup(c, s[i].warmup))
-			return "sources: a source names a schedule that warmups does not have";
+			return blame(key, "names a schedule that warmups does not have",
+				     "sources[%zu].warmup", i);
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(s[i].name, s[j].name))
-				return "sources: the same name twice";
+				return blame(key, "the same name twice", "sources[%zu].name", i);
 	}
 	for (size_t i = 0; i < c->pools.count && !wrong; i++) {
 		if (relay_conf_pool(c, p[i].name) != p + i)
-			return "pools: the same name twice";
-		wrong = finish_pool(c, p + i);
+			return blame(key, "the same name twice", "pools[%zu].name", i);
+		wrong = finish_pool(c, i, key);
 	}
 	for (size_t i = 0; i < c->warmups.count && !wrong; i++) {
 		if (relay_conf_warmup(c, w[i].name) != w + i)
-			return "warmups: the same name twice";
+			return blame(key, "the same name twice", "warmups[%zu].name", i);
 		if (w[i].daily.count == 0)
-			return "warmups: daily needs at least one number";
+			return blame(key, "needs at least one number", "warmups[%zu].daily", i);
 		if (w[i].overflow && !relay_conf_pool(c, w[i].overflow))
-			return "warmups: overflow names a pool that pools does not have";
+			return blame(key, "names a pool that pools does not have",
+				     "warmups[%zu].overflow", i);
 	}
 	return wrong;
 }
 
-static const char *finish_route(const struct relay_conf *c, struct relay_route *r)
+static const char *finish_route(const struct relay_conf *c, size_t i, char key[KEY_MAX])
 {
+	struct relay_route *r = (struct relay_route *)c->routes.items + i;
+
 	lower(r->domain);
 	if (r->pool && !relay_conf_pool(c, r->pool))
-		return "routes: a route names a pool that pools does not have";
+		return blame(key, "names a pool that pools does not have", "routes[%zu].pool", i);
 	if (r->credential && r->tls < RELAY_TLS_ENCRYPT)
-		return "routes: a credential is only sent over TLS: tls must be encrypt, verify or dane";
+		return blame(
+		    key, "a credential is only sent over TLS: tls must be encrypt, verify or dane",
+		    "routes[%zu].credential", i);
 	if (r->credential && !strcmp(r->to, "mx"))
-		return "routes: a credential needs a next hop as HOST:PORT";
+		return blame(key, "a credential needs a next hop as HOST:PORT",
+			     "routes[%zu].credential", i);
 	return NULL;
 }
 
-static const char *finish_dkim(struct relay_conf *c)
+static const char *finish_dkim(struct relay_conf *c, char key[KEY_MAX])
 {
 	struct relay_dkim *d = c->dkim.items;
 
@@ -219,49 +254,50 @@ static const char *finish_dkim(struct relay_conf *c)
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(d[i].domain, d[j].domain) && (!d[i].customer) == (!d[j].customer) &&
 			    (!d[i].customer || !strcmp(d[i].customer, d[j].customer)))
-				return "dkim: the same domain twice";
+				return blame(key, "the same domain twice", "dkim[%zu].domain", i);
 	}
 	return NULL;
 }
 
 /* A key that is no label of keyd is a file beside the others. */
-static const char *finish_key(const struct relay_conf *c, char **key, const char *wrong)
+static const char *finish_key(const struct relay_conf *c, char **value)
 {
 	char *full;
 
-	if (!strncmp(*key, "keyd:", 5))
-		return keyproto_name_ok(span_str(*key + 5)) ? NULL : wrong;
-	full = conf_path_join(c->state, *key);
+	if (!strncmp(*value, "keyd:", 5))
+		return keyproto_name_ok(span_str(*value + 5)) ? NULL : "not a key label of keyd";
+	full = conf_path_join(c->state, *value);
 	if (!full)
 		return "out of memory";
-	free(*key);
-	*key = full;
+	free(*value);
+	*value = full;
 	return NULL;
 }
 
-static const char *finish_tracking(struct relay_conf *c)
+static const char *finish_tracking(struct relay_conf *c, char key[KEY_MAX])
 {
 	struct relay_track_host *h = c->tracking.hosts.items;
 	const char *wrong = NULL;
 
 	if ((c->tracking.listen.count == 0) != (c->tracking.hosts.count == 0))
-		return "tracking: listen and hosts need each other";
+		return blame(key, "listen and hosts need each other", "tracking");
 	for (size_t i = 0; i < c->tracking.hosts.count && !wrong; i++) {
 		lower(h[i].host);
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(h[i].host, h[j].host))
-				return "tracking.hosts: the same host twice";
-		wrong = finish_key(c, &h[i].key, "tracking.hosts: key: not a key label of keyd");
+				return blame(key, "the same host twice", "tracking.hosts[%zu].host",
+					     i);
+		wrong = finish_key(c, &h[i].key);
+		if (wrong)
+			blame(key, wrong, "tracking.hosts[%zu].key", i);
 	}
 	if (c->tracking.mailto)
 		lower(c->tracking.mailto);
 	return wrong;
 }
 
-static const char *finish(struct relay_conf *c)
+static const char *finish(struct relay_conf *c, char key[KEY_MAX])
 {
-	struct relay_listen *listens = c->listen.items;
-	struct relay_route *routes;
 	const char *wrong = NULL;
 	uint64_t n;
 
@@ -274,15 +310,15 @@ static const char *finish(struct relay_conf *c)
 	if (c->workers > RELAY_CONF_WORKERS_MAX)
 		c->workers = RELAY_CONF_WORKERS_MAX;
 	for (size_t i = 0; i < c->listen.count && !wrong; i++)
-		wrong = finish_listen(c, listens + i);
+		wrong = finish_listen(c, i, key);
 	if (!wrong)
-		wrong = finish_sources(c);
+		wrong = finish_sources(c, key);
 	if (!wrong)
-		wrong = finish_dkim(c);
+		wrong = finish_dkim(c, key);
 	if (!wrong)
-		wrong = finish_tracking(c);
+		wrong = finish_tracking(c, key);
 	if (!wrong && !c->bounce.domain && (c->bounce.verp || c->bounce.reports.count))
-		wrong = "bounce: verp and reports need domain";
+		wrong = blame(key, "verp and reports need domain", "bounce");
 	if (wrong)
 		return wrong;
 	if (make_nets(&c->trusted, &c->trusted_nets, &c->trusted_count) < 0 ||
@@ -290,20 +326,15 @@ static const char *finish(struct relay_conf *c)
 		      &c->outbound.private_count) < 0 ||
 	    (c->routes.count == 0 && add_default_route(c) < 0))
 		return "out of memory";
-	routes = c->routes.items;
 	for (size_t i = 0; i < c->routes.count && !wrong; i++)
-		wrong = finish_route(c, routes + i);
+		wrong = finish_route(c, i, key);
 	if (wrong)
 		return wrong;
-	wrong = finish_key(c, &c->tls.key, "tls.key: not a key label of keyd");
+	wrong = finish_key(c, &c->tls.key);
 	if (wrong)
-		return wrong;
+		return blame(key, wrong, "tls.key");
 	if (c->retry.max < c->retry.first)
-		return "retry.max: must not be shorter than retry.first";
-	if (c->bounce.verp && !c->bounce.domain)
-		return "bounce.verp: needs bounce.domain";
-	if (c->bounce.reports.count && !c->bounce.domain)
-		return "bounce.reports: needs bounce.domain";
+		return blame(key, "must not be shorter than retry.first", "retry.max");
 	if (c->bounce.domain)
 		lower(c->bounce.domain);
 	return NULL;
@@ -329,6 +360,7 @@ static void clear_derived(struct relay_conf *c)
 struct relay_conf *relay_conf_load(const char *path, char err[CONF_ERR_MAX])
 {
 	struct relay_conf *c = calloc(1, sizeof(*c));
+	char key[KEY_MAX] = "";
 	const char *wrong;
 
 	if (!c || !(c->path = strdup(path))) {
@@ -342,9 +374,12 @@ struct relay_conf *relay_conf_load(const char *path, char err[CONF_ERR_MAX])
 		free(c);
 		return NULL;
 	}
-	wrong = finish(c);
+	wrong = finish(c, key);
 	if (wrong) {
-		snprintf(err, CONF_ERR_MAX, "%s: %s", path, wrong);
+		if (*key)
+			conf_fail(err, path, key, wrong);
+		else
+			snprintf(err, CONF_ERR_MAX, "%s: %s", path, wrong);
 		relay_conf_unref(c);
 		return NULL;
 	}

@@ -77,6 +77,10 @@ int conf_load(const char *path, const struct conf_key *table, void *s, char err[
 int conf_parse(const char *name, struct span text, const struct conf_key *table, void *s,
 	       char err[CONF_ERR_MAX]);
 void conf_free(const struct conf_key *table, void *s);
+/* For what is wrong across keys, after conf_load: writes "FILE:LINE: KEY: what" to err and returns ERR_CONFIG. key is a
+ * path such as "routes[2].pool"; the line is that of its longest beginning that the file has, and is left out if it has
+ * none. what must not lie in err. */
+int conf_fail(char err[CONF_ERR_MAX], const char *file, const char *key, const char *what);
 /* value if it is absolute (or base NULL), else base/value. Caller frees; NULL: out of memory. */
 char *conf_path_join(const char *base, const char *value);
 

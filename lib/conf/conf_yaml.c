@@ -36,6 +36,14 @@ static int fail(struct reader *r, const char *what)
 	return fail_at(r, r->ev.start_mark.line, what);
 }
 
+/* A mapping or list that begins. */
+static int plain(struct reader *r, const yaml_char_t *anchor, const yaml_char_t *tag)
+{
+	if (anchor)
+		return fail(r, "anchors are not used here");
+	return tag ? fail(r, "tags are not used here") : 0;
+}
+
 static int next(struct reader *r)
 {
 	if (r->have_event)
@@ -49,6 +57,10 @@ static int next(struct reader *r)
 	r->have_event = 1;
 	if (r->ev.type == YAML_ALIAS_EVENT)
 		return fail(r, "aliases are not used here");
+	if (r->ev.type == YAML_MAPPING_START_EVENT)
+		return plain(r, r->ev.data.mapping_start.anchor, r->ev.data.mapping_start.tag);
+	if (r->ev.type == YAML_SEQUENCE_START_EVENT)
+		return plain(r, r->ev.data.sequence_start.anchor, r->ev.data.sequence_start.tag);
 	return 0;
 }
 

@@ -197,6 +197,32 @@ def test_bad_configuration_names_file_line_and_key_and_exits_78(sealpost, file, 
     assert r.returncode == 78
 
 
+@pytest.mark.parametrize("change,line,what", [
+    ({"retry": "\n  first: 2h\n  max: 1h"}, "  max:", "retry.max: must not be shorter than retry.first"),
+    ({"sources": "\n  - {name: a}\n  - {name: a} # again"}, "  - {name: a} # again", "sources[1].name: the same name twice"),
+    ({"pools": "\n  - name: p\n    sources: [b]"}, "    sources:",
+     "pools[0].sources[0]: names a source that sources does not have"),
+    ({"listen": '\n  - {address: "127.0.0.1:2525"}\n  - {address: "127.0.0.1:2525", mode: submission}'},
+     '  - {address: "127.0.0.1:2525", mode', "listen[1].address: the same address twice"),
+    ({"outbound": "&x {open: 5}"}, "outbound", "outbound: anchors are not used here"),
+    ({"trusted": "!!seq []"}, "trusted", "trusted: tags are not used here"),
+    ({"bounce": "{verp: yes}"}, "bounce", "bounce: verp and reports need domain"),
+])
+def test_a_mistake_across_keys_names_its_line_too(sealpost, change, line, what):
+    sealpost.configure(['{domain: "*", to: "127.0.0.1:9"}'], **change)
+    number = next(i for i, l in enumerate(sealpost.read("relay.yaml").splitlines(), 1) if l.startswith(line))
+    r = sealpost.cli("config", "check")
+    assert r.returncode == 78
+    assert f"relay.yaml:{number}: {what}\n" in r.stdout + r.stderr
+
+
+def test_a_route_to_a_pool_that_is_missing_names_its_line(sealpost):
+    sealpost.configure(['{domain: "a.test", to: "127.0.0.1:9"}', '{domain: "*", to: "127.0.0.1:9", pool: gone}'])
+    number = next(i for i, l in enumerate(sealpost.read("relay.yaml").splitlines(), 1) if "gone" in l)
+    r = sealpost.cli("config", "check")
+    assert f"relay.yaml:{number}: routes[1].pool: names a pool that pools does not have" in r.stdout + r.stderr
+
+
 @pytest.mark.parametrize("key,change", [("listen", {"listen": '[{address: "127.0.0.1:1", mode: smarthost}]'}),
                                         ("api.socket", {"api": "{socket: elsewhere.sock}"}), ("workers", {"workers": "7"}),
                                         ("dns", {"dns": '{servers: ["127.0.0.1@1"]}'}),

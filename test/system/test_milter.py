@@ -445,6 +445,8 @@ def test_starts_without_keyd_and_says_so(place):
     ("customers: [{auth: x, sender: y.example, customer: z}]\n",
      "customers[0]: needs exactly one of auth, client and sender"),
     ("customers: [{auth: x}]\n", 'customers[0]: key "customer" is missing'),
+    ("stream: gone\n", 'stream: no stream is named "gone"'),
+    ("customers: [{auth: x, customer: z, stream: gone}]\n", 'customers[0].stream: no stream is named "gone"'),
     ("customers: [{client: 10.0.0.0/40, customer: z}]\n",
      "customers[0].client: must be an address or a network such as 192.0.2.0/24 or 2001:db8::/32"),
 ])

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -244,6 +245,45 @@ static void a_change_of_one_key_is_seen_and_of_no_other(void **state)
 	conf_free(keys, &a);
 }
 
+/* err, with the file's own name before the colon left out. */
+static const char *blamed(const char *file, const char *key, char err[CONF_ERR_MAX])
+{
+	assert_int_equal(conf_fail(err, file, key, "bad"), ERR_CONFIG);
+	assert_memory_equal(err, file, strlen(file));
+	return err + strlen(file);
+}
+
+static void a_mistake_across_keys_names_the_line_of_its_key(void **state)
+{
+	static const char text[] = "a: x\n"		      /* 1 */
+				   "pools:\n"		      /* 2 */
+				   "  - {name: one}\n"	      /* 3 */
+				   "  - name: two\n"	      /* 4 */
+				   "    sources: [a,\n"	      /* 5 */
+				   "              b]\n"	      /* 6 */
+				   "retry: {first: 5m,\n"     /* 7 */
+				   "        max: 1m}\n";      /* 8 */
+	char path[] = "/tmp/test_conf.XXXXXX", err[CONF_ERR_MAX];
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	assert_string_equal(blamed(path, "pools[1].sources[1]", err), ":6: pools[1].sources[1]: bad");
+	assert_string_equal(blamed(path, "pools[1].sources", err), ":5: pools[1].sources: bad");
+	assert_string_equal(blamed(path, "pools[0].name", err), ":3: pools[0].name: bad");
+	assert_string_equal(blamed(path, "retry.max", err), ":8: retry.max: bad");
+	/* What the file leaves out: where it would stand; or no line. */
+	assert_string_equal(blamed(path, "retry.expire", err), ":7: retry.expire: bad");
+	assert_string_equal(blamed(path, "pools[7].name", err), ":2: pools[7].name: bad");
+	assert_string_equal(blamed(path, "pools[", err), ":3: pools[: bad");
+	assert_string_equal(blamed(path, "a.b", err), ":1: a.b: bad");
+	assert_string_equal(blamed(path, "bounce", err), ": bounce: bad");
+	assert_int_equal(unlink(path), 0);
+	assert_string_equal(blamed(path, "retry.max", err), ": retry.max: bad");
+}
+
 static int peek(const char *text, char *out)
 {
 	return conf_peek(span_str(text), "user", out, 8);
@@ -269,6 +309,7 @@ static void one_setting_can_be_read_out_of_anothers_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_mistake_across_keys_names_the_line_of_its_key),
 	    cmocka_unit_test(one_setting_can_be_read_out_of_anothers_file),
 	    cmocka_unit_test(a_change_of_one_key_is_seen_and_of_no_other),
 	    cmocka_unit_test(a_plain_scalar_may_stand_for_an_item),
