@@ -9,6 +9,7 @@
 #define CLI_CLI_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "core/buf.h"
 #include "keyproto/keyproto_client_sync.h"
@@ -26,7 +27,7 @@ enum { CLI_NOT_THERE = 1 };
 struct cli_command {
 	const char *name;
 	int (*run)(struct cli *c, int argc, char **argv);
-	const char *usage; /* after "sealpost " */
+	const char *usage; /* after "sealpost ": forms, parted by " | "; behind "; " what several have */
 	const char *help;  /* one line */
 };
 const struct cli_command *cli_commands(void);
@@ -54,8 +55,10 @@ int cli_help(struct cli *c, int argc, char **argv);
 
 /* Prints "sealpost: ..." to standard error; returns code. */
 int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The usage line of a subcommand, to standard error; returns EXIT_USAGE. */
+/* The usage of a subcommand, to standard error; returns EXIT_USAGE. */
 int cli_usage(const char *name);
+/* The forms of a subcommand, a line each. (cli_usage.c) */
+void cli_usage_put(FILE *f, const struct cli_command *k);
 /* Path of a daemon's program: beside this one, or where it was installed. */
 void cli_program(const struct cli *c, const char *name, char *out, size_t size);
 /* Runs a program and waits. Its exit code, or EXIT_ENVIRONMENT. */

@@ -33,7 +33,7 @@ int cli_usage(const char *name)
 {
 	for (const struct cli_command *k = cli_commands(); k->name; k++)
 		if (!strcmp(k->name, name))
-			fprintf(stderr, "usage: sealpost %s\n", k->usage);
+			cli_usage_put(stderr, k);
 	return EXIT_USAGE;
 }
 

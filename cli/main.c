@@ -41,7 +41,7 @@ static const struct cli_command commands[] = {
      "credential list [--json] | add inbound NAME [--customer CUSTOMER] [--password-file FILE | --generate] [--certificate FILE] [--messages RATE] [--recipients RATE] [--connections N] | add upstream NAME --login USER [--password-file FILE] | password KIND NAME [--login USER] [--password-file FILE | --generate] | disable KIND NAME | enable KIND NAME | remove KIND NAME --yes",
      "who may log in here, and as whom relay logs in elsewhere"},
     {"campaign", cli_campaign,
-     "campaign add|lint FILE.yaml [--author NAME] [--audience FILE] | learn VALUES.yaml | list [NAME] | show NAME [--text] | test NAME MESSAGE --rcpt ADDRESS | approve NAME --approver NAME --key FILE [--passphrase-file FILE] [--yes] | activate NAME [--keep] | pause NAME | resume NAME | revoke NAME [--all] [--yes] | report ID; with each: [--customer NAME] [--version N] [--json] | header --customer NAME --id ID --version N --from ADDRESS --to ADDRESS --message-id ID",
+     "campaign add|lint FILE.yaml [--author NAME] [--audience FILE] | learn VALUES.yaml | list [NAME] | show NAME [--text] | test NAME MESSAGE --rcpt ADDRESS | approve NAME --approver NAME --key FILE [--passphrase-file FILE] [--yes] | activate NAME [--keep] | pause NAME | resume NAME | revoke NAME [--all] [--yes] | report ID | header --customer NAME --id ID --version N --from ADDRESS --to ADDRESS --message-id ID; with each: [--customer NAME] [--version N] [--json]",
      "what may be sent: register, approve, activate, revoke; why a message was refused"},
     {"domain", cli_domain,
      "domain list [--customer NAME] [--json] | add|show|verify|remove [--customer NAME] [--json] DOMAIN | trust [--customer NAME] --reason TEXT [--json] DOMAIN",
@@ -86,6 +86,21 @@ static void find_set(struct cli *c)
 	}
 }
 
+static int asks_for_help(char **argv)
+{
+	for (; *argv && strcmp(*argv, "--"); argv++)
+		if (!strcmp(*argv, "--help"))
+			return 1;
+	return 0;
+}
+
+static int help(const struct cli_command *k)
+{
+	cli_usage_put(stdout, k);
+	printf("\n\"sealpost help %s\" shows the manual page.\n", k->name);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"prefix", required_argument, NULL, 'p'},
@@ -123,7 +138,7 @@ int main(int argc, char **argv)
 	optind = 0; /* subcommands parse options of their own */
 	for (const struct cli_command *k = commands; k->name; k++)
 		if (!strcmp(k->name, argv[0]))
-			return k->run(&c, argc, argv);
+			return asks_for_help(argv) ? help(k) : k->run(&c, argc, argv);
 	fprintf(stderr, "sealpost: no subcommand \"%s\"\n\n", argv[0]);
 	overview(stderr);
 	return EXIT_USAGE;

@@ -37,6 +37,19 @@ def test_wrong_words_get_usage_and_64(sealpost):
         assert sealpost.cli(*args).returncode == 64, args
 
 
+@pytest.mark.parametrize("args", [["queue"], ["queue", "list"], ["key", "slot", "add"], ["campaign", "add"], ["tls", "check"]])
+def test_help_behind_a_subcommand_lists_its_forms(sealpost, args):
+    """Asked for, on standard output; after wrong words the same, on standard error."""
+    r = sealpost.cli(*args, "--help")
+    assert r.returncode == 0 and not r.stderr
+    forms, rest = r.stdout.split("\n\n")
+    assert rest == f'"sealpost help {args[0]}" shows the manual page.\n'
+    first, *more = forms.splitlines()
+    assert first.startswith(f"usage: sealpost {args[0]} ")
+    assert all(line.startswith((f"       sealpost {args[0]} ", " " * 11, "       SELECTOR: ", "       with each: ")) for line in more)
+    assert forms + "\n" in sealpost.cli(args[0], "no-such-word").stderr
+
+
 def test_a_passphrase_slot_opens_and_a_wrong_one_does_not(place, parts):
     secret = os.path.join(place, "pass")
     with open(secret, "w") as f:
