@@ -73,8 +73,8 @@ struct shape_rule {
 
 struct shape_rules;
 
-/* files: patterns of glob(7), in order; one that matches nothing is fine. An empty list gives an empty set. base: for
- * relative ones. NULL: err. */
+/* files: patterns of glob(7), in order; one that matches nothing is fine, a name without * ? [ has to be there. An empty
+ * list gives an empty set. base: for relative ones. NULL: err. */
 struct shape_rules *shape_rules_load(const struct conf_list *files, const char *base,
 				     char err[CONF_ERR_MAX]);
 /* One file from memory, name for errors: for tests. */

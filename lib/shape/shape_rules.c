@@ -209,8 +209,12 @@ static int load_pattern(struct shape_rules *s, const char *pattern, char err[CON
 	glob_t g;
 	int rc = glob(pattern, 0, unreadable, &g);
 
-	if (rc == GLOB_NOMATCH)
+	if (rc == GLOB_NOMATCH && strpbrk(pattern, "*?["))
 		return 0;
+	if (rc == GLOB_NOMATCH) { /* a file that somebody named */
+		snprintf(err, CONF_ERR_MAX, "%s: no such file, and shaping names it", pattern);
+		return ERR_CONFIG;
+	}
 	if (rc) {
 		snprintf(err, CONF_ERR_MAX, "%s: cannot be read", pattern);
 		return ERR_CONFIG;

@@ -190,7 +190,8 @@ static void put_file(const char *dir, const char *name, const char *text)
 
 static void a_later_file_replaces_a_rule_by_its_name(void **state)
 {
-	char dir[] = "/tmp/test_shape_rule.XXXXXX", one[] = "*.yaml", two[] = "none/*.yaml", err[CONF_ERR_MAX];
+	char dir[] = "/tmp/test_shape_rule.XXXXXX", one[] = "*.yaml", two[] = "none/*.yaml", three[] = "30.yaml",
+	     err[CONF_ERR_MAX];
 	char *names[] = {one, two};
 	struct conf_list files = {names, 2};
 	struct shape_rules *s;
@@ -206,6 +207,9 @@ static void a_later_file_replaces_a_rule_by_its_name(void **state)
 	assert_null(shape_rules_host(s, SPAN_LIT("p")));
 	assert_int_equal(shape_rules_host(s, SPAN_LIT("z"))->limits.connections, 9);
 	shape_rules_unref(s);
+	names[1] = three;
+	assert_null(shape_rules_load(&files, dir, err)); /* no pattern: a file that is not there */
+	assert_non_null(strstr(err, "30.yaml: no such file"));
 	put_file(dir, "30.yaml", "rules:\n  - {name: p, mx: [z], conections: 9}\n");
 	assert_null(shape_rules_load(&files, dir, err));
 	assert_non_null(strstr(err, "/30.yaml:2: rules[0].conections: unknown key; did you mean \"connections\"?"));
