@@ -192,8 +192,13 @@ static const struct {
     {"part-size", "an attachment or image has another size than what was approved"},
     {"header-from", "the sender shown (From) is not the one that was approved"},
     {"header-to", "To is not the one recipient"},
+    {"header-reply-to", "Reply-To is not what was approved"},
+    {"header-subject", "Subject is not text"},
+    {"header-list-id", "List-Id is not what was approved"},
+    {"header-url", "a header leads to a host that is not the campaign's"},
+    {"header-missing", "a header that belongs there is not there"},
     {"header-date", "Date is not a date, or holds other text"},
-    {"header-foreign", "a header that was not approved"},
+    {"header-foreign", "a header that was not approved, or one twice"},
     {"unknown-campaign", "no such campaign or version is active"},
     {"not-active", "the campaign is not active"},
     {"not-yet", "the campaign's time has not begun"},
@@ -227,6 +232,20 @@ static void put_approved(struct cli_campaign *k, const json_t *x)
 	cli_campaign_version_clear(&v);
 }
 
+static void put_place(const json_t *x)
+{
+	if (cli_text(x, "header")[0]) {
+		printf("Header     %s\n", cli_text(x, "header"));
+		return;
+	}
+	if (!json_is_integer(json_object_get(x, "part")))
+		return;
+	printf("Part       %lld", (long long)cli_number(x, "part"));
+	if (json_is_integer(json_object_get(x, "offset")))
+		printf(", offset %lld", (long long)cli_number(x, "offset"));
+	puts("");
+}
+
 int cli_campaign_report(struct cli_campaign *k)
 {
 	char path[256], when[32];
@@ -251,12 +270,7 @@ int cli_campaign_report(struct cli_campaign *k)
 	if (cli_text(x, "campaign")[0])
 		printf("Campaign   %s version %lld\n", cli_text(x, "campaign"), (long long)cli_number(x, "version"));
 	printf("Verdict    %s%s%s\n", cli_text(x, "verdict"), why ? ": " : "", why ? why : "");
-	if (json_is_integer(json_object_get(x, "part")))
-		printf("Part       %lld", (long long)cli_number(x, "part"));
-	if (json_is_integer(json_object_get(x, "part")) && json_is_integer(json_object_get(x, "offset")))
-		printf(", offset %lld", (long long)cli_number(x, "offset"));
-	if (json_is_integer(json_object_get(x, "part")))
-		puts("");
+	put_place(x);
 	if (json_is_integer(json_object_get(x, "template")))
 		printf("Template   %lld, offset %lld\n", (long long)cli_number(x, "template"),
 		       (long long)cli_number(x, "template_offset"));

@@ -332,6 +332,7 @@ void milter_judge_report(const struct milter_judge *j, struct milter_report *r)
 		r->version = j->campaign.version;
 	}
 	r->verdict = j->reason;
+	span_copy_str(r->header, sizeof(r->header), span_str(j->where.header));
 	r->part = j->where.part;
 	r->offset = j->where.offset;
 	r->templated = j->where.tpl != CAMP_NONE;

@@ -86,7 +86,7 @@ static void put(struct buf *out, const struct milter_report *r, int first)
 		buf_putf(out, "\"%s\",\"version\":%u", r->campaign, r->version);
 	else
 		buf_put_str(out, "\"\",\"version\":0");
-	buf_putf(out, ",\"verdict\":\"%s\",\"part\":%u,\"offset\":%llu", r->verdict, r->part,
+	buf_putf(out, ",\"verdict\":\"%s\",\"header\":\"%s\",\"part\":%u,\"offset\":%llu", r->verdict, r->header, r->part,
 		 (unsigned long long)r->offset);
 	if (r->templated)
 		buf_putf(out, ",\"template\":%u,\"template_offset\":%llu}", r->tpl, (unsigned long long)r->tpl_offset);

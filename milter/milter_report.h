@@ -24,6 +24,7 @@ struct milter_report {
 	char customer[65];
 	char campaign[65]; /* "": the message named none */
 	uint32_t version;
+	char header[48];     /* the name of the one that the verdict is about, as camp_check_result gives it; or "" */
 	const char *verdict; /* static: a name of a verdict, or of a rule of the gate */
 	unsigned part;
 	uint64_t offset;

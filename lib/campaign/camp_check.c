@@ -298,8 +298,7 @@ struct camp_check *camp_check_new(const struct camp_compiled *c,
 	k->result = (struct camp_check_result){.verdict = CAMP_PASS,
 					       .rule = "pass",
 					       .tpl = CAMP_NONE,
-					       .field = CAMP_NONE,
-					       .header = ""};
+					       .field = CAMP_NONE};
 	set_rcpt(k, params->rcpt);
 	return k;
 }

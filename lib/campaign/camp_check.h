@@ -32,6 +32,8 @@ struct camp_check_params {
 	struct span rcpt; /* the envelope's recipient, with or without its brackets */
 };
 
+#define CAMP_HEADER_SHOWN 48
+
 struct camp_check_result {
 	enum camp_verdict verdict;
 	const char *rule;    /* AMBIGUOUS, TOO_BIG: the gate's; else the verdict's name */
@@ -41,7 +43,8 @@ struct camp_check_result {
 	unsigned tpl;	     /* or CAMP_NONE */
 	uint32_t tpl_offset; /* in its blob */
 	unsigned field;	     /* index in the manifest's fields, or CAMP_NONE */
-	const char *header;  /* of header-...: its name, in lower case; else "" */
+	/* of a header: its name, in lower case, cut, what is no letter, digit or - in it as ?; else "" */
+	char header[CAMP_HEADER_SHOWN];
 };
 
 /* A link or the pixel, where it came to lie. */

@@ -67,9 +67,22 @@ static const struct {
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Its name may be anything: what a report shows of it is safe in a terminal and in JSON. */
+static void note_header(struct camp_check *k, struct span name)
+{
+	char *dst = k->result.header;
+	size_t n = name.n < CAMP_HEADER_SHOWN - 1 ? name.n : CAMP_HEADER_SHOWN - 1;
+
+	for (size_t i = 0; i < n; i++) {
+		uint8_t c = name.p[i];
+		dst[i] = c == '-' || (c < 0x80 && isalnum(c)) ? (char)tolower(c) : '?';
+	}
+	dst[n] = '\0';
+}
+
 static int fail_header(struct camp_check *k, const char *name, enum camp_verdict v)
 {
-	k->result.header = name;
+	note_header(k, span_str(name));
 	return camp_check_fail(k, v);
 }
 
@@ -97,8 +110,8 @@ int camp_check_field(struct camp_check *k, struct span name, struct span value)
 	for (unsigned i = 0; i < k->m->n_extra; i++)
 		if (span_equal_nocase(name, span_str(k->m->extra_allow[i])))
 			return 0;
-	/* its name may be anything: the report does not repeat it */
-	return fail_header(k, "", CAMP_HEADER_FOREIGN);
+	note_header(k, name);
+	return camp_check_fail(k, CAMP_HEADER_FOREIGN);
 }
 
 int camp_check_fields(struct camp_check *k)
@@ -125,7 +138,7 @@ int camp_check_fields(struct camp_check *k)
 static int judge_never(struct camp_check *k, struct span value)
 {
 	(void)value;
-	return fail_header(k, "", CAMP_HEADER_FOREIGN);
+	return fail_header(k, k->name, CAMP_HEADER_FOREIGN);
 }
 
 /* Equal, letters of the domain in either case. */

@@ -215,7 +215,7 @@ static json_t *verdict_json(const struct camp_manifest *m, const struct camp_che
 				 v->verdict == CAMP_PASS, "verdict", camp_verdict_name(v->verdict), "code", reply.code,
 				 "enhanced", reply.enhanced, "rule", v->rule ? v->rule : "", "part", (int)v->part,
 				 "offset", (json_int_t)v->offset, "line", (json_int_t)v->line, "field", field,
-				 "header", v->header ? v->header : "");
+				 "header", v->header);
 
 	json_object_set_new(body, "template", v->tpl != CAMP_NONE ? json_integer(v->tpl) : json_null());
 	json_object_set_new(body, "template_offset", v->tpl != CAMP_NONE ? json_integer(v->tpl_offset) : json_null());
@@ -405,11 +405,12 @@ static int read_report(const json_t *o, struct store_rejection *x)
 				      .campaign = word(o, "campaign", CAMPAIGN_NAME_MAX),
 				      .version = whole(o, "version", 0),
 				      .verdict = word(o, "verdict", 64),
+				      .header = word(o, "header", 64),
 				      .part = whole(o, "part", -1),
 				      .offset = whole(o, "offset", -1),
 				      .template = whole(o, "template", -1),
 				      .template_offset = whole(o, "template_offset", -1)};
-	if (!json_is_object(o) || !x->id || !x->id[0] || !x->customer || !x->campaign || !x->verdict ||
+	if (!json_is_object(o) || !x->id || !x->id[0] || !x->customer || !x->campaign || !x->header || !x->verdict ||
 	    !x->verdict[0] || x->time < 0 || x->version < 0 || x->part < -1 || x->offset < -1 || x->template < -1 ||
 	    x->template_offset < -1)
 		return ERR_FORMAT;
@@ -449,9 +450,9 @@ static int make_report(void *arg, const struct store_rejection *x)
 {
 	json_t **out = arg;
 
-	*out = json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o}", "id", x->id, "time", (json_int_t)x->time,
+	*out = json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:o}", "id", x->id, "time", (json_int_t)x->time,
 			 "customer", x->customer, "campaign", x->campaign, "version", (json_int_t)x->version,
-			 "verdict", x->verdict, "part", or_null(x->part), "offset", or_null(x->offset), "template",
+			 "verdict", x->verdict, "header", x->header, "part", or_null(x->part), "offset", or_null(x->offset), "template",
 			 or_null(x->template), "template_offset", or_null(x->template_offset));
 	return *out ? 0 : ERR_NOMEM;
 }

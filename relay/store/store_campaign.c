@@ -333,11 +333,11 @@ int store_rejection_put(struct store *s, const struct store_rejection *x)
 {
 	int64_t rc = store_run(s,
 			       STORE_SQL("INSERT OR IGNORE INTO rejection(id, time, customer, campaign, version,"
-					 " verdict, part, offset, template, template_offset)"
-					 " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+					 " verdict, header, part, offset, template, template_offset)"
+					 " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
 			       STORE_ARGS(store_text(x->id), store_int(x->time), store_text(x->customer),
 					  store_text(x->campaign), store_int(x->version),
-					  store_text(x->verdict), store_int(x->part), store_int(x->offset),
+					  store_text(x->verdict), store_text(x->header), store_int(x->part), store_int(x->offset),
 					  store_int(x->template), store_int(x->template_offset)));
 
 	return rc < 0 ? (int)rc : 0;
@@ -348,7 +348,7 @@ int store_rejection_get(struct store *s, const char *id, store_rejection_fn fn, 
 	struct store_rejection x;
 	struct store_rows r;
 	int rc = store_rows_open(s, &r,
-				 STORE_SQL("SELECT id, time, customer, campaign, version, verdict, part, offset,"
+				 STORE_SQL("SELECT id, time, customer, campaign, version, verdict, header, part, offset,"
 					   " template, template_offset FROM rejection WHERE id=?"),
 				 STORE_ARGS(store_text(id)));
 
@@ -359,8 +359,9 @@ int store_rejection_get(struct store *s, const char *id, store_rejection_fn fn, 
 		x = (struct store_rejection){store_rows_text(&r, 0), store_rows_int(&r, 1),
 					     store_rows_text(&r, 2), store_rows_text(&r, 3),
 					     store_rows_int(&r, 4),  store_rows_text(&r, 5),
-					     store_rows_int(&r, 6),  store_rows_int(&r, 7),
-					     store_rows_int(&r, 8),  store_rows_int(&r, 9)};
+					     store_rows_text(&r, 6), store_rows_int(&r, 7),
+					     store_rows_int(&r, 8),  store_rows_int(&r, 9),
+					     store_rows_int(&r, 10)};
 		rc = fn(arg, &x);
 	} else if (rc == 0) {
 		rc = ERR_NOTFOUND;

@@ -107,7 +107,7 @@ struct store_rejection {
 	int64_t time; /* wall usec */
 	const char *customer, *campaign; /* "": unknown */
 	int64_t version;
-	const char *verdict;
+	const char *verdict, *header; /* header: the name of the one that the verdict is about, or "" */
 	int64_t part, offset, template, template_offset; /* -1: none */
 };
 int store_rejection_put(struct store *s, const struct store_rejection *x);

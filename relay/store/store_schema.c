@@ -101,5 +101,7 @@ const char *const store_schema[] = {
     STORE_SQL("CREATE TABLE campaign_grant(seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,"
 	      " number INTEGER NOT NULL, count INTEGER NOT NULL) STRICT;"
 	      "CREATE INDEX campaign_grant_number ON campaign_grant(number, seq);"),
+    /* 9: the header that a rejection is about */
+    STORE_SQL("ALTER TABLE rejection ADD COLUMN header TEXT NOT NULL DEFAULT '';"),
 };
 const unsigned store_schema_count = sizeof(store_schema) / sizeof(store_schema[0]);

@@ -536,7 +536,7 @@ def check_refused(world, words, sent, reply, verdict, note=True):
     (_, _, _, facts), = [e for e in world.s.milter.events("campaign-refused") if e[1] == sent.report]
     report = world.report(sent)
     assert facts["reason"] == report["verdict"] and (not verdict or verdict == facts["reason"]), facts
-    where = f"part {report['part']}, offset {report['offset']}" if report["part"] or report["offset"] else "head"
+    where = f"part {report['part']}, offset {report['offset']}" if report["part"] or report["offset"] else report["header"] or "head"
     if note:
         world.note(words, sent.reply[:9], facts["reason"], where)
 
@@ -547,6 +547,18 @@ def test_the_altered_message_is_refused_and_explained(world, attacks, words):
     sent = attacks[words]
     check_refused(world, words, sent, reply, verdict)
     assert sent.took < 5
+
+
+@pytest.mark.parametrize("words,header", [
+    ("From address changed", "from"), ("Reply-To added", "reply-to"), ("Sender added", "sender"), ("Text in Date", "date"),
+    ("Foreign header", "disposition-notification-to"), ("Foreign List-Unsubscribe", "list-unsubscribe"), ("Cc in the header", "cc"),
+    ("To is not the recipient", "to"), ("Subject changed", "subject"), ("Another charset", "")])
+def test_the_report_names_the_header_that_is_wrong(world, attacks, words, header):
+    """Its name alone: a mail program's own header is what most first messages stumble over."""
+    sent = attacks[words]
+    assert world.report(sent)["header"] == header
+    text = world.s.cli("campaign", "report", sent.report, check=True).stdout
+    assert (f"\nHeader     {header}\n" in text) == bool(header) and "evil" not in text
 
 
 # What does not concern the text, which is all that campaign test looks at, or is over a limit of the milter.

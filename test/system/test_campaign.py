@@ -346,12 +346,16 @@ def test_milters_user_may_ask_what_is_milters_and_nothing_else(sealpost):
 
 def test_a_report_says_why_and_where(s):
     item = {"id": "K7QX-2", "time": 1795000000000000, "customer": "default", "campaign": "example", "version": 3,
-            "verdict": "literal", "part": 2, "offset": 402, "template": 1, "template_offset": 397}
+            "verdict": "literal", "header": "", "part": 2, "offset": 402, "template": 1, "template_offset": 397}
     assert campaigns.api(s, "POST", "/v1/milter/reports", {"items": [item]}) == (200, {"taken": 1})
     out = s.cli("campaign", "report", "K7QX-2", check=True).stdout
     assert "Verdict    literal: text differs from what was approved" in out and "Part       2, offset 402" in out
     assert json.loads(s.cli("campaign", "report", "K7QX-2", "--json", check=True).stdout) == item
     assert s.cli("campaign", "report", "nothing").returncode == 1
+    mailer = {**item, "id": "K7QX-3", "verdict": "header-foreign", "header": "x-mailer", "template": None, "template_offset": None}
+    assert campaigns.api(s, "POST", "/v1/milter/reports", {"items": [mailer]}) == (200, {"taken": 1})
+    out = s.cli("campaign", "report", "K7QX-3", check=True).stdout
+    assert "Header     x-mailer\n" in out and "Part " not in out, out
     campaigns.activate(s, campaigns.source(folder(s), s.uid), campaigns.enroll(s))
     real = {**item, "id": "real", "version": 1, "template": 1, "template_offset": 50}
     campaigns.api(s, "POST", "/v1/milter/reports", {"items": [real]})

@@ -266,7 +266,7 @@ static int see_report(void *arg, const struct store_rejection *x)
 
 static void a_rejection_is_kept_and_expires(void **state)
 {
-	struct store_rejection x = {"r1", 1000, "shop", "autumn", 3, "literal", 2, 402, 1, 397}, got;
+	struct store_rejection x = {"r1", 1000, "shop", "autumn", 3, "header-foreign", "x-mailer", 2, 402, 1, 397}, got;
 
 	(void)state;
 	assert_int_equal(store_rejection_put(s, &x), 0);
