@@ -40,7 +40,7 @@ class Keyd:
         self.configure(slots, peers or {os.getuid(): ALL}, extra)
         self.process = harness.Process([harness.program("sealpost-keyd"), "-c", self.conf],
                                        os.path.join(directory, "keyd.log"), self.uid, env=env, limits=limits,
-                                       ready=lambda: harness.unix_answers(self.admin))
+                                       ready=lambda: harness.unix_answers(self.use))
 
     def configure(self, slots, peers, extra=""):
         with open(self.conf, "w") as f:

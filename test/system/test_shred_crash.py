@@ -35,7 +35,7 @@ class Copy:
         k.process = harness.Process([harness.program("keyd_faulty" if n else "sealpost-keyd"), "-c", k.conf],
                                     os.path.join(directory, "keyd.log"), k.uid,
                                     env={"SEALPOST_FAULT": str(n)} if n else None,
-                                    ready=lambda: harness.unix_answers(k.admin))
+                                    ready=lambda: harness.unix_answers(k.use))
         parts.append(k)
 
     anchors = Place.anchors
@@ -62,7 +62,7 @@ def order(k, n):
     """Has the customer destroyed, or tries to: keyd dies on the way. True if it lived to the end."""
     try:
         k.keyd.process.start(wait=False)
-        harness.wait_for("keyd to answer or die", lambda: harness.unix_answers(k.keyd.admin) or not k.keyd.process.running())
+        harness.wait_for("keyd to answer or die", lambda: harness.unix_answers(k.keyd.use) or not k.keyd.process.running())
         with k.keyd.officer() as o:
             o.shred(DOOMED)
             harness.wait_for("the end", lambda: o.shreds()[DOOMED]["state"] == "backups")
