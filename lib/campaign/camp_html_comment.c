@@ -89,6 +89,9 @@ static void content(struct camp_html_walk *w, struct span html)
 	mail_html_init(&w->inner, html);
 	camp_html_depth_init(&w->inner_depth, CAMP_HTML_DEPTH);
 	camp_html_walk_tokens(w, &w->inner);
+	if (w->raw_end) /* that of a <noscript> was something else than a tag */
+		camp_html_walk_found(w, CAMP_HTML_RULE_ELEMENT_RAW, w->raw_end, span_of(NULL, 0), SIZE_MAX);
+	w->raw_end = 0;
 	camp_html_place_break(w);
 	camp_html_walk_line(w);
 	w->conditional = 0;

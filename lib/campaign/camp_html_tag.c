@@ -387,6 +387,36 @@ static void image_in_link(struct camp_html_walk *w, const struct mail_html_token
 
 /* --- tags --- */
 
+/* In a conditional comment <noscript> may stand: what makes mail for Outlook writes it around the settings for Office.
+ * Whoever takes its content for text and who takes it for markup must find the same end of it. */
+static int noscript(struct camp_html_walk *w, const struct mail_html_token *token)
+{
+	static const char end[] = "</noscript";
+	struct span rest = span_sub(w->stand, token->to, w->stand.n);
+	ptrdiff_t lt;
+
+	if (!w->conditional || w->raw_end || !mail_html_is(token->name, "noscript"))
+		return 0;
+	while ((lt = span_find(rest, '<')) >= 0) {
+		rest = span_sub(rest, (size_t)lt, rest.n);
+		if (mail_html_is(span_sub(rest, 0, sizeof(end) - 1), end)) {
+			w->raw_end = camp_html_walk_at(w, rest);
+			return 1;
+		}
+		rest = span_sub(rest, 1, rest.n);
+	}
+	return 0;
+}
+
+static void noscript_end(struct camp_html_walk *w, const struct mail_html_token *token)
+{
+	if (w->raw_end && mail_html_is(token->name, "noscript")) {
+		if (w->raw_end != token->from)
+			camp_html_walk_say(w, CAMP_HTML_RULE_ELEMENT_RAW, token->name);
+		w->raw_end = 0;
+	}
+}
+
 static void link_begin(struct camp_html_walk *w, const struct mail_html_token *token)
 {
 	if (w->in_link || w->outer_link)
@@ -426,6 +456,8 @@ void camp_html_tag_start(struct camp_html_walk *w, const struct mail_html_token 
 
 	if (rule == CAMP_HTML_RULE_COUNT && token->foreign)
 		rule = CAMP_HTML_RULE_FOREIGN;
+	else if (element == RAW && noscript(w, token))
+		rule = CAMP_HTML_RULE_COUNT;
 	if (rule != CAMP_HTML_RULE_COUNT)
 		camp_html_walk_say(w, rule, token->name);
 	if (element != INLINE)
@@ -449,6 +481,7 @@ void camp_html_tag_end(struct camp_html_walk *w, const struct mail_html_token *t
 	const char *element = ground_element(token->name);
 	enum element kind = element_of(token->name);
 
+	noscript_end(w, token);
 	if (kind != INLINE)
 		camp_html_place_break(w);
 	if (kind != INLINE && kind != OTHER)

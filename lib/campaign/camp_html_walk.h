@@ -39,6 +39,7 @@ struct camp_html_walk {
 	uint8_t *done;	  /* of each place: it has its context, or its finding */
 	size_t next;	  /* first place that no token has covered yet */
 	int conditional;  /* within a conditional comment */
+	size_t raw_end;	  /* there, within <noscript>: where its end tag has to be; 0: in none */
 	int begun;	  /* something but blanks and comments was seen */
 	int cut;	  /* the document ends within something else than text */
 	/* Fields in text: camp_html_place.c */
